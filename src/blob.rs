@@ -1,0 +1,216 @@
+//! Bytes pass, and their digest and size fall out.
+//!
+//! A blob is read only through [`VerifyingReader`], so that nothing can forget to verify it, and written only through
+//! [`HashingWriter`], whose consuming `finish` is the one way to learn a digest.
+
+use std::io::{self, Read, Write};
+
+use crate::digest::{Digest, Hasher};
+
+/// Digest and size, in bytes, of a finished blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobFacts {
+    /// Digest of the blob's bytes.
+    pub digest: Digest,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// How bytes differ from what their descriptor or config says. Travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The bytes hash to something else.
+    #[error("{what} mismatch: expected {expected}, the bytes give {actual}")]
+    Digest {
+        /// `digest` or `diff ID`.
+        what: &'static str,
+        /// What the descriptor or config says.
+        expected: Digest,
+        /// What the bytes give.
+        actual: Digest,
+    },
+    /// There are more bytes than the descriptor says.
+    #[error("blob is longer than the {expected} bytes its descriptor says")]
+    TooLong {
+        /// What the descriptor says.
+        expected: u64,
+    },
+    /// There are fewer bytes than the descriptor says.
+    #[error("blob ends after {actual} of the {expected} bytes its descriptor says")]
+    TooShort {
+        /// What the descriptor says.
+        expected: u64,
+        /// How many there are.
+        actual: u64,
+    },
+}
+
+impl From<Mismatch> for io::Error {
+    fn from(mismatch: Mismatch) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, mismatch)
+    }
+}
+
+/// A reader that fails at the end of its bytes if they are not the ones that were asked for, and before the end as soon
+/// as there are too many.
+#[derive(Debug)]
+pub struct VerifyingReader<R> {
+    inner: R,
+    what: &'static str,
+    hasher: Option<Hasher>,
+    expected: Digest,
+    size: Option<u64>,
+    read: u64,
+}
+
+impl<R: Read> VerifyingReader<R> {
+    /// Verifies a blob against the digest and size of its descriptor.
+    pub fn blob(inner: R, expected: BlobFacts) -> Self {
+        Self {
+            inner,
+            what: "digest",
+            hasher: Some(Hasher::default()),
+            expected: expected.digest,
+            size: Some(expected.size),
+            read: 0,
+        }
+    }
+
+    /// Verifies the decompressed bytes of a layer against its diff ID.
+    pub fn diff_id(inner: R, expected: Digest) -> Self {
+        Self {
+            inner,
+            what: "diff ID",
+            hasher: Some(Hasher::default()),
+            expected,
+            size: None,
+            read: 0,
+        }
+    }
+
+    fn verify(&mut self) -> Result<(), Mismatch> {
+        let Some(hasher) = self.hasher.take() else {
+            return Ok(());
+        };
+        if let Some(expected) = self.size.filter(|&size| size != self.read) {
+            return Err(Mismatch::TooShort {
+                expected,
+                actual: self.read,
+            });
+        }
+        let actual = hasher.finish();
+        if actual != self.expected {
+            return Err(Mismatch::Digest {
+                what: self.what,
+                expected: self.expected,
+                actual,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for VerifyingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = self.inner.read(buffer)?;
+        if count == 0 {
+            self.verify()?;
+            return Ok(0);
+        }
+        self.read += count as u64;
+        if let Some(expected) = self.size.filter(|&size| self.read > size) {
+            return Err(Mismatch::TooLong { expected }.into());
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
+}
+
+/// A writer that hashes and counts what it passes on.
+#[derive(Debug)]
+pub struct HashingWriter<W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    /// Wraps `inner`.
+    pub fn new(inner: W) -> Self {
+        Self {
+            inner,
+            hasher: Hasher::default(),
+            size: 0,
+        }
+    }
+
+    /// Returns the inner writer, and what passed.
+    pub fn finish(self) -> (W, BlobFacts) {
+        let facts = BlobFacts {
+            digest: self.hasher.finish(),
+            size: self.size,
+        };
+        (self.inner, facts)
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(bytes: &[u8]) -> BlobFacts {
+        BlobFacts {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+        }
+    }
+
+    fn mismatch(content: &[u8], expected: BlobFacts) -> Mismatch {
+        let error = io::copy(&mut VerifyingReader::blob(content, expected), &mut io::sink())
+            .expect_err("the reader accepts a wrong blob");
+        error
+            .downcast()
+            .expect("the error is not a mismatch")
+    }
+
+    #[test]
+    fn a_blob_that_is_not_what_its_descriptor_says_never_reads_to_its_end() {
+        let expected = facts(b"right");
+        assert!(matches!(mismatch(b"wrong", expected), Mismatch::Digest { .. }));
+        assert!(matches!(
+            mismatch(b"righ", expected),
+            Mismatch::TooShort { actual: 4, .. }
+        ));
+        assert!(matches!(
+            mismatch(b"right and more", expected),
+            Mismatch::TooLong { expected: 5 }
+        ));
+        assert!(io::copy(&mut VerifyingReader::blob(&b"right"[..], expected), &mut io::sink()).is_ok());
+    }
+
+    #[test]
+    fn a_writer_learns_the_digest_and_size_of_what_passed() {
+        let mut writer = HashingWriter::new(Vec::new());
+        writer.write_all(b"some").unwrap();
+        writer.write_all(b"thing").unwrap();
+        assert_eq!(writer.finish(), (b"something".to_vec(), facts(b"something")));
+    }
+}

@@ -1,0 +1,35 @@
+//! `pydock apply`.
+
+use pydock::saved_plan::SavedPlan;
+use pydock::slim::{Decision, Gates, Request};
+
+use super::args::ApplyArgs;
+use super::failure::Failure;
+use super::run;
+use super::terminal::Terminal;
+
+/// Applies a saved plan.
+pub fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> {
+    let text = std::fs::read(&args.plan).map_err(|error| Failure::file("read", &args.plan, error))?;
+    let saved = SavedPlan::parse(&text).map_err(|error| {
+        let mut failure = Failure::from(error);
+        failure.message = format!("cannot read the plan `{}`: {}", args.plan.display(), failure.message);
+        failure
+    })?;
+    let output = &args.output;
+    let request = Request {
+        source: run::reference(&args.source)?,
+        destination: Some(run::reference(&args.destination)?),
+        platform: output.platform.clone(),
+        decision: Decision::Saved(saved),
+        squash: output.squash.unwrap_or_default(),
+        base: run::optional_reference(output.base.as_ref())?,
+        compression: output.compression,
+        gates: Gates {
+            max_size: output.max_size,
+            min_saving: output.min_saving,
+        },
+        threads: run::threads(output),
+    };
+    run::run(&request, output, None, terminal)
+}

@@ -1,0 +1,212 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use pydock::image::PlatformChoice;
+use pydock::layer::codec::Compression;
+use pydock::layering::Squash;
+use pydock::profile::Level;
+use pydock::report::size;
+use pydock::slim::MinSaving;
+
+/// Slim container images of Python applications that are already built
+///
+/// pydock reads an image, decides which files it can do without, rewrites only the layers that change, and writes a new
+/// OCI image. Nothing is rebuilt, and nothing of the image is run.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but a gate was not met and nothing was written; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "pydock", version, propagate_version = true, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub verb: Verb,
+
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Print what is done in detail (twice: in more detail)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Slim an image and write it to another place
+    Slim(Box<SlimArgs>),
+    /// Apply a plan that `slim --plan FILE` saved
+    Apply(Box<ApplyArgs>),
+    /// List the removal profiles, or show one
+    Profiles(ProfilesArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SlimArgs {
+    /// The image to slim: `[docker://]host/repo:tag`, `oci:dir[:tag]`, `oci-archive:file[:tag]`,
+    /// `docker-archive:file[:tag]`, or `-` for an archive on standard input
+    pub source: String,
+
+    /// Where to write the new image; the same forms, `-` for an archive on standard output
+    #[arg(required_unless_present = "dry_run")]
+    pub destination: Option<String>,
+
+    /// Print the plan and write no image
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Save the plan to a file, for review and `pydock apply`
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+
+    /// How much to remove: safe, standard or max [default: standard]
+    #[arg(short, long)]
+    pub level: Option<Level>,
+
+    /// Add a profile, by name or as a TOML file (`./mine.toml`)
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub profile: Vec<String>,
+
+    /// Leave a profile of the level out
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<String>,
+
+    /// Remove what a glob names, a folder with all below it
+    #[arg(long, value_name = "GLOB")]
+    pub remove: Vec<String>,
+
+    /// Keep what a glob names, a folder with all below it, whatever a rule says
+    #[arg(long, value_name = "GLOB")]
+    pub keep: Vec<String>,
+
+    /// Read choices from this file; without it `pydock.toml` in the current folder is read, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The plan, as `slim --plan FILE` saved it
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+
+    /// The image that the plan was made for
+    pub source: String,
+
+    /// Where to write the new image
+    pub destination: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Choices that every verb which writes an image has.
+#[derive(Debug, ClapArgs)]
+pub struct OutputArgs {
+    /// Which layers become one: none, app (those above the base image) or all [default: none]
+    #[arg(long)]
+    pub squash: Option<Squash>,
+
+    /// The base image, for `--squash app`; without it annotations are asked, then history
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+
+    /// How new layers are compressed: gzip or zstd. Without it new layers are gzip, and layers that stay are left as
+    /// they are; with it those of another compression are made anew
+    #[arg(long)]
+    pub compression: Option<Compression>,
+
+    /// Which platform of an index, `os/arch[/variant]`, or all. One platform gives a single image, all give an index
+    #[arg(long, default_value = "all")]
+    pub platform: PlatformChoice,
+
+    /// Write nothing and exit with 3 if the compressed layers are larger
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub max_size: Option<u64>,
+
+    /// Write nothing and exit with 3 if less is saved; a size or a percentage (`30%`) of the compressed layers
+    #[arg(long, value_name = "SIZE|PERCENT", value_parser = parse_saving)]
+    pub min_saving: Option<MinSaving>,
+
+    /// What to print on standard output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+
+    /// Write the whole report to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// How many layers to work on at once [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
+    #[arg(long, value_name = "HOST")]
+    pub insecure: Vec<String>,
+}
+
+/// What is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Table,
+    /// The new digest alone
+    Digest,
+    /// The whole report
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ProfilesArgs {
+    #[command(subcommand)]
+    pub verb: Option<ProfilesVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProfilesVerb {
+    /// Print one profile as TOML
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
+fn parse_saving(text: &str) -> Result<MinSaving, String> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return size::parse(text).map(MinSaving::Bytes);
+    };
+    match percent.trim().parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(MinSaving::Percent(percent)),
+        _ => Err(format!("`{text}` is no percentage from 0% to 100%")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_saving_is_a_size_or_a_percentage() {
+        assert_eq!(parse_saving("30%"), Ok(MinSaving::Percent(30.0)));
+        assert_eq!(parse_saving("30MB"), Ok(MinSaving::Bytes(30_000_000)));
+        assert!(parse_saving("130%").is_err());
+    }
+}

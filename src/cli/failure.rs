@@ -1,0 +1,195 @@
+//! Words every error for people: what was attempted, why it failed, what to do.
+
+use std::error::Error;
+use std::path::Path;
+
+use pydock::image::document::DocumentError;
+use pydock::image::stack::StackError;
+use pydock::image::media_type::LayerTypeError;
+use pydock::job::SlimError;
+use pydock::layer::tar::TarError;
+use pydock::profile::ProfileError;
+use pydock::reference::ReferenceError;
+use pydock::report::Report;
+use pydock::saved_plan::SavedPlanError;
+use pydock::transport::TransportError;
+
+use super::{FAILED, INTERRUPTED, USAGE};
+
+/// An error as people see it.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What was attempted, on what.
+    pub message: String,
+    /// Why it failed, the nearest cause first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Words a wrong usage that clap cannot see.
+    pub fn usage(message: String) -> Self {
+        Self {
+            code: USAGE,
+            message,
+            causes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// Words Ctrl-C.
+    pub fn interrupted() -> Self {
+        Self {
+            code: INTERRUPTED,
+            message: "interrupted; the destination is as it was".to_owned(),
+            causes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// Words a file that cannot be used.
+    pub fn file(action: &str, path: &Path, error: std::io::Error) -> Self {
+        Self {
+            code: FAILED,
+            message: format!("cannot {action} `{}`", path.display()),
+            causes: vec![error.to_string()],
+            hint: None,
+        }
+    }
+
+    /// Words a malformed TOML file.
+    pub fn toml(path: &Path, error: &toml::de::Error) -> Self {
+        Self {
+            code: FAILED,
+            message: format!("`{}` cannot be read", path.display()),
+            causes: vec![error.to_string().trim_end().to_owned()],
+            hint: None,
+        }
+    }
+
+    fn of(error: &dyn Error, hint: Option<String>) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let message = one_line(&error.to_string());
+        let mut at = error.source();
+        while let Some(cause) = at {
+            let text = one_line(&cause.to_string());
+            // Wrappers of foreign libraries repeat what they wrap.
+            if !message.contains(&text) && !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+            at = cause.source();
+        }
+        Self {
+            code: FAILED,
+            message,
+            causes,
+            hint,
+        }
+    }
+}
+
+/// Errors of foreign libraries may hold line breaks.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+impl From<SlimError> for Failure {
+    fn from(error: SlimError) -> Self {
+        Self::of(&error, slim_hint(&error))
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self::of(&error, transport_hint(&error))
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        Self::of(&error, profile_hint(&error))
+    }
+}
+
+impl From<ReferenceError> for Failure {
+    fn from(error: ReferenceError) -> Self {
+        let hint = error.nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"));
+        Self::of(&error, hint)
+    }
+}
+
+impl From<SavedPlanError> for Failure {
+    fn from(error: SavedPlanError) -> Self {
+        Self::of(&error, None)
+    }
+}
+
+fn slim_hint(error: &SlimError) -> Option<String> {
+    let hint = match error {
+        SlimError::Source { source, .. } | SlimError::Destination { source, .. } => return transport_hint(source),
+        SlimError::Profile(error) => return profile_hint(error),
+        SlimError::Document { source: DocumentError::SchemaOne, .. } => {
+            "pull and push the image again with a current Docker; it converts the manifest".to_owned()
+        }
+        SlimError::Document { source: DocumentError::Unknown(_), .. } => {
+            "pydock reads OCI and Docker schema 2 manifests and indexes".to_owned()
+        }
+        SlimError::Document { .. } => "the image is damaged at the source; push it again".to_owned(),
+        SlimError::Layers {
+            source: StackError::Layer {
+                source: LayerTypeError::Encrypted(_),
+                ..
+            },
+            ..
+        } => "decrypt the image first, for example with `skopeo copy --decryption-key`".to_owned(),
+        SlimError::NotAnImage { .. } => "give the reference of a container image".to_owned(),
+        SlimError::NoPlatform { there, .. } if !there.is_empty() => format!("there are: {}", there.join(", ")),
+        SlimError::Scan { image, source, .. } => return Some(scan_hint(image, source)),
+        SlimError::Plan { .. } | SlimError::PlanPath { .. } => {
+            "make a new plan with `pydock slim --dry-run --plan FILE`".to_owned()
+        }
+        SlimError::NotTheBase { .. } | SlimError::NoBase { .. } => {
+            "name the base image with `--base REF`, or use `--squash none` or `all`".to_owned()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn scan_hint(image: &str, error: &TarError) -> String {
+    match error {
+        TarError::Path { .. } => "such an entry could write outside of the container; do not run this image".to_owned(),
+        _ => format!("the layer is damaged at the source; get `{image}` again"),
+    }
+}
+
+fn transport_hint(error: &TransportError) -> Option<String> {
+    let hint = match error {
+        TransportError::NoTag { tags, .. } if !tags.is_empty() => format!("there are: {}", tags.join(", ")),
+        TransportError::Ambiguous { tags, .. } => format!("add `:tag` to the reference; there are: {}", tags.join(", ")),
+        TransportError::MissingBlob { .. } => "the image is incomplete at the source; copy or push it again".to_owned(),
+        TransportError::Registry { source, .. } if format!("{source:?}").contains("Unauthorized") => {
+            "log in with `docker login` or `skopeo login`".to_owned()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn profile_hint(error: &ProfileError) -> Option<String> {
+    match error {
+        ProfileError::Unknown { known, .. } => Some(format!(
+            "there are: {}; a profile of your own is given as a path (`./mine.toml`)",
+            known.join(", ")
+        )),
+        _ => None,
+    }
+}
+
+/// Returns the exit code of a run that ended well.
+pub fn code(report: &Report) -> u8 {
+    if report.unmet_gates.is_empty() { super::DONE } else { super::GATE }
+}

@@ -1,0 +1,57 @@
+//! The command line: resolve what was typed, call the library, render. One file for each verb.
+
+mod apply;
+mod args;
+mod failure;
+mod generate;
+mod profiles;
+mod run;
+mod settings;
+mod slim;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Args, Verb};
+use terminal::Terminal;
+
+/// Done.
+pub const DONE: u8 = 0;
+/// Failed, or bad input.
+pub const FAILED: u8 = 1;
+/// Wrong usage.
+pub const USAGE: u8 = 2;
+/// Done, but a gate was not met; nothing was written.
+pub const GATE: u8 = 3;
+/// Interrupted by Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if asked { DONE } else { USAGE });
+        }
+    };
+    let terminal = Terminal::new(args.quiet, args.verbose);
+    let result = match args.verb {
+        Verb::Slim(options) => slim::run(&options, &terminal),
+        Verb::Apply(options) => apply::run(&options, &terminal),
+        Verb::Profiles(options) => profiles::run(&options, &terminal),
+        Verb::Completions { shell } => generate::completions(shell, &terminal),
+        Verb::Man => generate::man(&terminal),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            terminal.failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}

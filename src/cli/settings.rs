@@ -1,0 +1,115 @@
+//! `pydock.toml`: the choices of the command line in a file, and both put together.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use pydock::image::PlatformChoice;
+use pydock::layer::codec::Compression;
+use pydock::layering::Squash;
+use pydock::profile::{Level, Profile, ProfileError};
+use pydock::slim::Choice;
+
+use super::args::SlimArgs;
+use super::failure::Failure;
+
+/// The name under which a file is read without being asked for.
+const FILE_NAME: &str = "pydock.toml";
+
+/// What a `pydock.toml` may hold. What is typed goes before it; lists are added up.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    level: Option<Level>,
+    #[serde(default)]
+    profile: Vec<String>,
+    #[serde(default)]
+    without: Vec<String>,
+    #[serde(default)]
+    remove: Vec<String>,
+    #[serde(default)]
+    keep: Vec<String>,
+    /// Which layers become one.
+    pub squash: Option<Squash>,
+    /// How new layers are compressed.
+    pub compression: Option<Compression>,
+    platform: Option<String>,
+    /// Where the file lies; profiles that it names are found from there.
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+impl Settings {
+    /// Reads the file that was asked for, or the one in the current folder, if there is one.
+    pub fn load(asked: Option<&Path>) -> Result<Self, Failure> {
+        let path = asked.unwrap_or(Path::new(FILE_NAME));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && asked.is_none() => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(Failure::file("read", path, error)),
+        };
+        let mut settings: Self = toml::from_str(&text).map_err(|error| Failure::toml(path, &error))?;
+        settings.folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(settings)
+    }
+
+    /// Returns the platform that the file names.
+    pub fn platform(&self) -> Result<Option<PlatformChoice>, Failure> {
+        let parsed = self.platform.as_deref().map(str::parse).transpose();
+        parsed.map_err(|why: String| Failure::usage(format!("{FILE_NAME}: {why}")))
+    }
+
+    /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
+    pub fn choice(&self, args: &SlimArgs) -> Result<Choice, Failure> {
+        let level = args.level.or(self.level).unwrap_or_default();
+        let built_in = Profile::built_in();
+        let mut profiles = built_in.iter().filter(|profile| profile.level <= level).cloned().collect::<Vec<_>>();
+        let from_file = self.profile.iter().map(|name| add(name, &self.folder, &built_in));
+        let typed = args.profile.iter().map(|name| add(name, Path::new(""), &built_in));
+        for profile in from_file.chain(typed) {
+            let profile = profile?;
+            if !profiles.contains(&profile) {
+                profiles.push(profile);
+            }
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = profiles.iter().find(|profile| !names.insert(profile.name.clone())) {
+            return Err(ProfileError::Twice(twice.name.clone()).into());
+        }
+        for name in self.without.iter().chain(&args.without) {
+            if !names.contains(name) && !built_in.iter().any(|profile| profile.name == *name) {
+                return Err(unknown(name, &built_in).into());
+            }
+            profiles.retain(|profile| profile.name != *name);
+        }
+        Ok(Choice {
+            profiles,
+            remove: [&self.remove[..], &args.remove].concat(),
+            keep: [&self.keep[..], &args.keep].concat(),
+        })
+    }
+}
+
+/// Finds a profile by name, or reads it from a file.
+fn add(name: &str, folder: &Path, built_in: &[Profile]) -> Result<Profile, Failure> {
+    if let Some(profile) = built_in.iter().find(|profile| profile.name == name) {
+        return Ok(profile.clone());
+    }
+    if !name.contains('/') && !name.ends_with(".toml") {
+        return Err(unknown(name, built_in).into());
+    }
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, error))?;
+    Ok(Profile::parse(&text, &path.display().to_string())?)
+}
+
+/// Words that no profile has a name.
+pub fn unknown(name: &str, built_in: &[Profile]) -> ProfileError {
+    ProfileError::Unknown {
+        name: name.to_owned(),
+        known: built_in.iter().map(|profile| profile.name.clone()).collect(),
+    }
+}

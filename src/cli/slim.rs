@@ -1,0 +1,35 @@
+//! `pydock slim`.
+
+use pydock::image::PlatformChoice;
+use pydock::slim::{Decision, Gates, Request};
+
+use super::args::SlimArgs;
+use super::failure::Failure;
+use super::run;
+use super::settings::Settings;
+use super::terminal::Terminal;
+
+/// Slims an image.
+pub fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
+    let settings = Settings::load(args.config.as_deref())?;
+    let output = &args.output;
+    let platform = match (&output.platform, settings.platform()?) {
+        (PlatformChoice::All, Some(platform)) => platform,
+        (typed, _) => typed.clone(),
+    };
+    let request = Request {
+        source: run::reference(&args.source)?,
+        destination: run::optional_reference(args.destination.as_ref())?.filter(|_| !args.dry_run),
+        platform,
+        decision: Decision::Rules(settings.choice(args)?),
+        squash: output.squash.or(settings.squash).unwrap_or_default(),
+        base: run::optional_reference(output.base.as_ref())?,
+        compression: output.compression.or(settings.compression),
+        gates: Gates {
+            max_size: output.max_size,
+            min_saving: output.min_saving,
+        },
+        threads: run::threads(output),
+    };
+    run::run(&request, output, args.plan.as_deref(), terminal)
+}

@@ -1,0 +1,126 @@
+//! The only place that prints.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where everything is printed")]
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pydock::progress::{Meter, Progress, Silent, Stage};
+use pydock::report::size::human;
+
+use super::failure::Failure;
+
+/// Standard output and standard error, and how much goes there.
+#[derive(Debug)]
+pub struct Terminal {
+    quiet: bool,
+    /// Bars are drawn only where somebody looks, and not through log lines.
+    bars: bool,
+}
+
+impl Terminal {
+    /// Sets logging up.
+    pub fn new(quiet: bool, verbose: u8) -> Self {
+        let level = match verbose {
+            0 => tracing::Level::ERROR,
+            1 => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(io::stderr)
+            .without_time()
+            .init();
+        Self {
+            quiet,
+            bars: io::stderr().is_terminal() && verbose == 0,
+        }
+    }
+
+    /// Prints a result on standard output. A closed pipe is nobody's failure.
+    pub fn result(&self, text: &str) {
+        let mut output = io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+
+    /// Prints something for people on standard error, unless they want quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            eprint!("{text}");
+        }
+    }
+
+    /// Prints why the program ends.
+    pub fn failure(&self, failure: &Failure) {
+        eprintln!("error: {}", failure.message);
+        for cause in &failure.causes {
+            eprintln!("  caused by: {cause}");
+        }
+        if let Some(hint) = &failure.hint {
+            eprintln!("hint: {hint}");
+        }
+    }
+
+    /// Returns a listener for a job: bars on a terminal, lines otherwise, nothing if quiet.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        if self.quiet {
+            Arc::new(Silent)
+        } else if self.bars {
+            let target = ProgressDrawTarget::stderr();
+            Arc::new(Bars(MultiProgress::with_draw_target(target)))
+        } else {
+            Arc::new(Lines)
+        }
+    }
+}
+
+fn word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Scan => "scan",
+        Stage::Rewrite => "rewrite",
+        Stage::Push => "push",
+    }
+}
+
+/// A bar for each piece of work.
+struct Bars(MultiProgress);
+
+impl Progress for Bars {
+    fn begin(&self, stage: Stage, what: &str, total: u64) -> Box<dyn Meter> {
+        let bar = self.0.add(ProgressBar::new(total));
+        let style = ProgressStyle::with_template("{prefix:>8} {msg:<14} [{bar:30}] {bytes}/{total_bytes}");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(word(stage));
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Box::new(Bar(bar))
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Meter for Bar {
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A line for each piece of work.
+struct Lines;
+
+impl Progress for Lines {
+    fn begin(&self, stage: Stage, what: &str, total: u64) -> Box<dyn Meter> {
+        eprintln!("{} {what} ({})", word(stage), human(total));
+        Box::new(Silent)
+    }
+}

@@ -1,0 +1,93 @@
+//! A JSON document that a reference can point at: a manifest or an index, told apart.
+
+use serde_json::Value;
+
+use super::index::Index;
+use super::manifest::Manifest;
+use super::media_type;
+
+/// The largest manifest, index or config that is read, in bytes; registries allow 4 MiB.
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// A manifest or an index.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Document {
+    /// One image.
+    Manifest(Manifest),
+    /// Several, by platform.
+    Index(Index),
+}
+
+/// Why bytes are not a [`Document`], or a config.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Not JSON.
+    #[error("the {what} is not JSON")]
+    Json {
+        /// `manifest`, `index` or `config`.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A key that must be there is not.
+    #[error("the {what} has no `{key}`")]
+    Missing {
+        /// `manifest`, `index` or `config`.
+        what: &'static str,
+        /// Which.
+        key: &'static str,
+    },
+    /// A key holds something else than it should.
+    #[error("the {what}'s `{key}` cannot be read")]
+    Key {
+        /// `manifest`, `index` or `config`.
+        what: &'static str,
+        /// Which.
+        key: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A Docker schema 1 manifest.
+    #[error("the manifest is of Docker's schema 1, which registries gave up in 2019")]
+    SchemaOne,
+    /// A kind that is not known.
+    #[error("the manifest is of a kind that pydock does not know: `{0}`")]
+    Unknown(String),
+    /// More than [`MAX_DOCUMENT`].
+    #[error("the {what} claims {size} bytes; at most {MAX_DOCUMENT} are allowed")]
+    TooLarge {
+        /// `manifest`, `index` or `config`.
+        what: &'static str,
+        /// What its descriptor claims.
+        size: u64,
+    },
+}
+
+impl Document {
+    /// Parses a manifest or an index. `media_type` is what its descriptor or the registry says, if anything; what the
+    /// document says of itself wins.
+    ///
+    /// # Errors
+    /// As [`DocumentError`] says.
+    pub fn parse(bytes: Vec<u8>, media_type: Option<&str>) -> Result<Self, DocumentError> {
+        let json: Value =
+            serde_json::from_slice(&bytes).map_err(|source| DocumentError::Json { what: "manifest", source })?;
+        let own = json.get("mediaType").and_then(Value::as_str);
+        let kind = own
+            .or(media_type.filter(|kind| kind.starts_with("application/vnd.")))
+            .or_else(|| json.get("manifests").map(|_| media_type::OCI_INDEX))
+            .or_else(|| json.get("layers").map(|_| media_type::OCI_MANIFEST))
+            .unwrap_or_default()
+            .to_owned();
+        if json.get("schemaVersion") == Some(&Value::from(1)) {
+            return Err(DocumentError::SchemaOne);
+        }
+        match kind.as_str() {
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => {
+                Manifest::parse(bytes, json, kind).map(Self::Manifest)
+            }
+            media_type::OCI_INDEX | media_type::DOCKER_INDEX => Index::parse(bytes, json, kind).map(Self::Index),
+            _ => Err(DocumentError::Unknown(kind)),
+        }
+    }
+}

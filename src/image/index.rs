@@ -1,0 +1,58 @@
+//! Image indexes and Docker manifest lists. Spec: image-spec `image-index.md`.
+
+use serde_json::Value;
+
+use super::descriptor::Descriptor;
+use super::document::DocumentError;
+use super::media_type;
+
+/// BuildKit's mark on the attestations (SBOM, provenance) that it puts beside images.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+/// An index: its bytes, and what pydock reads of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Index {
+    /// The bytes as they were.
+    pub bytes: Vec<u8>,
+    /// The same as JSON.
+    pub json: Value,
+    /// `application/vnd.oci…` or `application/vnd.docker…`.
+    pub media_type: String,
+    /// What it lists.
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Index {
+    pub(super) fn parse(bytes: Vec<u8>, json: Value, media_type: String) -> Result<Self, DocumentError> {
+        let manifests = json.get("manifests").cloned().ok_or(DocumentError::Missing {
+            what: "index",
+            key: "manifests",
+        })?;
+        Ok(Self {
+            manifests: serde_json::from_value(manifests).map_err(|source| DocumentError::Key {
+                what: "index",
+                key: "manifests",
+                source,
+            })?,
+            bytes,
+            json,
+            media_type,
+        })
+    }
+
+    /// Returns the bytes of an OCI index like this one, with other `manifests`; the very same bytes if nothing differs.
+    pub fn with_manifests(&self, manifests: &[Descriptor]) -> Vec<u8> {
+        if self.media_type == media_type::OCI_INDEX && self.manifests == manifests {
+            return self.bytes.clone();
+        }
+        let mut json = self.json.clone();
+        json["mediaType"] = media_type::OCI_INDEX.into();
+        json["manifests"] = serde_json::json!(manifests);
+        json.to_string().into_bytes()
+    }
+}
+
+/// Tells whether an index entry is one of BuildKit's attestations, which speak of an image that will no longer be.
+pub fn is_attestation(entry: &Descriptor) -> bool {
+    entry.annotation(REFERENCE_TYPE) == Some("attestation-manifest")
+}

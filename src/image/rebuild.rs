@@ -1,0 +1,128 @@
+//! An image and what becomes of each of its layers, to a new image. Pure.
+
+use serde_json::Value;
+
+use super::config::ImageConfig;
+use super::descriptor::Descriptor;
+use super::manifest::Manifest;
+use super::media_type;
+use super::stack::{LayerStack, StackedLayer};
+use crate::digest::Digest;
+use crate::layer::codec::Compression;
+use crate::layer::rewrite::Rewritten;
+
+/// What becomes of one old layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerChange {
+    /// It stays the very same blob.
+    Keep,
+    /// A new layer stands in its place.
+    Replace {
+        /// The new layer.
+        layer: Rewritten,
+        /// How it is compressed.
+        compression: Compression,
+        /// How many layers below were squashed into it.
+        squashed: usize,
+    },
+    /// It is gone, and its line of history stays as an empty layer's.
+    Drop,
+}
+
+/// The documents of a new image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rebuilt {
+    /// Bytes of the new config.
+    pub config: Vec<u8>,
+    /// Bytes of the new manifest.
+    pub manifest: Vec<u8>,
+    /// Descriptor of the new manifest.
+    pub descriptor: Descriptor,
+    /// Descriptor of the new config.
+    pub config_descriptor: Descriptor,
+    /// Descriptors of the new layers, the lowest first.
+    pub layers: Vec<Descriptor>,
+}
+
+/// Makes the documents of the new image. `changes` has one item for each layer of `stack`.
+///
+/// The result is OCI, whatever the old image was. If nothing changes, an OCI image's documents stay the very same bytes.
+pub fn rebuild(manifest: &Manifest, config: &ImageConfig, stack: &LayerStack, changes: &[LayerChange]) -> Rebuilt {
+    let mut layers = Vec::new();
+    let mut diff_ids = Vec::new();
+    let mut history = config.history().to_vec();
+    for (old, change) in stack.layers.iter().zip(changes) {
+        match change {
+            LayerChange::Keep => {
+                layers.push(kept(old));
+                diff_ids.push(old.diff_id);
+            }
+            LayerChange::Replace {
+                layer,
+                compression,
+                squashed,
+            } => {
+                layers.push(replaced(old, *layer, *compression));
+                diff_ids.push(layer.tar.digest);
+                if let (Some(line), 1..) = (old.history, *squashed) {
+                    history[line]["comment"] = format!("pydock: squashed with the {squashed} layers below").into();
+                }
+            }
+            LayerChange::Drop => {
+                if let Some(line) = old.history {
+                    history[line]["empty_layer"] = true.into();
+                }
+            }
+        }
+    }
+    // Lines that tell of another number of layers would mislead every reader: such a history is left out.
+    if !stack.history_fits && changes.contains(&LayerChange::Drop) {
+        history.clear();
+    }
+    documents(manifest, config, layers, &diff_ids, &history)
+}
+
+fn documents(
+    manifest: &Manifest,
+    config: &ImageConfig,
+    layers: Vec<Descriptor>,
+    diff_ids: &[Digest],
+    history: &[Value],
+) -> Rebuilt {
+    let config_bytes = config.with_layers(diff_ids, history);
+    let mut config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &config_bytes);
+    config_descriptor.annotations = manifest.config.annotations.clone();
+    let unchanged = manifest.media_type == media_type::OCI_MANIFEST
+        && layers == manifest.layers
+        && config_bytes == config.bytes()
+        && manifest.config.media_type == media_type::OCI_CONFIG;
+    let manifest_bytes = if unchanged {
+        manifest.bytes.clone()
+    } else {
+        let mut json = manifest.json.clone();
+        json["mediaType"] = media_type::OCI_MANIFEST.into();
+        json["config"] = serde_json::json!(config_descriptor);
+        json["layers"] = serde_json::json!(layers);
+        json.to_string().into_bytes()
+    };
+    Rebuilt {
+        descriptor: Descriptor::of(media_type::OCI_MANIFEST, &manifest_bytes),
+        config_descriptor,
+        config: config_bytes,
+        manifest: manifest_bytes,
+        layers,
+    }
+}
+
+fn kept(old: &StackedLayer) -> Descriptor {
+    let mut descriptor = old.descriptor.clone();
+    descriptor.media_type = media_type::oci_layer(old.compression);
+    descriptor
+}
+
+/// Annotations of the old layer speak of its bytes (a table of contents, an uncompressed size); they go with them.
+fn replaced(old: &StackedLayer, layer: Rewritten, compression: Compression) -> Descriptor {
+    let mut descriptor = Descriptor::new(media_type::oci_layer(compression), layer.blob);
+    descriptor.platform = old.descriptor.platform.clone();
+    descriptor
+}

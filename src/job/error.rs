@@ -1,0 +1,144 @@
+//! Why a job fails: what was attempted, on which image and layer.
+
+use crate::digest::Digest;
+use crate::image::PlatformChoice;
+use crate::image::document::DocumentError;
+use crate::image::stack::StackError;
+use crate::layer::rewrite::RewriteError;
+use crate::layer::tar::TarError;
+use crate::plan::PathNotFound;
+use crate::profile::ProfileError;
+use crate::rootfs::RootfsError;
+use crate::saved_plan::SavedPlanError;
+use crate::transport::TransportError;
+
+/// Why a job fails.
+#[derive(Debug, thiserror::Error)]
+pub enum SlimError {
+    /// The source cannot be opened or read.
+    #[error("cannot read `{image}`")]
+    Source {
+        /// The source.
+        image: String,
+        /// Why.
+        source: TransportError,
+    },
+    /// The destination cannot be written.
+    #[error("cannot write `{destination}`")]
+    Destination {
+        /// The destination.
+        destination: String,
+        /// Why.
+        source: TransportError,
+    },
+    /// A manifest, index or config is malformed.
+    #[error("cannot read `{image}`")]
+    Document {
+        /// The source.
+        image: String,
+        /// Why.
+        source: DocumentError,
+    },
+    /// Manifest and config do not fit together, or a layer is of a kind that cannot be read.
+    #[error("cannot read `{image}`")]
+    Layers {
+        /// The source.
+        image: String,
+        /// Why.
+        source: StackError,
+    },
+    /// The source is no container image.
+    #[error("`{image}` is no container image: its config is `{media_type}`")]
+    NotAnImage {
+        /// The source.
+        image: String,
+        /// Media type of its config.
+        media_type: String,
+    },
+    /// The image is not for Linux.
+    #[error("`{image}` is an image for {os}; pydock reads those for linux")]
+    NotLinux {
+        /// The source.
+        image: String,
+        /// Its operating system.
+        os: String,
+    },
+    /// No image of the index is for the platform.
+    #[error("`{image}` has no image for {wanted}")]
+    NoPlatform {
+        /// The source.
+        image: String,
+        /// What was asked for.
+        wanted: PlatformChoice,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// A layer cannot be read.
+    #[error("cannot read layer {number} ({digest}) of `{image}`")]
+    Scan {
+        /// The layer, counted from 1.
+        number: usize,
+        /// Its digest.
+        digest: Digest,
+        /// The source.
+        image: String,
+        /// Why.
+        source: TarError,
+    },
+    /// Layers cannot be merged.
+    #[error("cannot merge layer {number} of `{image}`")]
+    Merge {
+        /// The layer, counted from 1.
+        number: usize,
+        /// The source.
+        image: String,
+        /// Why.
+        source: RootfsError,
+    },
+    /// A layer cannot be rewritten.
+    #[error("cannot rewrite layer {number} of `{image}`")]
+    Rewrite {
+        /// The layer, counted from 1.
+        number: usize,
+        /// The source.
+        image: String,
+        /// Why.
+        source: RewriteError,
+    },
+    /// A profile cannot be used.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A saved plan cannot be applied.
+    #[error("the plan cannot be applied to `{image}`")]
+    Plan {
+        /// The source.
+        image: String,
+        /// Why.
+        source: SavedPlanError,
+    },
+    /// A saved plan names a path that is not there.
+    #[error("the plan cannot be applied to `{image}`")]
+    PlanPath {
+        /// The source.
+        image: String,
+        /// Why.
+        source: PathNotFound,
+    },
+    /// The image does not stand on the base that was given.
+    #[error("`{image}` does not stand on `{base}`: their lowest layers differ")]
+    NotTheBase {
+        /// The source.
+        image: String,
+        /// The base.
+        base: String,
+    },
+    /// Nothing tells where the base image ends.
+    #[error("nothing in `{image}` tells where its base image ends")]
+    NoBase {
+        /// The source.
+        image: String,
+    },
+    /// Work was stopped.
+    #[error(transparent)]
+    Stopped(#[from] TransportError),
+}

@@ -1,0 +1,79 @@
+//! The steps of the flow that do I/O, one file each; `slim.rs` calls them in order.
+
+pub mod base;
+pub mod error;
+pub mod images;
+pub mod push;
+pub mod rewrite;
+pub mod scan;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub use error::SlimError;
+
+use crate::image::Descriptor;
+use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
+use crate::transport::{BlobReader, Source, TransportError};
+
+/// What all steps of one job share.
+pub struct Job {
+    /// Where the image comes from.
+    pub source: Arc<dyn Source>,
+    /// The source's name, for messages.
+    pub image: String,
+    progress: Arc<dyn Progress>,
+    threads: Arc<Semaphore>,
+    stop: StopOnDrop,
+}
+
+impl Job {
+    /// Makes a job that works on `threads` layers at once. Dropping it stops its threads.
+    pub fn new(source: Box<dyn Source>, image: String, threads: usize, progress: Arc<dyn Progress>) -> Self {
+        Self {
+            source: source.into(),
+            image,
+            progress,
+            threads: Arc::new(Semaphore::new(threads.max(1))),
+            stop: StopOnDrop::default(),
+        }
+    }
+
+    /// Opens a blob; reading it is told to the progress and ends when the job does.
+    async fn open(&self, stage: Stage, what: &str, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        let reader = self.source.blob(descriptor).await?;
+        let meter = self.progress.begin(stage, what, descriptor.size);
+        Ok(Box::new(MeteredReader::new(reader, meter, self.stop.flag())))
+    }
+
+    /// Runs tasks in parallel and returns their results in order. At the first error the others are stopped.
+    async fn in_parallel<T: Send + 'static>(
+        &self,
+        tasks: Vec<impl Future<Output = Result<T, SlimError>> + Send + 'static>,
+    ) -> Result<Vec<T>, SlimError> {
+        let mut set = JoinSet::new();
+        let mut results = tasks.iter().map(|_| None).collect::<Vec<_>>();
+        for (index, task) in tasks.into_iter().enumerate() {
+            let threads = self.threads.clone();
+            set.spawn(async move {
+                let _permit = threads.acquire_owned().await.map_err(|_| TransportError::Stopped)?;
+                Ok::<_, SlimError>((index, task.await?))
+            });
+        }
+        while let Some(joined) = set.join_next().await {
+            let (index, result) = joined.map_err(|_| TransportError::Stopped)??;
+            results[index] = Some(result);
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+}
+
+/// Runs layer work on a thread that may block.
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<Result<T, E>, TransportError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| TransportError::Stopped)
+}

@@ -1,0 +1,129 @@
+//! Writes a new image to its destination: blobs first.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::{Job, SlimError};
+use crate::digest::Digest;
+use crate::image::rebuild::Rebuilt;
+use crate::image::{Descriptor, Document};
+use crate::progress::Stage;
+use crate::transport::{Blob, Sink, SpooledBlob};
+
+/// How many blobs are pushed at once.
+const AT_ONCE: usize = 3;
+
+/// A place to write to, and its name for messages.
+pub struct Destination {
+    /// The place.
+    pub sink: Box<dyn Sink>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Destination {
+    pub(super) fn error(&self, source: crate::transport::TransportError) -> SlimError {
+        SlimError::Destination {
+            destination: self.name.clone(),
+            source,
+        }
+    }
+
+    async fn put_bytes(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), SlimError> {
+        if self.sink.has(descriptor).await.map_err(|error| self.error(error))? {
+            return Ok(());
+        }
+        let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
+        let put = self.sink.put(descriptor, Blob::Stream(reader)).await;
+        put.map_err(|error| self.error(error))
+    }
+}
+
+impl Job {
+    /// Puts the config and layers of a new image; those that were not made by us come from the source.
+    ///
+    /// # Errors
+    /// If the source cannot be read or the destination not be written.
+    pub async fn push_blobs(
+        &self,
+        image: &Rebuilt,
+        mut made: HashMap<Digest, SpooledBlob>,
+        to: &Destination,
+    ) -> Result<(), SlimError> {
+        let mut seen = HashSet::new();
+        let layers = image.layers.iter().filter(|layer| seen.insert(layer.digest));
+        let layers = layers.map(|layer| (layer.clone(), made.remove(&layer.digest))).collect::<Vec<_>>();
+        stream::iter(layers)
+            .map(|(layer, blob)| async move { self.push_blob(&layer, blob, to).await })
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        to.put_bytes(&image.config_descriptor, &image.config).await
+    }
+
+    async fn push_blob(
+        &self,
+        descriptor: &Descriptor,
+        made: Option<SpooledBlob>,
+        to: &Destination,
+    ) -> Result<(), SlimError> {
+        if to.sink.has(descriptor).await.map_err(|error| to.error(error))? {
+            return Ok(());
+        }
+        let what = descriptor.digest.short();
+        let put = match made {
+            Some(blob) => {
+                let meter = self.progress.begin(Stage::Push, &what, descriptor.size);
+                let put = to.sink.put(descriptor, Blob::Spooled(blob)).await;
+                meter.advance(descriptor.size);
+                put
+            }
+            None => {
+                let opened = self.open(Stage::Push, &what, descriptor).await;
+                let reader = opened.map_err(|error| self.source_error(error))?;
+                to.sink.put(descriptor, Blob::Stream(reader)).await
+            }
+        };
+        put.map_err(|error| to.error(error))
+    }
+
+    /// Passes on an entry of an index that is no image, with all that it points at.
+    ///
+    /// # Errors
+    /// As [`Job::push_blobs`].
+    pub async fn pass_on(&self, entry: &Descriptor, to: &Destination) -> Result<(), SlimError> {
+        let bytes = self.source.manifest(entry).await.map_err(|error| self.source_error(error))?;
+        let document = Document::parse(bytes.clone(), Some(&entry.media_type));
+        match document.map_err(|source| SlimError::Document { image: self.image.clone(), source })? {
+            Document::Manifest(manifest) => {
+                for blob in manifest.layers.iter().chain([&manifest.config]) {
+                    self.push_blob(blob, None, to).await?;
+                }
+            }
+            Document::Index(index) => {
+                for entry in &index.manifests {
+                    Box::pin(self.pass_on(entry, to)).await?;
+                }
+            }
+        }
+        to.sink.put_manifest(entry, &bytes).await.map_err(|error| to.error(error))
+    }
+
+    /// Puts the manifest of an image that an index lists.
+    ///
+    /// # Errors
+    /// If the destination cannot be written.
+    pub async fn push_manifest(&self, image: &Rebuilt, to: &Destination) -> Result<(), SlimError> {
+        let put = to.sink.put_manifest(&image.descriptor, &image.manifest).await;
+        put.map_err(|error| to.error(error))
+    }
+
+    /// Makes the new image visible.
+    ///
+    /// # Errors
+    /// If the destination cannot be written.
+    pub async fn publish(&self, root: &Descriptor, bytes: &[u8], to: &Destination) -> Result<(), SlimError> {
+        to.sink.finish(root, bytes).await.map_err(|error| to.error(error))
+    }
+}

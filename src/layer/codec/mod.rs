@@ -1,0 +1,175 @@
+//! Compress and decompress layers: one file per format.
+
+mod gzip;
+mod zstd;
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How a layer blob is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952, of one or several members.
+    Gzip,
+    /// RFC 8878, of one or several frames.
+    Zstd,
+}
+
+impl Compression {
+    /// Tells a compression by a blob's first bytes.
+    pub fn sniff(start: &[u8]) -> Self {
+        if start.starts_with(&[0x1f, 0x8b]) {
+            Self::Gzip
+        } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Self::Zstd
+        } else {
+            Self::None
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "gzip" => Ok(Self::Gzip),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(format!("`{text}` is not `gzip` or `zstd`")),
+        }
+    }
+}
+
+/// Returns a reader of the decompressed bytes, which fails on a stream that is cut or followed by anything else.
+///
+/// # Errors
+/// If a decompressor cannot be made.
+pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(blob),
+        Compression::Gzip => Box::new(gzip::decoder(blob)),
+        Compression::Zstd => Box::new(zstd::decoder(blob)?),
+    })
+}
+
+/// Compresses what is written to it. The output depends on the input alone, not on how it is split into writes.
+pub enum Encoder<W: Write> {
+    /// Passes bytes on.
+    None(W),
+    /// Makes one gzip member.
+    Gzip(gzip::Encoder<W>),
+    /// Makes one zstd frame.
+    Zstd(zstd::Encoder<W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Starts a stream.
+    ///
+    /// # Errors
+    /// If a compressor cannot be made.
+    pub fn new(compression: Compression, output: W) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::None => Self::None(output),
+            Compression::Gzip => Self::Gzip(gzip::encoder(output)),
+            Compression::Zstd => Self::Zstd(zstd::encoder(output)?),
+        })
+    }
+
+    /// Ends the stream and returns the output.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::None(output) => Ok(output),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> fmt::Debug for Encoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None(_) => "Encoder::None",
+            Self::Gzip(_) => "Encoder::Gzip",
+            Self::Zstd(_) => "Encoder::Zstd",
+        })
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::None(output) => output.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::None(output) => output.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(compression: Compression, chunks: &[&[u8]]) -> Vec<u8> {
+        let mut encoder = Encoder::new(compression, Vec::new()).unwrap();
+        for chunk in chunks {
+            encoder.write_all(chunk).unwrap();
+        }
+        encoder.finish().unwrap()
+    }
+
+    fn unpack(compression: Compression, blob: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        decoder(compression, blob)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn every_format_reads_back_is_told_by_its_first_bytes_and_does_not_depend_on_writes() {
+        let content = b"layer ".repeat(10_000);
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let blob = pack(compression, &[&content]);
+            assert_eq!(unpack(compression, &blob).unwrap(), content);
+            assert_eq!(Compression::sniff(&blob), compression);
+            assert_eq!(pack(compression, &[&content[..7], &content[7..]]), blob);
+        }
+    }
+
+    #[test]
+    fn several_members_are_one_stream_and_a_cut_or_trailing_bytes_are_an_error() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let blob = pack(compression, &[b"one"]);
+            let both = [blob.clone(), pack(compression, &[b"two"])].concat();
+            assert_eq!(unpack(compression, &both).unwrap(), b"onetwo");
+            assert!(unpack(compression, &blob[..blob.len() - 3]).is_err(), "{compression} cut");
+            let trailing = [&blob[..], b"trailing"].concat();
+            assert!(unpack(compression, &trailing).is_err(), "{compression} trailing");
+        }
+    }
+}

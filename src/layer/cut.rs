@@ -1,0 +1,95 @@
+//! The plan for one layer: which byte ranges to keep, and what to put between.
+
+use std::ops::Range;
+
+use super::header::HeaderEdit;
+
+/// A piece of a rewritten layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// These bytes of the old layer, as they are.
+    Keep(Range<u64>),
+    /// The headers at this range of the old layer, edited.
+    Edit(Range<u64>, HeaderEdit),
+    /// These bytes, which the old layer does not have.
+    Insert(Vec<u8>),
+}
+
+/// What becomes of one layer: pieces in the order of the old layer. Offsets are into the decompressed layer.
+///
+/// Built by appending, which checks that ranges ascend; so it can always be applied in one streaming pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CutList {
+    pieces: Vec<Piece>,
+    position: u64,
+}
+
+impl CutList {
+    /// Keeps a range.
+    ///
+    /// # Panics
+    /// If it starts before the end of an earlier piece: the caller walks entries in order.
+    pub fn keep(&mut self, range: Range<u64>) {
+        self.advance(&range);
+        match self.pieces.last_mut() {
+            Some(Piece::Keep(last)) if last.end == range.start => last.end = range.end,
+            _ if range.is_empty() => {}
+            _ => self.pieces.push(Piece::Keep(range)),
+        }
+    }
+
+    /// Keeps the headers at a range, edited.
+    ///
+    /// # Panics
+    /// As [`CutList::keep`].
+    pub fn edit(&mut self, headers: Range<u64>, edit: HeaderEdit) {
+        self.advance(&headers);
+        self.pieces.push(Piece::Edit(headers, edit));
+    }
+
+    /// Puts bytes here.
+    pub fn insert(&mut self, bytes: Vec<u8>) {
+        self.pieces.push(Piece::Insert(bytes));
+    }
+
+    /// Returns the pieces in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Tells whether nothing at all is left.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn advance(&mut self, range: &Range<u64>) {
+        assert!(
+            range.start >= self.position && range.end >= range.start,
+            "a cut list's ranges ascend: {range:?} after {}",
+            self.position
+        );
+        self.position = range.end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_ranges_become_one() {
+        let mut cut = CutList::default();
+        cut.keep(0..512);
+        cut.keep(512..1024);
+        cut.keep(2048..2560);
+        assert_eq!(cut.pieces(), [Piece::Keep(0..1024), Piece::Keep(2048..2560)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "ascend")]
+    fn ranges_cannot_go_back() {
+        let mut cut = CutList::default();
+        cut.keep(512..1024);
+        cut.keep(0..512);
+    }
+}

@@ -1,0 +1,53 @@
+//! One tar member with all its extension headers, as a range of bytes.
+
+use std::ops::Range;
+
+use crate::rootfs_path::RootfsPath;
+
+/// One member of a layer's tar. Offsets are into the decompressed layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// From the first extension header to the padding after the data; a multiple of 512 at both ends.
+    pub range: Range<u64>,
+    /// Where the data starts; the headers lie between `range.start` and here.
+    pub data_start: u64,
+    /// Bytes of data in the archive (of a sparse file: without its holes).
+    pub size: u64,
+    /// How far into the compressed layer the entry starts, in bytes; exact to the decoder's buffer.
+    pub packed_start: u64,
+    /// Where the entry unpacks to, as written: parents may be symlinks of the rootfs.
+    pub path: RootfsPath,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits, with set-user-ID, set-group-ID and sticky.
+    pub mode: u16,
+}
+
+/// What a tar member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file, sparse ones included.
+    File,
+    /// A further name of a file that an earlier entry named.
+    HardLink(RootfsPath),
+    /// A symbolic link, with its target as written.
+    Symlink(Box<[u8]>),
+    /// A directory.
+    Directory,
+    /// A device, a FIFO, or a kind that we do not know: it takes a place in the rootfs, no more.
+    Special,
+    /// A PAX global header: no file at all. Container runtimes ignore it, so does the rootfs.
+    GlobalHeader,
+}
+
+impl Entry {
+    /// Returns the bytes of the headers: extension headers and the member's own.
+    pub fn header(&self) -> Range<u64> {
+        self.range.start..self.data_start
+    }
+
+    /// Returns the bytes of data with their padding.
+    pub fn body(&self) -> Range<u64> {
+        self.data_start..self.range.end
+    }
+}

@@ -1,0 +1,96 @@
+//! One streaming pass over a layer: its entries, and the contents that somebody asked for.
+
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::codec::{self, Compression};
+use super::entry::{Entry, EntryKind};
+use super::tar::{TarError, TarReader};
+use crate::blob::VerifyingReader;
+use crate::digest::Digest;
+
+/// What one pass over a layer learns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LayerIndex {
+    /// The members of the tar, in order.
+    pub entries: Vec<Entry>,
+    /// Bytes of the decompressed layer, end marker included.
+    pub size: u64,
+}
+
+/// Looks at files' contents while a layer is scanned. The rest of the file is skipped after `observe` returns.
+pub trait Observer {
+    /// Looks at entry `index` and, if it wants to, reads (some of) its content.
+    ///
+    /// # Errors
+    /// Only those of `content`.
+    fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()>;
+}
+
+/// Looks at nothing.
+impl Observer for () {
+    fn observe(&mut self, _: usize, _: &Entry, _: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Scans a layer.
+///
+/// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
+/// the config says of the decompressed bytes. Memory grows with the number of entries, not with the size of files.
+///
+/// # Errors
+/// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
+pub fn scan(
+    blob: impl Read,
+    compression: Compression,
+    diff_id: Digest,
+    observer: &mut dyn Observer,
+) -> Result<LayerIndex, TarError> {
+    let packed = Arc::new(AtomicU64::new(0));
+    let counting = CountingReader {
+        inner: blob,
+        count: packed.clone(),
+    };
+    let decoded = codec::decoder(compression, counting).map_err(|source| TarError::Read { offset: 0, source })?;
+    let mut tar = TarReader::new(BufReader::with_capacity(
+        128 << 10,
+        VerifyingReader::diff_id(decoded, diff_id),
+    ));
+    let mut entries = Vec::new();
+    let mut packed_start = 0;
+    while let Some(mut entry) = tar.next_entry()? {
+        entry.packed_start = packed_start;
+        if entry.kind == EntryKind::File {
+            observer
+                .observe(entries.len(), &entry, &mut tar.data(&entry))
+                .map_err(|source| TarError::Read {
+                    offset: entry.data_start,
+                    source,
+                })?;
+        }
+        tar.finish_entry(&entry)?;
+        packed_start = packed.load(Ordering::Relaxed);
+        entries.push(entry);
+    }
+    entries.shrink_to_fit();
+    Ok(LayerIndex {
+        entries,
+        size: tar.offset(),
+    })
+}
+
+/// Counts what passes, where a decoder above can no longer be asked.
+struct CountingReader<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for CountingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}

@@ -1,0 +1,31 @@
+//! pydock slims container images of Python applications that are already built.
+//!
+//! It reads an image, decides which files it can do without, rewrites only the layers that change, recomputes every
+//! digest, and writes a new OCI image. Nothing is rebuilt, and nothing of the image is run.
+//!
+//! ```text
+//! reference ──> source ──> scan ──> rootfs ──> plan ──> rewrite ──> sink
+//! ```
+//!
+//! The modules are in tiers, and a file imports only from lower ones (`ARCHITECTURE.md` has the table, and a test
+//! guards it). [`slim`] is the whole flow as one function; [`transport`] does all I/O; everything from [`image`] to
+//! [`plan`] and [`layering`] is values in, values out.
+
+pub mod blob;
+pub mod digest;
+pub mod job;
+pub mod layer;
+pub mod rootfs_path;
+pub mod image;
+pub mod reference;
+pub mod report;
+pub mod rootfs;
+pub mod evidence;
+pub mod plan;
+pub mod profile;
+pub mod layering;
+pub mod transport;
+pub mod progress;
+pub mod saved_plan;
+pub mod savings;
+pub mod slim;

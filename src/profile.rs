@@ -1,0 +1,375 @@
+//! Removal profiles: named sets of rules in TOML, and how they match paths of a rootfs.
+//!
+//! ```toml
+//! name = "pip-cache"
+//! description = "Download and build caches of Python's package managers"
+//! risk = "none"                    # none, low, medium or high
+//! level = "safe"                   # the lowest level that takes it in: safe, standard or max
+//! remove = ["**/.cache/pip"]       # a folder that matches goes with all below it
+//! keep = ["**/.cache/pip/keep"]    # what this profile leaves although its rules name it
+//!
+//! [needs]                          # rules that need a variable of the image's Env; globs below the folder it names
+//! PIP_CACHE_DIR = ["http-v2"]
+//!
+//! [examples]                       # paths that show what the rules mean; checked whenever the profile is read
+//! remove = ["root/.cache/pip/http-v2/a"]
+//! keep = ["app/cache/pip"]
+//! ```
+//!
+//! Globs are globset's, on the path in the rootfs without its leading slash; `*` and `?` do not match a slash, `**` does.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::str::FromStr;
+
+use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
+
+use crate::rootfs_path::RootfsPath;
+
+/// The profiles that are built into the program, in the order in which they claim paths.
+const BUILT_IN: [&str; 9] = [
+    include_str!("../profiles/pip-cache.toml"),
+    include_str!("../profiles/os-cache.toml"),
+    include_str!("../profiles/vcs.toml"),
+    include_str!("../profiles/bytecode.toml"),
+    include_str!("../profiles/compilers.toml"),
+    include_str!("../profiles/headers.toml"),
+    include_str!("../profiles/docs.toml"),
+    include_str!("../profiles/tests.toml"),
+    include_str!("../profiles/licences.toml"),
+];
+
+/// How much is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What no program can miss.
+    Safe,
+    /// What an application that runs can do without.
+    #[default]
+    Standard,
+    /// All that is not needed to run, at some price (licence texts, package managers).
+    Max,
+}
+
+/// How likely a profile's rules are to take something that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// Nothing reads these files at run time.
+    None,
+    /// Something may be slower, or a message less clear.
+    Low,
+    /// A program that does unusual things may miss something.
+    Medium,
+    /// Look at the plan first.
+    High,
+}
+
+/// A named set of removal rules, as its TOML file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Its name, unique among the profiles of a run.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// How risky it is.
+    pub risk: Risk,
+    /// The lowest level that takes it in.
+    pub level: Level,
+    /// Globs of what goes.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// Globs of what stays although `remove` names it.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// Variable of the image's Env, and globs below the folder that it names.
+    #[serde(default)]
+    pub needs: BTreeMap<String, Vec<String>>,
+    /// Paths that show what the rules mean.
+    #[serde(default)]
+    pub examples: Examples,
+}
+
+/// Paths that show what a profile's rules mean.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examples {
+    /// Paths that go.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// Paths that stay.
+    #[serde(default)]
+    pub keep: Vec<String>,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Not a profile's TOML.
+    #[error("profile `{origin}` cannot be read: {}", .source.to_string().trim_end())]
+    Toml {
+        /// Where it came from.
+        origin: String,
+        /// Why; it names line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// A glob is malformed.
+    #[error("profile `{profile}`: glob `{glob}` is malformed: {}", .source.kind())]
+    Glob {
+        /// Which profile.
+        profile: String,
+        /// Which glob.
+        glob: String,
+        /// Why.
+        source: globset::Error,
+    },
+    /// An example is not decided as it says.
+    #[error("profile `{profile}`: its rules should {verdict} the example `{path}`, but do not")]
+    Example {
+        /// Which profile.
+        profile: String,
+        /// `remove` or `keep`.
+        verdict: &'static str,
+        /// Which example.
+        path: String,
+    },
+    /// No profile has this name.
+    #[error("there is no profile `{name}`")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Two profiles have one name.
+    #[error("two profiles are named `{0}`")]
+    Twice(String),
+}
+
+impl Profile {
+    /// Parses a profile and checks its examples. `origin` is its file's name, for messages.
+    ///
+    /// # Errors
+    /// If it is malformed, or its rules do not do what its examples say.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text).map_err(|source| ProfileError::Toml {
+            origin: origin.to_owned(),
+            source: source.into(),
+        })?;
+        profile.check_examples()?;
+        Ok(profile)
+    }
+
+    /// Returns the built-in profiles, in the order in which they claim paths.
+    pub fn built_in() -> Vec<Self> {
+        let parse = |text| Self::parse(text, "built-in").unwrap_or_else(|error| panic!("{error}"));
+        BUILT_IN.into_iter().map(parse).collect()
+    }
+
+    /// Returns the profile as TOML.
+    ///
+    /// # Panics
+    /// Never: a profile has no value that TOML cannot hold.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn check_examples(&self) -> Result<(), ProfileError> {
+        // Each variable stands for a folder of its own name, so that examples can show rules that need it.
+        let names = self.needs.keys().cloned().collect::<Vec<_>>();
+        let rules = Rules::of_profile(self, &|name| names.iter().find(|known| *known == name).cloned())?;
+        let wrong = |verdict, path: &str| ProfileError::Example {
+            profile: self.name.clone(),
+            verdict,
+            path: path.to_owned(),
+        };
+        let goes = |path: &str| {
+            let path = RootfsPath::parse(path.as_bytes()).ok()?;
+            let mut folders = std::iter::successors(Some(path), |path| (!path.is_root()).then(|| path.parent()));
+            let mut claimed = false;
+            folders.try_for_each(|path| {
+                let candidate = candidate(&path);
+                claimed |= rules.claim(&candidate).is_some();
+                (!rules.keeps(&candidate)).then_some(())
+            })?;
+            claimed.then_some(())
+        };
+        if let Some(path) = self.examples.remove.iter().find(|path| goes(path).is_none()) {
+            return Err(wrong("remove", path));
+        }
+        match self.examples.keep.iter().find(|path| goes(path).is_some()) {
+            Some(path) => Err(wrong("keep", path)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A profile's globs, compiled for one image.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The profile's name.
+    pub profile: String,
+    remove: GlobSet,
+    remove_texts: Vec<String>,
+    keep: GlobSet,
+}
+
+impl Rules {
+    /// Compiles a profile. `env` gives the image's environment variables.
+    ///
+    /// # Errors
+    /// If a glob is malformed.
+    pub fn of_profile(profile: &Profile, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProfileError> {
+        let mut remove = profile.remove.clone();
+        for (variable, globs) in &profile.needs {
+            let folder = env(variable).and_then(|folder| RootfsPath::parse(folder.as_bytes()).ok());
+            if let Some(folder) = folder.filter(|folder| !folder.is_root()) {
+                let folder = globset::escape(&String::from_utf8_lossy(folder.as_bytes()));
+                remove.extend(globs.iter().map(|glob| format!("{folder}/{glob}")));
+            }
+        }
+        Self::new(&profile.name, remove, &profile.keep)
+    }
+
+    /// Compiles globs that are no profile's, such as the command line's.
+    ///
+    /// # Errors
+    /// If a glob is malformed.
+    pub fn new(name: &str, remove: Vec<String>, keep: &[String]) -> Result<Self, ProfileError> {
+        Ok(Self {
+            profile: name.to_owned(),
+            remove: glob_set(name, &remove)?,
+            keep: glob_set(name, keep)?,
+            remove_texts: remove,
+        })
+    }
+
+    /// Returns the first glob that names a path for removal.
+    pub fn claim(&self, path: &Candidate<'_>) -> Option<&str> {
+        let first = self.remove.matches_candidate(path).into_iter().min()?;
+        Some(&self.remove_texts[first])
+    }
+
+    /// Tells whether a path stays, with all below it, although `remove` names it.
+    pub fn keeps(&self, path: &Candidate<'_>) -> bool {
+        self.keep.is_match_candidate(path)
+    }
+}
+
+/// Prepares a path for matching against several [`Rules`].
+pub fn candidate(path: &RootfsPath) -> Candidate<'_> {
+    Candidate::new(Path::new(OsStr::from_bytes(path.as_bytes())))
+}
+
+fn glob_set(profile: &str, globs: &[String]) -> Result<GlobSet, ProfileError> {
+    let error = |glob: &str| {
+        let (profile, glob) = (profile.to_owned(), glob.to_owned());
+        move |source| ProfileError::Glob { profile, glob, source }
+    };
+    let mut set = GlobSetBuilder::new();
+    for text in globs {
+        set.add(parse_glob(text).map_err(error(text))?);
+    }
+    set.build().map_err(error(&globs.join(" ")))
+}
+
+fn parse_glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text.trim_start_matches('/').trim_end_matches('/'))
+        .literal_separator(true)
+        .backslash_escape(true)
+        .empty_alternates(true)
+        .build()
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Safe => "safe",
+            Self::Standard => "standard",
+            Self::Max => "max",
+        })
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "safe" => Ok(Self::Safe),
+            "standard" => Ok(Self::Standard),
+            "max" => Ok(Self::Max),
+            _ => Err(format!("`{text}` is not `safe`, `standard` or `max`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        Profile::parse(text, "mine.toml").unwrap_err().to_string()
+    }
+
+    const HEAD: &str = "name = 'x'\ndescription = ''\nrisk = 'low'\nlevel = 'safe'\n";
+
+    #[test]
+    fn every_built_in_profile_has_examples_and_they_hold() {
+        for profile in Profile::built_in() {
+            assert!(!profile.examples.remove.is_empty(), "{}", profile.name);
+            assert!(!profile.examples.keep.is_empty(), "{}", profile.name);
+            assert_eq!(Profile::parse(&profile.to_toml(), "printed").unwrap(), profile);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_profile_is_said_with_its_place() {
+        assert!(error_of("name = ").contains("line 1, column 8"));
+        assert!(error_of(&format!("{HEAD}colour = 'red'")).contains("unknown field `colour`"));
+        assert_eq!(
+            error_of(&format!("{HEAD}remove = ['a[']")),
+            "profile `x`: glob `a[` is malformed: unclosed character class; missing ']'"
+        );
+        assert_eq!(
+            error_of(&format!("{HEAD}remove = ['a/*']\n[examples]\nremove = ['a']")),
+            "profile `x`: its rules should remove the example `a`, but do not"
+        );
+    }
+
+    #[test]
+    fn a_star_does_not_match_a_slash_and_a_folder_that_stays_keeps_all_below() {
+        let text = format!(
+            "{HEAD}remove = ['/a/*', 'b']\nkeep = ['b/c']\n[examples]\nremove = ['a/x', 'a/x/y', 'b/d/e']\nkeep = ['a', 'c/a/x', 'b/c/d']"
+        );
+        Profile::parse(&text, "mine.toml").unwrap();
+    }
+
+    #[test]
+    fn a_variable_that_names_the_root_or_is_not_set_adds_no_rule() {
+        let text = format!("{HEAD}[needs]\nV = ['http']\n[examples]\nremove = ['V/http/x']\nkeep = ['http']");
+        let profile = Profile::parse(&text, "mine.toml").unwrap();
+        for value in [None, Some("/"), Some("/../x")] {
+            let rules = Rules::of_profile(&profile, &|_| value.map(str::to_owned)).unwrap();
+            let path = RootfsPath::parse(b"http").unwrap();
+            assert_eq!(rules.claim(&candidate(&path)), None, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a long job tells while it runs, to whoever wants to know.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A stage of the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A layer is read (and pulled).
+    Scan,
+    /// A layer is rewritten.
+    Rewrite,
+    /// A blob is written to the destination.
+    Push,
+}
+
+/// Listens to a job.
+pub trait Progress: Send + Sync {
+    /// A piece of work of `total` bytes begins.
+    fn begin(&self, stage: Stage, what: &str, total: u64) -> Box<dyn Meter>;
+}
+
+/// Listens to one piece of work, which ends when this is dropped.
+pub trait Meter: Send {
+    /// Some bytes more are done.
+    fn advance(&self, bytes: u64);
+}
+
+/// Listens to nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: Stage, _: &str, _: u64) -> Box<dyn Meter> {
+        Box::new(Silent)
+    }
+}
+
+impl Meter for Silent {
+    fn advance(&self, _: u64) {}
+}
+
+/// Stops the threads of a job when the job ends, however it ends.
+#[derive(Debug, Default)]
+pub struct StopOnDrop(Arc<AtomicBool>);
+
+impl StopOnDrop {
+    /// Returns a flag that turns true when this is dropped.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A reader that tells a meter, and fails once the job has ended.
+pub struct MeteredReader<R> {
+    inner: R,
+    meter: Box<dyn Meter>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<R> MeteredReader<R> {
+    /// Wraps `inner`.
+    pub fn new(inner: R, meter: Box<dyn Meter>, stop: Arc<AtomicBool>) -> Self {
+        Self { inner, meter, stop }
+    }
+}
+
+impl<R: Read> Read for MeteredReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the job has ended"));
+        }
+        let count = self.inner.read(buffer)?;
+        self.meter.advance(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,39 @@
+//! The plan as text: what goes, folder by folder, and what stays although a rule names it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::rootfs_path::RootfsPath;
+use crate::slim::Outcome;
+
+/// How many kept paths are listed; the saved plan has all.
+const KEPT_LINES: usize = 40;
+
+/// Returns the plan of each image as text.
+pub fn render(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for image in &outcome.images {
+        let _ = writeln!(text, "plan for {} {}\n", image.platform, image.source);
+        // Only the topmost path of what goes together; the count says how much is below.
+        let mut tops: BTreeMap<(&str, &RootfsPath), usize> = BTreeMap::new();
+        let mut top: Option<&crate::plan::Removed> = None;
+        for item in &image.plan.removed {
+            let below = top.filter(|top| item.path.is_within(&top.path) && item.profile == top.profile);
+            let head = below.unwrap_or(item);
+            top = Some(head);
+            *tops.entry((&head.profile, &head.path)).or_default() += 1;
+        }
+        for ((profile, path), count) in tops {
+            let below = if count > 1 { format!(" and {} below", count - 1) } else { String::new() };
+            let _ = writeln!(text, "remove  {profile:<12} {path}{below}");
+        }
+        for kept in image.plan.kept.iter().take(KEPT_LINES) {
+            let _ = writeln!(text, "keep    {:<12} {}: {}", kept.profile, kept.path, kept.reason);
+        }
+        if image.plan.kept.len() > KEPT_LINES {
+            let _ = writeln!(text, "keep    … and {} more; `--plan FILE` lists all", image.plan.kept.len() - KEPT_LINES);
+        }
+        text += "\n";
+    }
+    text
+}

@@ -1,0 +1,220 @@
+//! Paths inside a rootfs: normalised bytes, with no leading slash, no `.` and no `..`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A path in a rootfs, relative to its root. The root itself is the empty path.
+///
+/// Paths in layers are bytes, not text: any byte but NUL is allowed. `Display` and serde escape what is not UTF-8, and
+/// control characters, as `\xNN`, and a backslash as `\\`, so that both are lossless and safe on a terminal.
+///
+/// ```
+/// use pydock::rootfs_path::RootfsPath;
+/// let path = RootfsPath::parse(b"./usr//lib/").unwrap();
+/// assert_eq!(path.to_string(), "usr/lib");
+/// assert!(RootfsPath::parse(b"usr/../etc").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct RootfsPath(Box<[u8]>);
+
+/// Why bytes are not a [`RootfsPath`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PathError {
+    /// A component is `..`, which could leave the rootfs.
+    #[error("path `{0}` holds `..`")]
+    Parent(String),
+    /// The path holds a NUL byte.
+    #[error("path `{0}` holds a NUL byte")]
+    Nul(String),
+    /// An escape in its printed form is not `\\` or `\xNN`.
+    #[error("path `{0}` holds a bad escape")]
+    Escape(String),
+}
+
+impl RootfsPath {
+    /// Returns the root.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Parses a path as a tar header holds it: `./a`, `/a` and `a//` are all `a`.
+    ///
+    /// # Errors
+    /// If a component is `..`, or a byte is NUL.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PathError> {
+        if bytes.contains(&0) {
+            return Err(PathError::Nul(escape(bytes)));
+        }
+        let mut path = Vec::with_capacity(bytes.len());
+        for component in bytes.split(|&b| b == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." => return Err(PathError::Parent(escape(bytes))),
+                _ => {}
+            }
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(component);
+        }
+        Ok(Self(path.into()))
+    }
+
+    /// Returns the bytes, without a leading slash.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Tells whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the components from the root down.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'/').filter(|part| !part.is_empty())
+    }
+
+    /// Returns the folder that holds this path; the root's is the root.
+    pub fn parent(&self) -> Self {
+        match self.0.iter().rposition(|&b| b == b'/') {
+            Some(slash) => Self(self.0[..slash].into()),
+            None => Self::root(),
+        }
+    }
+
+    /// Returns the last component; empty for the root.
+    pub fn file_name(&self) -> &[u8] {
+        let start = self.0.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        &self.0[start..]
+    }
+
+    /// Returns the path of `name` in this folder. `name` is one component.
+    pub fn join(&self, name: &[u8]) -> Self {
+        let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
+        path.extend_from_slice(&self.0);
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        Self(path.into())
+    }
+
+    /// Tells whether this is `folder` or lies below it.
+    pub fn is_within(&self, folder: &Self) -> bool {
+        folder.is_root()
+            || self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/'))
+    }
+
+    /// Parses the form that `Display` prints.
+    ///
+    /// # Errors
+    /// As [`RootfsPath::parse`], and on an escape that `Display` does not write.
+    pub fn parse_escaped(text: &str) -> Result<Self, PathError> {
+        let bad = || PathError::Escape(text.to_owned());
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&first, tail)) = rest.split_first() {
+            rest = tail;
+            if first != b'\\' {
+                bytes.push(first);
+            } else if let Some(tail) = rest.strip_prefix(b"\\") {
+                bytes.push(b'\\');
+                rest = tail;
+            } else {
+                let hex = rest.strip_prefix(b"x").and_then(|hex| hex.get(..2)).ok_or_else(bad)?;
+                let hex = std::str::from_utf8(hex).map_err(|_| bad())?;
+                bytes.push(u8::from_str_radix(hex, 16).map_err(|_| bad())?);
+                rest = &rest[3..];
+            }
+        }
+        Self::parse(&bytes)
+    }
+}
+
+/// Returns bytes as text, losslessly: what is not printable UTF-8 becomes `\xNN`, a backslash `\\`.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                c if c.is_control() => {
+                    let mut utf8 = [0; 4];
+                    for byte in c.encode_utf8(&mut utf8).bytes() {
+                        text.push_str(&format!("\\x{byte:02x}"));
+                    }
+                }
+                c => text.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+impl fmt::Display for RootfsPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&if self.is_root() { ".".to_owned() } else { escape(&self.0) })
+    }
+}
+
+impl fmt::Debug for RootfsPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for RootfsPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RootfsPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse_escaped(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_leave_the_rootfs() {
+        for bad in ["..", "../a", "a/..", "a/../b", "/.."] {
+            assert!(matches!(RootfsPath::parse(bad.as_bytes()), Err(PathError::Parent(_))), "{bad}");
+        }
+        assert!(matches!(RootfsPath::parse(b"a\0b"), Err(PathError::Nul(_))));
+        assert_eq!(RootfsPath::parse(b"..a/b..").unwrap().to_string(), "..a/b..");
+    }
+
+    #[test]
+    fn a_folder_holds_itself_and_what_lies_below_but_no_namesake() {
+        let path = |text: &str| RootfsPath::parse(text.as_bytes()).unwrap();
+        assert!(path("a/b/c").is_within(&path("a/b")));
+        assert!(path("a/b").is_within(&path("a/b")));
+        assert!(path("a").is_within(&RootfsPath::root()));
+        assert!(!path("a/bc").is_within(&path("a/b")));
+        assert_eq!(path("a/b").parent(), path("a"));
+        assert_eq!(path("a").parent(), RootfsPath::root());
+        assert_eq!(path("a").join(b"b"), path("a/b"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_printed_form_reads_back_as_the_same_path(bytes in proptest::collection::vec(1u8.., 0..40)) {
+            if let Ok(path) = RootfsPath::parse(&bytes) {
+                let text = path.to_string();
+                prop_assert!(!text.chars().any(char::is_control));
+                prop_assert_eq!(RootfsPath::parse_escaped(&text), Ok(path));
+            }
+        }
+    }
+}

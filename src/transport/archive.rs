@@ -1,0 +1,337 @@
+//! Archives in a file: an image layout, or what `docker save` writes, as a tar.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::docker_archive::DockerArchiveSource;
+use super::error::TransportError;
+use super::layout::{self, Files, LayoutSource, Staging};
+use super::spool::Spool;
+use super::{Blob, BlobReader, Sink, Source};
+use crate::digest::Digest;
+use crate::image::{Descriptor, Document, ImageConfig, Manifest, index};
+use crate::layer::codec::{self, Compression};
+use crate::layer::tar::TarReader;
+use crate::layer::{Entry, EntryKind};
+use crate::rootfs_path::RootfsPath;
+
+/// A tar whose members can be opened by name.
+#[derive(Debug)]
+pub struct Archive {
+    path: PathBuf,
+    place: String,
+    members: HashMap<String, Entry>,
+    /// Keeps the spool of an archive from standard input.
+    _spool: Option<Spool>,
+}
+
+impl Archive {
+    /// Indexes the members of a tar file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no tar.
+    pub fn open(path: &Path) -> Result<Self, TransportError> {
+        Self::index(path.to_owned(), format!("`{}`", path.display()), None)
+    }
+
+    /// Copies an archive from standard input to a spool in `work`, decompressing it if need be.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn from_stdin(work: &Path) -> Result<Self, TransportError> {
+        let spool = Spool::new(work)?;
+        let path = spool.path().join("stdin.tar");
+        let read = |source| TransportError::Stdio { action: "read", source };
+        let mut input = BufReader::new(io::stdin().lock());
+        let start = io::BufRead::fill_buf(&mut input).map_err(read)?;
+        let compression = Compression::sniff(start);
+        let mut input = codec::decoder(compression, input).map_err(read)?;
+        let mut file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
+        io::copy(&mut input, &mut file).map_err(read)?;
+        Self::index(path, "the archive on standard input".to_owned(), Some(spool))
+    }
+
+    fn index(path: PathBuf, place: String, spool: Option<Spool>) -> Result<Self, TransportError> {
+        let file = File::open(&path).map_err(TransportError::file("read", &path))?;
+        let mut tar = TarReader::new(BufReader::with_capacity(1 << 20, file));
+        let mut members = HashMap::new();
+        loop {
+            let next = tar.next_entry().and_then(|entry| match entry {
+                Some(entry) => tar.finish_entry(&entry).map(|()| Some(entry)),
+                None => Ok(None),
+            });
+            match next {
+                Ok(Some(entry)) => members.insert(entry.path.to_string(), entry),
+                Ok(None) => break,
+                Err(source) => return Err(TransportError::Archive { place, source }),
+            };
+        }
+        Ok(Self {
+            path,
+            place,
+            members,
+            _spool: spool,
+        })
+    }
+
+    /// Returns the size of a member that is a file, links followed; `None` if there is none.
+    pub fn size(&self, path: &str) -> Option<u64> {
+        self.file(path).map(|entry| entry.size)
+    }
+
+    /// Follows links: old `docker save` archives hold equal layers as symlinks to the first.
+    fn file(&self, path: &str) -> Option<&Entry> {
+        let mut path = RootfsPath::parse(path.as_bytes()).ok()?;
+        for _ in 0..8 {
+            let entry = self.members.get(&path.to_string())?;
+            path = match &entry.kind {
+                EntryKind::File => return Some(entry),
+                EntryKind::HardLink(target) => target.clone(),
+                EntryKind::Symlink(target) => relative(&path.parent(), target)?,
+                _ => return None,
+            };
+        }
+        None
+    }
+}
+
+/// Resolves a symlink's target inside an archive.
+fn relative(folder: &RootfsPath, target: &[u8]) -> Option<RootfsPath> {
+    let mut path = folder.clone();
+    for name in target.split(|&b| b == b'/') {
+        path = match name {
+            b"" | b"." => path,
+            b".." if path.is_root() => return None,
+            b".." => path.parent(),
+            name => path.join(name),
+        };
+    }
+    Some(path)
+}
+
+impl Files for Archive {
+    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError> {
+        let Some(entry) = self.file(path) else { return Ok(None) };
+        let open = || {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(entry.data_start))?;
+            Ok(file.take(entry.size))
+        };
+        let reader = open().map_err(TransportError::file("read", &self.path))?;
+        Ok(Some(Box::new(reader)))
+    }
+
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+}
+
+/// Which kind of archive a reference says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// `oci-archive:`.
+    Oci,
+    /// `docker-archive:`.
+    Docker,
+    /// `-`: whichever it is.
+    Any,
+}
+
+/// Opens the image in an archive.
+///
+/// # Errors
+/// If the archive is not of the kind.
+pub fn source(archive: Archive, kind: ArchiveKind, tag: Option<String>) -> Result<Box<dyn Source>, TransportError> {
+    let is_oci = archive.size("index.json").is_some();
+    let is_docker = archive.size("manifest.json").is_some();
+    match kind {
+        ArchiveKind::Docker if is_docker => Ok(Box::new(DockerArchiveSource::new(archive, tag)?)),
+        ArchiveKind::Oci | ArchiveKind::Any if is_oci => Ok(Box::new(LayoutSource::new(archive, tag))),
+        ArchiveKind::Any if is_docker => Ok(Box::new(DockerArchiveSource::new(archive, tag)?)),
+        _ => Err(TransportError::NoArchive(archive.place)),
+    }
+}
+
+/// Where an archive is written.
+#[derive(Debug)]
+pub enum Output {
+    /// A file, which appears when it is complete.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// Writes an archive that is an OCI image layout and can be loaded by Docker as well: it holds both `index.json` and
+/// `manifest.json`.
+pub struct ArchiveSink {
+    output: Output,
+    tag: Option<String>,
+    staging: Staging,
+}
+
+impl ArchiveSink {
+    /// Writes to `output`; `work` is where blobs wait for an archive on standard output.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
+    pub fn new(output: Output, tag: Option<String>, work: &Path) -> Result<Self, TransportError> {
+        let place = match &output {
+            Output::File(path) => layout::parent_of(path),
+            Output::Stdout => work.to_owned(),
+        };
+        Ok(Self {
+            staging: Staging::new(&place)?,
+            output,
+            tag,
+        })
+    }
+
+    fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
+        let blobs = self
+            .staging
+            .take()
+            .into_iter()
+            .map(|blob| (blob.facts.digest, blob))
+            .collect::<HashMap<_, _>>();
+        let read = |digest: &Digest| blobs.get(digest).and_then(|blob| std::fs::read(&blob.path).ok());
+        let manifest = docker_manifest(descriptor, self.tag.as_deref(), &read);
+        let index = layout::index_with(None, descriptor, self.tag.as_deref());
+        let mut files = vec![
+            ("oci-layout".to_owned(), Content::Bytes(layout::OCI_LAYOUT.into())),
+            ("index.json".to_owned(), Content::Bytes(index.to_string().into())),
+        ];
+        files.extend(manifest.map(|json| ("manifest.json".to_owned(), Content::Bytes(json.to_string().into()))));
+        let mut blobs = blobs.iter().collect::<Vec<_>>();
+        blobs.sort_by_key(|(digest, _)| **digest);
+        files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), Content::File(&blob.path))));
+        match &self.output {
+            Output::Stdout => {
+                write_tar(io::BufWriter::new(io::stdout().lock()), &files)
+                    .map_err(|source| TransportError::Stdio { action: "write", source })
+            }
+            Output::File(path) => {
+                let (file, part) = self.staging.spool().file()?;
+                write_tar(file, &files).map_err(TransportError::file("write", path))?;
+                layout::readable_by_all(&part)?;
+                part.persist(path).map_err(|error| TransportError::file("write", path)(error.error))
+            }
+        }
+    }
+}
+
+/// A member of an archive that is written.
+enum Content<'a> {
+    Bytes(Vec<u8>),
+    File(&'a Path),
+}
+
+/// Writes members with no times and no owners, so that the bytes depend on the image alone.
+fn write_tar(output: impl Write, files: &[(String, Content<'_>)]) -> io::Result<()> {
+    let mut tar = tar::Builder::new(output);
+    let header = |size, kind| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(if kind == tar::EntryType::Directory { 0o755 } else { 0o644 });
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(size);
+        header
+    };
+    for folder in ["blobs/", "blobs/sha256/"] {
+        tar.append_data(&mut header(0, tar::EntryType::Directory), folder, io::empty())?;
+    }
+    for (path, content) in files {
+        match content {
+            Content::Bytes(bytes) => {
+                let mut header = header(bytes.len() as u64, tar::EntryType::Regular);
+                tar.append_data(&mut header, path, &bytes[..])?;
+            }
+            Content::File(file) => {
+                let file = File::open(file)?;
+                let mut header = header(file.metadata()?.len(), tar::EntryType::Regular);
+                tar.append_data(&mut header, path, file)?;
+            }
+        }
+    }
+    tar.into_inner()?.flush()
+}
+
+/// Returns the `manifest.json` that makes an archive loadable by Docker: of an index, for the image that runs here.
+/// `None` if there is no such image.
+fn docker_manifest(root: &Descriptor, tag: Option<&str>, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Value> {
+    let manifest = loadable(root, read)?;
+    ImageConfig::parse(read(&manifest.config.digest)?).ok()?;
+    let layers = manifest.layers.iter().map(|layer| layout::blob_path(&layer.digest));
+    Some(json!([{
+        "Config": layout::blob_path(&manifest.config.digest),
+        "RepoTags": tag.map(repo_tag).into_iter().collect::<Vec<_>>(),
+        "Layers": layers.collect::<Vec<_>>(),
+    }]))
+}
+
+fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Manifest> {
+    match Document::parse(read(&root.digest)?, Some(&root.media_type)).ok()? {
+        Document::Manifest(manifest) => manifest.is_image().then_some(manifest),
+        Document::Index(list) => {
+            let here = |entry: &&Descriptor| {
+                let platform = entry.platform.as_ref();
+                platform.is_some_and(|platform| platform.os == "linux" && platform.architecture == go_architecture())
+            };
+            let entry = list
+                .manifests
+                .iter()
+                .filter(|entry| !index::is_attestation(entry))
+                .find(here)
+                .or(list.manifests.first())?;
+            loadable(entry, read)
+        }
+    }
+}
+
+/// Returns this machine's processor as Go, and so every image, names it.
+fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
+}
+
+/// Docker wants `name:tag`; an OCI tag may be a tag alone.
+fn repo_tag(tag: &str) -> String {
+    match tag.rsplit_once(':') {
+        Some((_, after)) if !after.contains('/') => tag.to_owned(),
+        _ => format!("{tag}:latest"),
+    }
+}
+
+#[async_trait]
+impl Sink for ArchiveSink {
+    fn spool(&self) -> &Spool {
+        self.staging.spool()
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
+        Ok(self.staging.has(&descriptor.digest))
+    }
+
+    async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
+        self.staging.put(descriptor, blob).await
+    }
+
+    async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
+        self.staging.put_bytes(descriptor.digest, bytes)
+    }
+
+    async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
+        self.staging.put_bytes(descriptor.digest, bytes)?;
+        self.publish(descriptor)
+    }
+}

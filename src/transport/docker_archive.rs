@@ -1,0 +1,148 @@
+//! `docker-archive:`: what `docker save` writes, the old form (a folder a layer) and the new one (also an OCI layout).
+//!
+//! Such an archive has no image manifest; one is made from `manifest.json` and the config. Layers are told apart by
+//! their first bytes: `docker save` stores them uncompressed, other tools as they were.
+
+use std::io::{self, Read};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::archive::Archive;
+use super::error::TransportError;
+use super::layout::{self, Files};
+use super::{BlobReader, Source};
+use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
+use crate::digest::Digest;
+use crate::image::{Descriptor, ImageConfig, media_type};
+use crate::layer::codec::Compression;
+
+/// One image of a `manifest.json`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Reads an image from what `docker save` writes.
+pub struct DockerArchiveSource {
+    archive: Archive,
+    manifest: Vec<u8>,
+    /// Path in the archive of each blob.
+    blobs: Vec<(Digest, String)>,
+}
+
+impl DockerArchiveSource {
+    /// Reads the image that `tag` (`name:tag`) names, or the only one.
+    ///
+    /// # Errors
+    /// If there is none, or the archive disagrees with itself.
+    pub fn new(archive: Archive, tag: Option<String>) -> Result<Self, TransportError> {
+        let item = choose(&archive, tag)?;
+        let damaged = |why: String| TransportError::DockerArchive {
+            place: archive.place(),
+            why,
+        };
+        let missing = |path: &str| damaged(format!("`{path}` is missing"));
+        let mut config = Vec::new();
+        archive
+            .open(&item.config)?
+            .ok_or_else(|| missing(&item.config))?
+            .take(crate::image::document::MAX_DOCUMENT)
+            .read_to_end(&mut config)
+            .map_err(|error| damaged(error.to_string()))?;
+        let parsed = ImageConfig::parse(config.clone()).map_err(|error| damaged(error.to_string()))?;
+        if parsed.diff_ids().len() != item.layers.len() {
+            return Err(damaged(format!(
+                "`manifest.json` lists {} layers, the config {} diff IDs",
+                item.layers.len(),
+                parsed.diff_ids().len()
+            )));
+        }
+        let mut blobs = vec![(Digest::of(&config), item.config.clone())];
+        let mut layers = Vec::new();
+        for (path, &diff_id) in item.layers.iter().zip(parsed.diff_ids()) {
+            let layer = describe(&archive, path, diff_id)?.ok_or_else(|| missing(path))?;
+            blobs.push((layer.digest, path.clone()));
+            layers.push(layer);
+        }
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_MANIFEST,
+            "config": Descriptor::of(media_type::OCI_CONFIG, &config),
+            "layers": layers,
+        });
+        Ok(Self {
+            archive,
+            manifest: manifest.to_string().into_bytes(),
+            blobs,
+        })
+    }
+}
+
+/// Finds the image that is meant.
+fn choose(archive: &Archive, tag: Option<String>) -> Result<Item, TransportError> {
+    let place = archive.place();
+    let json = layout::read_json(archive, "manifest.json")?.unwrap_or_default();
+    let items: Vec<Item> = serde_json::from_value(json).map_err(|source| TransportError::Json {
+        place: place.clone(),
+        file: "manifest.json".to_owned(),
+        source,
+    })?;
+    let tags = items.iter().flat_map(|item| item.repo_tags.clone().unwrap_or_default()).collect();
+    match tag {
+        Some(tag) => {
+            let named = |item: &&Item| item.repo_tags.iter().flatten().any(|name| *name == tag);
+            let found = items.iter().find(named).cloned();
+            found.ok_or(TransportError::NoTag { place, tag, tags })
+        }
+        None if items.len() > 1 => Err(TransportError::Ambiguous { place, tags }),
+        None => items.into_iter().next().ok_or(TransportError::NoImage(place)),
+    }
+}
+
+/// Describes a layer. An uncompressed one is its own diff ID; of a compressed one the digest must be computed.
+fn describe(archive: &Archive, path: &str, diff_id: Digest) -> Result<Option<Descriptor>, TransportError> {
+    let (Some(mut reader), Some(size)) = (archive.open(path)?, archive.size(path)) else {
+        return Ok(None);
+    };
+    let read = |source| TransportError::Copy { digest: diff_id, source };
+    let mut start = Vec::new();
+    reader.by_ref().take(4).read_to_end(&mut start).map_err(read)?;
+    let compression = Compression::sniff(&start);
+    let facts = if compression == Compression::None {
+        BlobFacts { digest: diff_id, size }
+    } else {
+        let mut writer = HashingWriter::new(io::sink());
+        io::copy(&mut start.chain(reader), &mut writer).map_err(read)?;
+        writer.finish().1
+    };
+    Ok(Some(Descriptor::new(media_type::oci_layer(compression), facts)))
+}
+
+#[async_trait]
+impl Source for DockerArchiveSource {
+    async fn root(&self) -> Result<(Vec<u8>, Option<String>), TransportError> {
+        Ok((self.manifest.clone(), Some(media_type::OCI_MANIFEST.to_owned())))
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
+        Err(TransportError::MissingBlob {
+            digest: descriptor.digest,
+            place: self.archive.place(),
+        })
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        let path = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest);
+        let opened = path.map(|(_, path)| self.archive.open(path)).transpose()?.flatten();
+        let reader = opened.ok_or_else(|| TransportError::MissingBlob {
+            digest: descriptor.digest,
+            place: self.archive.place(),
+        })?;
+        Ok(Box::new(VerifyingReader::blob(reader, descriptor.facts())))
+    }
+}

@@ -1,0 +1,355 @@
+//! `oci:`: an OCI image layout in a folder. Spec: image-spec `image-layout.md`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::error::TransportError;
+use super::spool::{Spool, SpooledBlob};
+use super::{Blob, BlobReader, Sink, Source};
+use crate::blob::{HashingWriter, VerifyingReader};
+use crate::digest::Digest;
+use crate::image::document::MAX_DOCUMENT;
+use crate::image::{Descriptor, media_type};
+
+/// Annotation of an index entry that holds its tag. Spec: image-spec `annotations.md`.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Content of the file `oci-layout`.
+pub const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// The files of a layout, wherever they are.
+pub trait Files: Send + Sync {
+    /// Opens a file by its path in the layout; `None` if it is not there.
+    ///
+    /// # Errors
+    /// If it is there but cannot be opened.
+    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError>;
+
+    /// Returns a name for messages.
+    fn place(&self) -> String;
+}
+
+/// Returns where a layout keeps a blob.
+pub fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// Reads a JSON file of a layout or archive.
+pub(super) fn read_json(files: &dyn Files, path: &str) -> Result<Option<Value>, TransportError> {
+    let Some(reader) = files.open(path)? else { return Ok(None) };
+    let mut text = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(reader, MAX_DOCUMENT), &mut text)
+        .map_err(TransportError::file("read", path))?;
+    let json = serde_json::from_slice(&text).map_err(|source| TransportError::Json {
+        place: files.place(),
+        file: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(json))
+}
+
+/// Reads an image from the files of a layout.
+pub struct LayoutSource<F> {
+    files: F,
+    tag: Option<String>,
+}
+
+impl<F: Files> LayoutSource<F> {
+    /// Reads the image that `tag` names, or the only one.
+    pub fn new(files: F, tag: Option<String>) -> Self {
+        Self { files, tag }
+    }
+
+    /// Returns the descriptor in `index.json` that the reference means.
+    fn entry(&self) -> Result<Descriptor, TransportError> {
+        let place = self.files.place();
+        let index =
+            read_json(&self.files, "index.json")?.ok_or_else(|| TransportError::NoImage(place.clone()))?;
+        let entries: Vec<Descriptor> =
+            serde_json::from_value(index["manifests"].clone()).map_err(|source| TransportError::Json {
+                place: place.clone(),
+                file: "index.json".to_owned(),
+                source,
+            })?;
+        let tags = || {
+            let tag = |entry: &Descriptor| entry.annotation(REF_NAME).unwrap_or("(no tag)").to_owned();
+            entries.iter().map(tag).collect::<Vec<_>>()
+        };
+        let chosen = match &self.tag {
+            // The last of a name wins, as a later push overrides an earlier one.
+            Some(tag) => entries.iter().rfind(|entry| entry.annotation(REF_NAME) == Some(tag)),
+            None if entries.len() > 1 => {
+                return Err(TransportError::Ambiguous { place, tags: tags() });
+            }
+            None => entries.first(),
+        };
+        match (chosen, &self.tag) {
+            (Some(entry), _) => Ok(entry.clone()),
+            (None, Some(tag)) => Err(TransportError::NoTag {
+                place,
+                tag: tag.clone(),
+                tags: tags(),
+            }),
+            (None, None) => Err(TransportError::NoImage(place)),
+        }
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        let inner = self
+            .files
+            .open(&blob_path(&descriptor.digest))?
+            .ok_or_else(|| TransportError::MissingBlob {
+                digest: descriptor.digest,
+                place: self.files.place(),
+            })?;
+        Ok(Box::new(VerifyingReader::blob(inner, descriptor.facts())))
+    }
+}
+
+#[async_trait]
+impl<F: Files> Source for LayoutSource<F> {
+    async fn root(&self) -> Result<(Vec<u8>, Option<String>), TransportError> {
+        let entry = self.entry()?;
+        Ok((self.manifest(&entry).await?, Some(entry.media_type)))
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
+        read_document("manifest", self.open(descriptor)?, descriptor)
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        self.open(descriptor)
+    }
+}
+
+/// Reads a document whole, within [`MAX_DOCUMENT`].
+///
+/// # Errors
+/// If it is larger, or not the descriptor's.
+pub fn read_document(
+    what: &'static str,
+    reader: BlobReader,
+    descriptor: &Descriptor,
+) -> Result<Vec<u8>, TransportError> {
+    let mut bytes = Vec::new();
+    let result = if descriptor.size > MAX_DOCUMENT {
+        Err(io::Error::other(format!(
+            "it claims {} bytes; at most {MAX_DOCUMENT} are allowed",
+            descriptor.size
+        )))
+    } else {
+        io::copy(&mut { reader }, &mut bytes)
+    };
+    result.map(|_| bytes).map_err(|source| TransportError::Document {
+        what,
+        digest: descriptor.digest,
+        source,
+    })
+}
+
+/// A layout's files in a folder.
+pub struct Folder(pub PathBuf);
+
+impl Files for Folder {
+    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError> {
+        let path = self.0.join(path);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Box::new(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TransportError::file("read", path)(error)),
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("the OCI layout `{}`", self.0.display())
+    }
+}
+
+/// Blobs that wait in a spool until all of an image is there.
+pub struct Staging {
+    spool: Spool,
+    blobs: Mutex<HashMap<Digest, SpooledBlob>>,
+}
+
+impl Staging {
+    /// Makes an empty staging area in `place`.
+    ///
+    /// # Errors
+    /// If it cannot be written to.
+    pub fn new(place: &Path) -> Result<Self, TransportError> {
+        Ok(Self {
+            spool: Spool::new(place)?,
+            blobs: Mutex::default(),
+        })
+    }
+
+    /// Returns its spool.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// Tells whether a blob is staged.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.lock().contains_key(digest)
+    }
+
+    /// Stages a blob.
+    ///
+    /// # Errors
+    /// If it cannot be copied.
+    pub async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
+        let blob = match blob {
+            Blob::Spooled(blob) => blob,
+            Blob::Stream(reader) => self.copy(reader, descriptor.digest).await?,
+        };
+        self.lock().insert(descriptor.digest, blob);
+        Ok(())
+    }
+
+    /// Stages bytes that we have in memory.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn put_bytes(&self, digest: Digest, bytes: &[u8]) -> Result<(), TransportError> {
+        let (mut file, path) = self.spool.file()?;
+        file.write_all(bytes).map_err(TransportError::file("write", &*path))?;
+        let size = bytes.len() as u64;
+        let facts = crate::blob::BlobFacts { digest, size };
+        self.lock().insert(digest, SpooledBlob { path, facts });
+        Ok(())
+    }
+
+    /// Takes all blobs out, in the order of their digests.
+    pub fn take(&self) -> Vec<SpooledBlob> {
+        let mut blobs = std::mem::take(&mut *self.lock()).into_values().collect::<Vec<_>>();
+        blobs.sort_by_key(|blob| blob.facts.digest);
+        blobs
+    }
+
+    async fn copy(&self, mut reader: BlobReader, digest: Digest) -> Result<SpooledBlob, TransportError> {
+        let (file, path) = self.spool.file()?;
+        let copy = move || {
+            let mut writer = HashingWriter::new(file);
+            io::copy(&mut reader, &mut writer).map_err(|source| TransportError::Copy { digest, source })?;
+            let (_, facts) = writer.finish();
+            Ok(SpooledBlob { path, facts })
+        };
+        tokio::task::spawn_blocking(copy).await.map_err(|_| TransportError::Stopped)?
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, SpooledBlob>> {
+        self.blobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Writes an image into a layout in a folder.
+pub struct LayoutSink {
+    folder: PathBuf,
+    tag: Option<String>,
+    staging: Staging,
+}
+
+impl LayoutSink {
+    /// Writes to `folder`, which need not exist; its parent must.
+    ///
+    /// # Errors
+    /// If nothing can be written there.
+    pub fn new(folder: PathBuf, tag: Option<String>) -> Result<Self, TransportError> {
+        let place = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
+        Ok(Self {
+            staging: Staging::new(&place)?,
+            folder,
+            tag,
+        })
+    }
+
+    fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
+        let blobs = self.folder.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(TransportError::file("create", &blobs))?;
+        for blob in self.staging.take() {
+            let path = blobs.join(blob.facts.digest.hex());
+            readable_by_all(&blob.path)?;
+            blob.path.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))?;
+        }
+        self.write("oci-layout", OCI_LAYOUT)?;
+        // Two runs may write two images to one layout: each must add to what the other wrote.
+        let lock = File::open(&blobs).map_err(TransportError::file("lock", &blobs))?;
+        lock.lock().map_err(TransportError::file("lock", &blobs))?;
+        let index = read_json(&Folder(self.folder.clone()), "index.json")?;
+        let index = index_with(index, descriptor, self.tag.as_deref());
+        self.write("index.json", &index.to_string())
+    }
+
+    /// Writes a file at once or not at all.
+    fn write(&self, name: &str, text: &str) -> Result<(), TransportError> {
+        let path = self.folder.join(name);
+        let (mut file, part) = self.staging.spool.file()?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(TransportError::file("write", &path))?;
+        readable_by_all(&part)?;
+        part.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))
+    }
+}
+
+/// Returns the folder in which `path` is to be made.
+pub(super) fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Files of a spool are for their owner only; a finished image is for all, as other tools make it.
+pub(super) fn readable_by_all(path: &Path) -> Result<(), TransportError> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(TransportError::file("write", path))
+}
+
+/// Returns an `index.json` in which `tag` means `descriptor`, whatever it was before.
+pub(super) fn index_with(old: Option<Value>, descriptor: &Descriptor, tag: Option<&str>) -> Value {
+    let mut index = old.unwrap_or_else(|| json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX}));
+    let mut entry = descriptor.clone();
+    if let Some(tag) = tag {
+        entry.annotations.insert(REF_NAME.to_owned(), tag.into());
+    }
+    let same = |other: &Value| {
+        let name = other.pointer("/annotations").and_then(|annotations| annotations.get(REF_NAME));
+        name.and_then(Value::as_str) == tag
+    };
+    let mut entries = index["manifests"].as_array().cloned().unwrap_or_default();
+    entries.retain(|other| !same(other));
+    entries.push(json!(entry));
+    index["manifests"] = entries.into();
+    index
+}
+
+#[async_trait]
+impl Sink for LayoutSink {
+    fn spool(&self) -> &Spool {
+        &self.staging.spool
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
+        let there = fs::metadata(self.folder.join(blob_path(&descriptor.digest)));
+        Ok(self.staging.has(&descriptor.digest) || there.is_ok_and(|file| file.len() == descriptor.size))
+    }
+
+    async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
+        self.staging.put(descriptor, blob).await
+    }
+
+    async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
+        self.staging.put_bytes(descriptor.digest, bytes)
+    }
+
+    async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
+        self.staging.put_bytes(descriptor.digest, bytes)?;
+        self.publish(descriptor)
+    }
+}

@@ -1,0 +1,72 @@
+//! From a reference to the source or sink that it means.
+
+use std::path::PathBuf;
+
+use super::archive::{self, Archive, ArchiveKind, ArchiveSink, Output};
+use super::error::TransportError;
+use super::layout::{Folder, LayoutSink, LayoutSource};
+use super::logins::Logins;
+use super::registry::{RegistrySink, RegistrySource};
+use super::{Sink, Source};
+use crate::reference::Reference;
+
+/// What it takes to reach images.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Logins to registries.
+    pub logins: Logins,
+    /// Registries that speak HTTP; those on this machine do anyway.
+    pub insecure: Vec<String>,
+    /// Where temporary files go that have no better place.
+    pub work: PathBuf,
+}
+
+/// Opens an image to read.
+///
+/// # Errors
+/// If it is not there, or not an image.
+pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Source>, TransportError> {
+    match reference {
+        Reference::Registry(name) => Ok(Box::new(RegistrySource::new(name.clone(), access).await?)),
+        Reference::Layout(place) => Ok(Box::new(LayoutSource::new(
+            Folder(place.path.clone()),
+            place.tag.clone(),
+        ))),
+        Reference::OciArchive(place) => {
+            archive::source(Archive::open(&place.path)?, ArchiveKind::Oci, place.tag.clone())
+        }
+        Reference::DockerArchive(place) => {
+            archive::source(Archive::open(&place.path)?, ArchiveKind::Docker, place.tag.clone())
+        }
+        Reference::Stdio => archive::source(Archive::from_stdin(&access.work)?, ArchiveKind::Any, None),
+    }
+}
+
+/// Opens a place to write an image to. `source` is where it came from.
+///
+/// # Errors
+/// If nothing can be written there.
+pub async fn create(
+    reference: &Reference,
+    source: &Reference,
+    access: &Access,
+) -> Result<Box<dyn Sink>, TransportError> {
+    let archive = |output, tag: &Option<String>| {
+        let sink = ArchiveSink::new(output, tag.clone(), &access.work)?;
+        Ok(Box::new(sink) as Box<dyn Sink>)
+    };
+    match reference {
+        Reference::Registry(name) => {
+            let from = match source {
+                Reference::Registry(from) => Some(from),
+                _ => None,
+            };
+            Ok(Box::new(RegistrySink::new(name.clone(), from, access).await?))
+        }
+        Reference::Layout(place) => Ok(Box::new(LayoutSink::new(place.path.clone(), place.tag.clone())?)),
+        Reference::OciArchive(place) | Reference::DockerArchive(place) => {
+            archive(Output::File(place.path.clone()), &place.tag)
+        }
+        Reference::Stdio => archive(Output::Stdout, &None),
+    }
+}

@@ -1,0 +1,122 @@
+//! Temporary blobs, in a folder of their own that is gone when the run is over.
+//!
+//! The folder holds a locked file. A run that was killed leaves its folder, but not its lock, behind: the next run in the
+//! same place sees that nobody holds it and removes it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::error::TransportError;
+use crate::blob::BlobFacts;
+
+const PREFIX: &str = ".pydock-";
+const LOCK: &str = "lock";
+/// A folder without a lock after this time is not about to get one.
+const UNLOCKED_FOR: Duration = Duration::from_secs(60);
+
+/// A folder for temporary blobs.
+#[derive(Debug)]
+pub struct Spool {
+    folder: tempfile::TempDir,
+    _lock: File,
+    next: AtomicU64,
+}
+
+/// A finished blob in a spool.
+#[derive(Debug)]
+pub struct SpooledBlob {
+    /// Where it is; its file goes when this does.
+    pub path: tempfile::TempPath,
+    /// What it is.
+    pub facts: BlobFacts,
+}
+
+impl Spool {
+    /// Makes a spool in `place`, an existing folder, and removes what killed runs left there.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub fn new(place: &Path) -> Result<Self, TransportError> {
+        sweep(place);
+        let make = || {
+            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
+            // Locked before it has its name, so that another run never finds it unlocked.
+            let unnamed = folder.path().join("lock.new");
+            let lock = File::create(&unnamed)?;
+            lock.lock()?;
+            fs::rename(unnamed, folder.path().join(LOCK))?;
+            Ok((folder, lock))
+        };
+        let (folder, lock) = make().map_err(TransportError::file("make a work folder in", place))?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes a file that goes when its path is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn file(&self) -> Result<(File, tempfile::TempPath), TransportError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path().join(format!("{number}.part"));
+        let file = File::options()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(TransportError::file("create", &path))?;
+        let path = tempfile::TempPath::try_from_path(&path).map_err(TransportError::file("create", &path))?;
+        Ok((file, path))
+    }
+}
+
+/// Removes the spools in `place` that no run holds. What cannot be removed is left: it is in nobody's way.
+fn sweep(place: &Path) {
+    let Ok(folders) = fs::read_dir(place) else { return };
+    for folder in folders.flatten() {
+        if folder.file_name().to_string_lossy().starts_with(PREFIX) && is_abandoned(&folder.path()) {
+            tracing::debug!(folder = %folder.path().display(), "removing the work folder of a killed run");
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
+fn is_abandoned(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(_) => fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > UNLOCKED_FOR)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_is_gone_when_it_is_dropped_and_one_of_a_killed_run_goes_with_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(place.path()).unwrap().count();
+        let killed = Spool::new(place.path()).unwrap();
+        killed.file().unwrap().1.keep().unwrap();
+        std::mem::forget(killed.folder);
+        drop(killed._lock);
+        let running = Spool::new(place.path()).unwrap();
+        assert_eq!(count(), 1);
+        drop(Spool::new(place.path()).unwrap());
+        assert!(running.path().exists(), "the spool of a running job stays");
+        drop(running);
+        assert_eq!(count(), 0);
+    }
+}
