@@ -78,14 +78,7 @@ impl<R: Read> VerifyingReader<R> {
 
     /// Verifies the decompressed bytes of a layer against its diff ID.
     pub fn diff_id(inner: R, expected: Digest) -> Self {
-        Self {
-            inner,
-            what: "diff ID",
-            hasher: Some(Hasher::default()),
-            expected,
-            size: None,
-            read: 0,
-        }
+        Self { inner, what: "diff ID", hasher: Some(Hasher::default()), expected, size: None, read: 0 }
     }
 
     fn verify(&mut self) -> Result<(), Mismatch> {
@@ -93,18 +86,11 @@ impl<R: Read> VerifyingReader<R> {
             return Ok(());
         };
         if let Some(expected) = self.size.filter(|&size| size != self.read) {
-            return Err(Mismatch::TooShort {
-                expected,
-                actual: self.read,
-            });
+            return Err(Mismatch::TooShort { expected, actual: self.read });
         }
         let actual = hasher.finish();
         if actual != self.expected {
-            return Err(Mismatch::Digest {
-                what: self.what,
-                expected: self.expected,
-                actual,
-            });
+            return Err(Mismatch::Digest { what: self.what, expected: self.expected, actual });
         }
         Ok(())
     }
@@ -142,19 +128,12 @@ pub struct HashingWriter<W> {
 impl<W: Write> HashingWriter<W> {
     /// Wraps `inner`.
     pub fn new(inner: W) -> Self {
-        Self {
-            inner,
-            hasher: Hasher::default(),
-            size: 0,
-        }
+        Self { inner, hasher: Hasher::default(), size: 0 }
     }
 
     /// Returns the inner writer, and what passed.
     pub fn finish(self) -> (W, BlobFacts) {
-        let facts = BlobFacts {
-            digest: self.hasher.finish(),
-            size: self.size,
-        };
+        let facts = BlobFacts { digest: self.hasher.finish(), size: self.size };
         (self.inner, facts)
     }
 }
@@ -177,32 +156,21 @@ mod tests {
     use super::*;
 
     fn facts(bytes: &[u8]) -> BlobFacts {
-        BlobFacts {
-            digest: Digest::of(bytes),
-            size: bytes.len() as u64,
-        }
+        BlobFacts { digest: Digest::of(bytes), size: bytes.len() as u64 }
     }
 
     fn mismatch(content: &[u8], expected: BlobFacts) -> Mismatch {
         let error = io::copy(&mut VerifyingReader::blob(content, expected), &mut io::sink())
             .expect_err("the reader accepts a wrong blob");
-        error
-            .downcast()
-            .expect("the error is not a mismatch")
+        error.downcast().expect("the error is not a mismatch")
     }
 
     #[test]
     fn a_blob_that_is_not_what_its_descriptor_says_never_reads_to_its_end() {
         let expected = facts(b"right");
         assert!(matches!(mismatch(b"wrong", expected), Mismatch::Digest { .. }));
-        assert!(matches!(
-            mismatch(b"righ", expected),
-            Mismatch::TooShort { actual: 4, .. }
-        ));
-        assert!(matches!(
-            mismatch(b"right and more", expected),
-            Mismatch::TooLong { expected: 5 }
-        ));
+        assert!(matches!(mismatch(b"righ", expected), Mismatch::TooShort { actual: 4, .. }));
+        assert!(matches!(mismatch(b"right and more", expected), Mismatch::TooLong { expected: 5 }));
         assert!(io::copy(&mut VerifyingReader::blob(&b"right"[..], expected), &mut io::sink()).is_ok());
     }
 

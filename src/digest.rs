@@ -109,9 +109,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -123,10 +121,7 @@ mod tests {
     fn only_lower_case_sha256_of_full_length_parses() {
         let good = Digest::of(b"x").to_string();
         assert_eq!(good.parse::<Digest>().map(|d| d.to_string()), Ok(good.clone()));
-        assert!(matches!(
-            good.to_uppercase().parse::<Digest>(),
-            Err(DigestError::Algorithm(_))
-        ));
+        assert!(matches!(good.to_uppercase().parse::<Digest>(), Err(DigestError::Algorithm(_))));
         assert!(matches!("sha512:00".parse::<Digest>(), Err(DigestError::Algorithm(_))));
         for bad in ["", "sha256", "sha256:", &good[..70], &good.replace('a', "g")] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");

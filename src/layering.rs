@@ -93,15 +93,8 @@ pub fn layering(rootfs: &Rootfs, removed: &BTreeSet<NodeId>, groups: &[Range<usi
     for (number, group) in groups.iter().enumerate() {
         group_of[group.clone()].fill(number);
     }
-    let mut layout = Layout {
-        rootfs,
-        removed,
-        groups,
-        group_of,
-        verdicts: HashMap::new(),
-        pinned: BTreeMap::new(),
-        is_empty: true,
-    };
+    let mut layout =
+        Layout { rootfs, removed, groups, group_of, verdicts: HashMap::new(), pinned: BTreeMap::new(), is_empty: true };
     layout.judge_entries();
     layout.follow_gone_symlinks();
     layout.move_data_of_hard_links();
@@ -235,13 +228,7 @@ impl Layout<'_> {
         };
         let path = path_of(self, *heir);
         self.verdicts.insert(*heir, Verdict::Drop);
-        self.verdicts.insert(
-            carrier,
-            Verdict::Edit(HeaderEdit {
-                path: Some(path.clone()),
-                ..HeaderEdit::default()
-            }),
-        );
+        self.verdicts.insert(carrier, Verdict::Edit(HeaderEdit { path: Some(path.clone()), ..HeaderEdit::default() }));
         path
     }
 
@@ -272,10 +259,7 @@ impl Layout<'_> {
 
     fn output(&mut self, group: usize) -> OutputLayer {
         let old = self.groups[group].clone();
-        let ids = old
-            .clone()
-            .flat_map(|layer| self.rootfs.entries(layer).map(|(id, _)| id))
-            .collect::<Vec<_>>();
+        let ids = old.clone().flat_map(|layer| self.rootfs.entries(layer).map(|(id, _)| id)).collect::<Vec<_>>();
         let untouched = old.len() == 1 && ids.iter().all(|&id| *self.verdict(id) == Verdict::Keep);
         let change = if untouched && !ids.is_empty() {
             Change::Keep

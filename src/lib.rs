@@ -13,19 +13,19 @@
 
 pub mod blob;
 pub mod digest;
+pub mod evidence;
+pub mod image;
 pub mod job;
 pub mod layer;
-pub mod rootfs_path;
-pub mod image;
+pub mod layering;
+pub mod plan;
+pub mod profile;
+pub mod progress;
 pub mod reference;
 pub mod report;
 pub mod rootfs;
-pub mod evidence;
-pub mod plan;
-pub mod profile;
-pub mod layering;
-pub mod transport;
-pub mod progress;
+pub mod rootfs_path;
 pub mod saved_plan;
 pub mod savings;
 pub mod slim;
+pub mod transport;

@@ -64,17 +64,8 @@ impl Plan {
 
 /// Decides. `rules` claim paths in order; `keep` are the globs of paths that the person wants to stay.
 pub fn plan(rootfs: &Rootfs, rules: &[Rules], keep: &Rules, needs: &Needs) -> Plan {
-    let mut decision = Decision {
-        rootfs,
-        claims: BTreeMap::new(),
-        kept: BTreeMap::new(),
-    };
-    let walk = Walk {
-        rules,
-        keep,
-        inherited: vec![None; rules.len()],
-        kept_by: None,
-    };
+    let mut decision = Decision { rootfs, claims: BTreeMap::new(), kept: BTreeMap::new() };
+    let walk = Walk { rules, keep, inherited: vec![None; rules.len()], kept_by: None };
     decision.claim_below(rootfs.root(), &RootfsPath::root(), walk);
     for (path, need) in needs.iter() {
         if let Some(node) = rootfs.lookup(path) {
@@ -122,10 +113,7 @@ impl<'a> Decision<'a> {
                     Some(_) if rules.keeps(&candidate) => None,
                     claimed => claimed,
                 };
-                claim = claim.or(inherited.map(|rule| Claim {
-                    profile: &rules.profile,
-                    rule,
-                }));
+                claim = claim.or(inherited.map(|rule| Claim { profile: &rules.profile, rule }));
             }
             below.kept_by = walk.kept_by.or_else(|| walk.keep.claim(&candidate));
             if let Some(claim) = claim {
@@ -167,9 +155,7 @@ impl<'a> Decision<'a> {
             };
             let across = id.layer != link.carrier.layer;
             if across && self.rootfs.is_alive(name) && !self.goes(name) && self.goes(data) {
-                let reason = Reason::HardLink {
-                    from: self.rootfs.path(name),
-                };
+                let reason = Reason::HardLink { from: self.rootfs.path(name) };
                 self.kept.insert(data, reason);
             }
         }
@@ -192,10 +178,9 @@ impl<'a> Decision<'a> {
             let Some(end) = self.rootfs.resolve(node.parent, target, &mut |link| on_the_way.push(link)) else {
                 continue;
             };
-            let reason = Reason::Symlink {
-                from: self.rootfs.path(symlink),
-            };
-            let mut rescued = self.keep(end, &reason, true);
+            let reason = Reason::Symlink { from: self.rootfs.path(symlink) };
+            // A folder that is not claimed itself is there whatever becomes of its content.
+            let mut rescued = if self.goes(end) { self.keep(end, &reason, true) } else { Vec::new() };
             for link in on_the_way {
                 rescued.extend(self.keep(link, &reason, false));
             }
@@ -227,12 +212,7 @@ impl<'a> Decision<'a> {
                 None => all = false,
                 Some(reason) => {
                     all = false;
-                    plan.kept.push(Kept {
-                        path,
-                        profile,
-                        rule,
-                        reason: reason.clone(),
-                    });
+                    plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
                 }
             }
         }

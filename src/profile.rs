@@ -112,12 +112,12 @@ pub struct Examples {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// Not a profile's TOML.
-    #[error("profile `{origin}` cannot be read: {}", .source.to_string().trim_end())]
+    #[error("profile `{origin}` cannot be read: {why}")]
     Toml {
         /// Where it came from.
         origin: String,
-        /// Why; it names line and column.
-        source: Box<toml::de::Error>,
+        /// Why, with line and column.
+        why: String,
     },
     /// A glob is malformed.
     #[error("profile `{profile}`: glob `{glob}` is malformed: {}", .source.kind())]
@@ -158,10 +158,8 @@ impl Profile {
     /// # Errors
     /// If it is malformed, or its rules do not do what its examples say.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ProfileError> {
-        let profile: Self = toml::from_str(text).map_err(|source| ProfileError::Toml {
-            origin: origin.to_owned(),
-            source: source.into(),
-        })?;
+        let profile: Self = toml::from_str(text)
+            .map_err(|error| ProfileError::Toml { origin: origin.to_owned(), why: toml_error(text, &error) })?;
         profile.check_examples()?;
         Ok(profile)
     }
@@ -184,11 +182,8 @@ impl Profile {
         // Each variable stands for a folder of its own name, so that examples can show rules that need it.
         let names = self.needs.keys().cloned().collect::<Vec<_>>();
         let rules = Rules::of_profile(self, &|name| names.iter().find(|known| *known == name).cloned())?;
-        let wrong = |verdict, path: &str| ProfileError::Example {
-            profile: self.name.clone(),
-            verdict,
-            path: path.to_owned(),
-        };
+        let wrong =
+            |verdict, path: &str| ProfileError::Example { profile: self.name.clone(), verdict, path: path.to_owned() };
         let goes = |path: &str| {
             let path = RootfsPath::parse(path.as_bytes()).ok()?;
             let mut folders = std::iter::successors(Some(path), |path| (!path.is_root()).then(|| path.parent()));
@@ -260,6 +255,17 @@ impl Rules {
     pub fn keeps(&self, path: &Candidate<'_>) -> bool {
         self.keep.is_match_candidate(path)
     }
+}
+
+/// Words what is wrong with a TOML text in one line, with its place.
+pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message;
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
 }
 
 /// Prepares a path for matching against several [`Rules`].

@@ -68,11 +68,7 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        parse(text).map_err(|why| ReferenceError {
-            text: text.to_owned(),
-            why,
-            nearest: nearest(text),
-        })
+        parse(text).map_err(|why| ReferenceError { text: text.to_owned(), why, nearest: nearest(text) })
     }
 }
 
@@ -102,17 +98,8 @@ impl FromStr for ImageName {
         if !repository.split('/').all(is_repository_part) {
             return Err(format!("repository `{repository}` is not lower-case letters, digits and `._-/`"));
         }
-        let tag = if tag.is_none() && digest.is_none() {
-            Some("latest".to_owned())
-        } else {
-            tag
-        };
-        Ok(Self {
-            registry,
-            repository,
-            tag,
-            digest,
-        })
+        let tag = if tag.is_none() && digest.is_none() { Some("latest".to_owned()) } else { tag };
+        Ok(Self { registry, repository, tag, digest })
     }
 }
 
@@ -137,10 +124,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         if tag.as_deref() == Some("") {
             return Err("the tag is empty".to_owned());
         }
-        Ok(TaggedPath {
-            path: path.into(),
-            tag,
-        })
+        Ok(TaggedPath { path: path.into(), tag })
     };
     match text.split_once(':') {
         Some(("oci", location)) => Ok(Reference::Layout(tagged(location)?)),
@@ -171,9 +155,7 @@ fn nearest(text: &str) -> Option<String> {
     guesses.extend(after_scheme.map(|name| format!("docker://{name}")));
     let lower = guesses.iter().map(|guess| guess.to_lowercase()).collect::<Vec<_>>();
     guesses.extend(lower);
-    guesses
-        .into_iter()
-        .find(|guess| guess != text && parse(guess).is_ok())
+    guesses.into_iter().find(|guess| guess != text && parse(guess).is_ok())
 }
 
 fn is_tag(tag: &str) -> bool {

@@ -179,10 +179,7 @@ impl Rootfs {
         for (number, layer) in layers.iter().enumerate() {
             rootfs.owners.push(Vec::with_capacity(layer.entries.len()));
             for (index, entry) in layer.entries.iter().enumerate() {
-                let id = EntryId {
-                    layer: number as u32,
-                    index: index as u32,
-                };
+                let id = EntryId { layer: number as u32, index: index as u32 };
                 let owner = rootfs.apply(id, entry)?;
                 rootfs.owners[number].push(owner);
             }
@@ -226,10 +223,7 @@ impl Rootfs {
     /// Returns every entry of one layer, in order.
     pub fn entries(&self, layer: usize) -> impl Iterator<Item = (EntryId, &Entry)> {
         self.layers[layer].entries.iter().enumerate().map(move |(index, entry)| {
-            let id = EntryId {
-                layer: layer as u32,
-                index: index as u32,
-            };
+            let id = EntryId { layer: layer as u32, index: index as u32 };
             (id, entry)
         })
     }
@@ -278,8 +272,7 @@ impl Rootfs {
 
     /// Returns the node at `path`, which must hold no symlink but for the last component; symlinks are not followed.
     pub fn lookup(&self, path: &RootfsPath) -> Option<NodeId> {
-        path.components()
-            .try_fold(self.root(), |at, name| self.node(at).children.get(name).copied())
+        path.components().try_fold(self.root(), |at, name| self.node(at).children.get(name).copied())
     }
 
     /// Returns the node that a program sees when it opens `path` in folder `from`: all symlinks followed, `..` never
@@ -358,15 +351,9 @@ impl Rootfs {
         let mut via = Vec::new();
         let parent = self
             .make_parent(&entry.path.parent(), &mut via)
-            .ok_or_else(|| RootfsError::Loop {
-                layer,
-                path: entry.path.clone(),
-            })?;
+            .ok_or_else(|| RootfsError::Loop { layer, path: entry.path.clone() })?;
         if self.node(parent).depth >= MAX_DEPTH {
-            return Err(RootfsError::Depth {
-                layer,
-                path: entry.path.clone(),
-            });
+            return Err(RootfsError::Depth { layer, path: entry.path.clone() });
         }
         if !via.is_empty() {
             self.via.insert(id, via);

@@ -103,8 +103,7 @@ impl RootfsPath {
 
     /// Tells whether this is `folder` or lies below it.
     pub fn is_within(&self, folder: &Self) -> bool {
-        folder.is_root()
-            || self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/'))
+        folder.is_root() || self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/'))
     }
 
     /// Parses the form that `Display` prints.

@@ -73,10 +73,7 @@ impl SavedPlan {
     /// If there is none.
     pub fn of(&self, manifest: Digest) -> Result<&Plan, SavedPlanError> {
         let image = self.images.iter().find(|image| image.manifest == manifest);
-        image.map(|image| &image.plan).ok_or(SavedPlanError::OtherImage {
-            expected: self.source,
-            actual: manifest,
-        })
+        image.map(|image| &image.plan).ok_or(SavedPlanError::OtherImage { expected: self.source, actual: manifest })
     }
 
     /// Returns the plan as JSON.

@@ -48,10 +48,7 @@ pub fn savings(rootfs: &Rootfs, plan: &Plan, removed: &BTreeSet<NodeId>, packed_
             saving.packed += packed_end(rootfs, id, packed_size).saturating_sub(entry.packed_start);
         }
     }
-    let named = |(profile, saving): (&str, Saving)| Saving {
-        profile: profile.to_owned(),
-        ..saving
-    };
+    let named = |(profile, saving): (&str, Saving)| Saving { profile: profile.to_owned(), ..saving };
     let mut savings = by_profile.into_iter().map(named).collect::<Vec<_>>();
     savings.sort_by(|a, b| b.packed.cmp(&a.packed).then_with(|| a.profile.cmp(&b.profile)));
     savings

@@ -252,16 +252,11 @@ impl Run<'_> {
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
         let rootfs = self.job.scan(image).await?;
         let plan = self.decide(image, &rootfs)?;
-        let removed = plan.removed_nodes(&rootfs).map_err(|source| SlimError::PlanPath {
-            image: self.job.image.clone(),
-            source,
-        })?;
+        let removed = plan
+            .removed_nodes(&rootfs)
+            .map_err(|source| SlimError::PlanPath { image: self.job.image.clone(), source })?;
         let base = self.base_layers(image).await?;
-        let outputs = layering(
-            &rootfs,
-            &removed,
-            &groups(self.request.squash, image.stack.layers.len(), base),
-        );
+        let outputs = layering(&rootfs, &removed, &groups(self.request.squash, image.stack.layers.len(), base));
         let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
         let savings = savings(&rootfs, &plan, &removed, &packed);
         let slimmed = self.rewrite(image, outputs).await?;
@@ -274,10 +269,8 @@ impl Run<'_> {
             Decision::Rules(choice) => choice,
             Decision::Saved(saved) => {
                 let manifest = Digest::of(&image.manifest.bytes);
-                let plan = saved.of(manifest).map_err(|source| SlimError::Plan {
-                    image: self.job.image.clone(),
-                    source,
-                })?;
+                let plan =
+                    saved.of(manifest).map_err(|source| SlimError::Plan { image: self.job.image.clone(), source })?;
                 return Ok(plan.clone());
             }
         };
@@ -427,10 +420,7 @@ async fn open_destination(request: &Request, access: &Access) -> Result<Option<D
     let name = reference.to_string();
     match transport::create(reference, &request.source, access).await {
         Ok(sink) => Ok(Some(Destination { sink, name })),
-        Err(source) => Err(SlimError::Destination {
-            destination: name,
-            source,
-        }),
+        Err(source) => Err(SlimError::Destination { destination: name, source }),
     }
 }
 
@@ -452,7 +442,10 @@ impl Gates {
             None => (false, String::new()),
         };
         if missed {
-            unmet.push(format!("{}: saving {saved} of {before} bytes is less than --min-saving {wanted}", image.platform));
+            unmet.push(format!(
+                "{}: saving {saved} of {before} bytes is less than --min-saving {wanted}",
+                image.platform
+            ));
         }
         unmet
     }

@@ -25,10 +25,7 @@ pub fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> {
         squash: output.squash.unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression,
-        gates: Gates {
-            max_size: output.max_size,
-            min_saving: output.min_saving,
-        },
+        gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output),
     };
     run::run(&request, output, None, terminal)

@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::path::Path;
 
+use oci_client::errors::OciDistributionError;
 use pydock::image::document::DocumentError;
-use pydock::image::stack::StackError;
 use pydock::image::media_type::LayerTypeError;
+use pydock::image::stack::StackError;
 use pydock::job::SlimError;
 use pydock::layer::tar::TarError;
 use pydock::profile::ProfileError;
@@ -32,12 +33,7 @@ pub struct Failure {
 impl Failure {
     /// Words a wrong usage that clap cannot see.
     pub fn usage(message: String) -> Self {
-        Self {
-            code: USAGE,
-            message,
-            causes: Vec::new(),
-            hint: None,
-        }
+        Self { code: USAGE, message, causes: Vec::new(), hint: None }
     }
 
     /// Words Ctrl-C.
@@ -61,11 +57,11 @@ impl Failure {
     }
 
     /// Words a malformed TOML file.
-    pub fn toml(path: &Path, error: &toml::de::Error) -> Self {
+    pub fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         Self {
             code: FAILED,
             message: format!("`{}` cannot be read", path.display()),
-            causes: vec![error.to_string().trim_end().to_owned()],
+            causes: vec![pydock::profile::toml_error(text, error)],
             hint: None,
         }
     }
@@ -82,12 +78,7 @@ impl Failure {
             }
             at = cause.source();
         }
-        Self {
-            code: FAILED,
-            message,
-            causes,
-            hint,
-        }
+        Self { code: FAILED, message, causes, hint }
     }
 }
 
@@ -138,13 +129,9 @@ fn slim_hint(error: &SlimError) -> Option<String> {
             "pydock reads OCI and Docker schema 2 manifests and indexes".to_owned()
         }
         SlimError::Document { .. } => "the image is damaged at the source; push it again".to_owned(),
-        SlimError::Layers {
-            source: StackError::Layer {
-                source: LayerTypeError::Encrypted(_),
-                ..
-            },
-            ..
-        } => "decrypt the image first, for example with `skopeo copy --decryption-key`".to_owned(),
+        SlimError::Layers { source: StackError::Layer { source: LayerTypeError::Encrypted(_), .. }, .. } => {
+            "decrypt the image first, for example with `skopeo copy --decryption-key`".to_owned()
+        }
         SlimError::NotAnImage { .. } => "give the reference of a container image".to_owned(),
         SlimError::NoPlatform { there, .. } if !there.is_empty() => format!("there are: {}", there.join(", ")),
         SlimError::Scan { image, source, .. } => return Some(scan_hint(image, source)),
@@ -169,9 +156,11 @@ fn scan_hint(image: &str, error: &TarError) -> String {
 fn transport_hint(error: &TransportError) -> Option<String> {
     let hint = match error {
         TransportError::NoTag { tags, .. } if !tags.is_empty() => format!("there are: {}", tags.join(", ")),
-        TransportError::Ambiguous { tags, .. } => format!("add `:tag` to the reference; there are: {}", tags.join(", ")),
+        TransportError::Ambiguous { tags, .. } => {
+            format!("add `:tag` to the reference; there are: {}", tags.join(", "))
+        }
         TransportError::MissingBlob { .. } => "the image is incomplete at the source; copy or push it again".to_owned(),
-        TransportError::Registry { source, .. } if format!("{source:?}").contains("Unauthorized") => {
+        TransportError::Registry { source, .. } if wants_login(source) => {
             "log in with `docker login` or `skopeo login`".to_owned()
         }
         _ => return None,
@@ -179,12 +168,22 @@ fn transport_hint(error: &TransportError) -> Option<String> {
     Some(hint)
 }
 
+fn wants_login(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => true,
+        OciDistributionError::ServerError { code, .. } => [401, 403].contains(code),
+        OciDistributionError::RequestError(error) => {
+            error.status().is_some_and(|status| [401, 403].contains(&status.as_u16()))
+        }
+        _ => false,
+    }
+}
+
 fn profile_hint(error: &ProfileError) -> Option<String> {
     match error {
-        ProfileError::Unknown { known, .. } => Some(format!(
-            "there are: {}; a profile of your own is given as a path (`./mine.toml`)",
-            known.join(", ")
-        )),
+        ProfileError::Unknown { known, .. } => {
+            Some(format!("there are: {}; a profile of your own is given as a path (`./mine.toml`)", known.join(", ")))
+        }
         _ => None,
     }
 }

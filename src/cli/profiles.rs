@@ -19,10 +19,8 @@ pub fn run(args: &ProfilesArgs, terminal: &Terminal) -> Result<u8, Failure> {
         None => {
             let mut text = format!("{:<12} {:<9} {:<7} description\n", "name", "level", "risk");
             for profile in &profiles {
-                text += &format!(
-                    "{:<12} {:<9} {:<7} {}\n",
-                    profile.name, profile.level, profile.risk, profile.description
-                );
+                text +=
+                    &format!("{:<12} {:<9} {:<7} {}\n", profile.name, profile.level, profile.risk, profile.description);
             }
             terminal.result(&text);
         }

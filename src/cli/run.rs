@@ -101,9 +101,5 @@ fn access(output: &OutputArgs) -> Result<Access, Failure> {
         Some(folder) => Logins::from_docker_config(&folder.join("config.json"))?,
         None => Logins::default(),
     };
-    Ok(Access {
-        logins,
-        insecure: output.insecure.clone(),
-        work: std::env::temp_dir(),
-    })
+    Ok(Access { logins, insecure: output.insecure.clone(), work: std::env::temp_dir() })
 }

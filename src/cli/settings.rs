@@ -51,7 +51,7 @@ impl Settings {
             }
             Err(error) => return Err(Failure::file("read", path, error)),
         };
-        let mut settings: Self = toml::from_str(&text).map_err(|error| Failure::toml(path, &error))?;
+        let mut settings: Self = toml::from_str(&text).map_err(|error| Failure::toml(path, &text, &error))?;
         settings.folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(settings)
     }

@@ -28,15 +28,8 @@ impl Terminal {
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(io::stderr)
-            .without_time()
-            .init();
-        Self {
-            quiet,
-            bars: io::stderr().is_terminal() && verbose == 0,
-        }
+        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).without_time().init();
+        Self { quiet, bars: io::stderr().is_terminal() && verbose == 0 }
     }
 
     /// Prints a result on standard output. A closed pipe is nobody's failure.

@@ -22,10 +22,9 @@ impl ImageConfig {
     pub fn parse(bytes: Vec<u8>) -> Result<Self, DocumentError> {
         let json: Value =
             serde_json::from_slice(&bytes).map_err(|source| DocumentError::Json { what: "config", source })?;
-        let diff_ids = json.pointer("/rootfs/diff_ids").ok_or(DocumentError::Missing {
-            what: "config",
-            key: "rootfs.diff_ids",
-        })?;
+        let diff_ids = json
+            .pointer("/rootfs/diff_ids")
+            .ok_or(DocumentError::Missing { what: "config", key: "rootfs.diff_ids" })?;
         let diff_ids = serde_json::from_value(diff_ids.clone()).map_err(|source| DocumentError::Key {
             what: "config",
             key: "rootfs.diff_ids",
@@ -78,10 +77,7 @@ impl ImageConfig {
 
     /// Returns the names in an object, such as `Volumes`.
     pub fn names(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.container(key)
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(|object| object.keys().map(String::as_str))
+        self.container(key).and_then(Value::as_object).into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
 
     /// Returns a string, such as `WorkingDir`.

@@ -43,21 +43,12 @@ impl Descriptor {
 
     /// Describes `bytes`.
     pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Self {
-        Self::new(
-            media_type,
-            BlobFacts {
-                digest: Digest::of(bytes),
-                size: bytes.len() as u64,
-            },
-        )
+        Self::new(media_type, BlobFacts { digest: Digest::of(bytes), size: bytes.len() as u64 })
     }
 
     /// Returns the digest and size that the blob must have.
     pub fn facts(&self) -> BlobFacts {
-        BlobFacts {
-            digest: self.digest,
-            size: self.size,
-        }
+        BlobFacts { digest: self.digest, size: self.size }
     }
 
     /// Returns an annotation that is a string.

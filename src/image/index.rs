@@ -24,10 +24,8 @@ pub struct Index {
 
 impl Index {
     pub(super) fn parse(bytes: Vec<u8>, json: Value, media_type: String) -> Result<Self, DocumentError> {
-        let manifests = json.get("manifests").cloned().ok_or(DocumentError::Missing {
-            what: "index",
-            key: "manifests",
-        })?;
+        let manifests =
+            json.get("manifests").cloned().ok_or(DocumentError::Missing { what: "index", key: "manifests" })?;
         Ok(Self {
             manifests: serde_json::from_value(manifests).map_err(|source| DocumentError::Key {
                 what: "index",

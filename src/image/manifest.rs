@@ -23,11 +23,7 @@ pub struct Manifest {
 
 impl Manifest {
     pub(super) fn parse(bytes: Vec<u8>, json: Value, media_type: String) -> Result<Self, DocumentError> {
-        let part = |key: &'static str| {
-            json.get(key)
-                .cloned()
-                .ok_or(DocumentError::Missing { what: "manifest", key })
-        };
+        let part = |key: &'static str| json.get(key).cloned().ok_or(DocumentError::Missing { what: "manifest", key });
         let bad = |key: &'static str| move |source| DocumentError::Key { what: "manifest", key, source };
         Ok(Self {
             config: serde_json::from_value(part("config")?).map_err(bad("config"))?,

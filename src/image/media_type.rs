@@ -47,9 +47,7 @@ pub fn layer_compression(media_type: &str) -> Result<Compression, LayerTypeError
     if media_type.contains("nondistributable") || media_type.contains(".foreign.") {
         return Err(LayerTypeError::Foreign(media_type.to_owned()));
     }
-    let suffix = media_type
-        .strip_prefix(OCI_LAYER)
-        .or_else(|| media_type.strip_prefix(DOCKER_LAYER));
+    let suffix = media_type.strip_prefix(OCI_LAYER).or_else(|| media_type.strip_prefix(DOCKER_LAYER));
     match suffix {
         Some("") => Ok(Compression::None),
         // OCI appends `+gzip`, Docker `.gzip`.
@@ -83,10 +81,7 @@ mod tests {
             assert_eq!(layer_compression(&oci_layer(compression)), Ok(compression));
         }
         assert_eq!(layer_compression(&format!("{DOCKER_LAYER}.gzip")), Ok(Compression::Gzip));
-        assert!(matches!(
-            layer_compression(&format!("{OCI_LAYER}+gzip+encrypted")),
-            Err(LayerTypeError::Encrypted(_))
-        ));
+        assert!(matches!(layer_compression(&format!("{OCI_LAYER}+gzip+encrypted")), Err(LayerTypeError::Encrypted(_))));
         assert!(matches!(
             layer_compression("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
             Err(LayerTypeError::Foreign(_))

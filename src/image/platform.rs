@@ -53,11 +53,7 @@ impl PlatformChoice {
     pub fn takes(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,
-            Self::One {
-                os,
-                architecture,
-                variant,
-            } => {
+            Self::One { os, architecture, variant } => {
                 *os == platform.os
                     && *architecture == platform.architecture
                     && (variant.is_none() || *variant == platform.variant)
@@ -87,11 +83,7 @@ impl fmt::Display for PlatformChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
-            Self::One {
-                os,
-                architecture,
-                variant,
-            } => {
+            Self::One { os, architecture, variant } => {
                 write!(f, "{os}/{architecture}")?;
                 match variant {
                     Some(variant) => write!(f, "/{variant}"),
@@ -108,12 +100,8 @@ mod tests {
 
     #[test]
     fn a_choice_without_a_variant_takes_any() {
-        let armv7 = Platform {
-            os: "linux".into(),
-            architecture: "arm".into(),
-            variant: Some("v7".into()),
-            rest: Map::new(),
-        };
+        let armv7 =
+            Platform { os: "linux".into(), architecture: "arm".into(), variant: Some("v7".into()), rest: Map::new() };
         let choice = |text: &str| text.parse::<PlatformChoice>().unwrap();
         assert!(choice("linux/arm").takes(&armv7));
         assert!(choice("linux/arm/v7").takes(&armv7));

@@ -57,11 +57,7 @@ pub fn rebuild(manifest: &Manifest, config: &ImageConfig, stack: &LayerStack, ch
                 layers.push(kept(old));
                 diff_ids.push(old.diff_id);
             }
-            LayerChange::Replace {
-                layer,
-                compression,
-                squashed,
-            } => {
+            LayerChange::Replace { layer, compression, squashed } => {
                 layers.push(replaced(old, *layer, *compression));
                 diff_ids.push(layer.tar.digest);
                 if let (Some(line), 1..) = (old.history, *squashed) {

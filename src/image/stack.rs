@@ -60,10 +60,7 @@ impl LayerStack {
     pub fn new(manifest: &Manifest, config: &ImageConfig) -> Result<Self, StackError> {
         let diff_ids = config.diff_ids();
         if manifest.layers.len() != diff_ids.len() {
-            return Err(StackError::Count {
-                layers: manifest.layers.len(),
-                diff_ids: diff_ids.len(),
-            });
+            return Err(StackError::Count { layers: manifest.layers.len(), diff_ids: diff_ids.len() });
         }
         let lines = (0..)
             .zip(config.history())
@@ -77,12 +74,8 @@ impl LayerStack {
             .zip(diff_ids)
             .enumerate()
             .map(|(index, (descriptor, &diff_id))| {
-                let compression =
-                    media_type::layer_compression(&descriptor.media_type).map_err(|source| StackError::Layer {
-                        number: index + 1,
-                        digest: descriptor.digest,
-                        source,
-                    })?;
+                let compression = media_type::layer_compression(&descriptor.media_type)
+                    .map_err(|source| StackError::Layer { number: index + 1, digest: descriptor.digest, source })?;
                 Ok(StackedLayer {
                     descriptor: descriptor.clone(),
                     compression,

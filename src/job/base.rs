@@ -31,31 +31,19 @@ impl Job {
     ) -> Result<Base, SlimError> {
         if let Some(reference) = given {
             let base = self.base_config(reference, image, access).await?;
-            let layers = layers_of_base(&image.config, &base).ok_or_else(|| SlimError::NotTheBase {
-                image: self.image.clone(),
-                base: reference.to_string(),
-            })?;
-            return Ok(Base {
-                layers,
-                found_by: format!("--base {reference}"),
-            });
+            let layers = layers_of_base(&image.config, &base)
+                .ok_or_else(|| SlimError::NotTheBase { image: self.image.clone(), base: reference.to_string() })?;
+            return Ok(Base { layers, found_by: format!("--base {reference}") });
         }
         if let Some(reference) = annotated(image)
             && let Ok(base) = self.base_config(&reference, image, access).await
             && let Some(layers) = layers_of_base(&image.config, &base)
         {
-            return Ok(Base {
-                layers,
-                found_by: format!("annotations, which name {reference}"),
-            });
+            return Ok(Base { layers, found_by: format!("annotations, which name {reference}") });
         }
-        let layers = layers_by_history(&image.config, &image.stack).ok_or_else(|| SlimError::NoBase {
-            image: self.image.clone(),
-        })?;
-        Ok(Base {
-            layers,
-            found_by: "history".to_owned(),
-        })
+        let layers = layers_by_history(&image.config, &image.stack)
+            .ok_or_else(|| SlimError::NoBase { image: self.image.clone() })?;
+        Ok(Base { layers, found_by: "history".to_owned() })
     }
 
     async fn base_config(
@@ -65,17 +53,14 @@ impl Job {
         access: &Access,
     ) -> Result<ImageConfig, SlimError> {
         let name = reference.to_string();
-        let source = transport::open(reference, access).await.map_err(|source| SlimError::Source {
-            image: name.clone(),
-            source,
-        })?;
+        let source = transport::open(reference, access)
+            .await
+            .map_err(|source| SlimError::Source { image: name.clone(), source })?;
         let base = Job::new(source, name, 1, self.progress.clone());
         let choice = match image.config.platform() {
-            Some(platform) => PlatformChoice::One {
-                os: platform.os,
-                architecture: platform.architecture,
-                variant: platform.variant,
-            },
+            Some(platform) => {
+                PlatformChoice::One { os: platform.os, architecture: platform.architecture, variant: platform.variant }
+            }
             None => PlatformChoice::All,
         };
         match base.select(&choice).await? {

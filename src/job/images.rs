@@ -111,57 +111,32 @@ impl Job {
     /// Reads the config of an image.
     async fn image(&self, manifest: Manifest, entry: Option<Descriptor>) -> Result<Image, SlimError> {
         if !manifest.is_image() {
-            return Err(SlimError::NotAnImage {
-                image: self.image.clone(),
-                media_type: manifest.config.media_type,
-            });
+            return Err(SlimError::NotAnImage { image: self.image.clone(), media_type: manifest.config.media_type });
         }
         let reader = self.source.blob(&manifest.config).await.map_err(|source| self.source_error(source))?;
         let descriptor = manifest.config.clone();
         let bytes = super::blocking(move || read_document("config", reader, &descriptor))
             .await?
             .map_err(|source| self.source_error(source))?;
-        let config = ImageConfig::parse(bytes).map_err(|source| SlimError::Document {
-            image: self.image.clone(),
-            source,
-        })?;
+        let config =
+            ImageConfig::parse(bytes).map_err(|source| SlimError::Document { image: self.image.clone(), source })?;
         if let Some(platform) = config.platform().filter(|platform| platform.os != "linux") {
-            return Err(SlimError::NotLinux {
-                image: self.image.clone(),
-                os: platform.os,
-            });
+            return Err(SlimError::NotLinux { image: self.image.clone(), os: platform.os });
         }
-        let stack = LayerStack::new(&manifest, &config).map_err(|source| SlimError::Layers {
-            image: self.image.clone(),
-            source,
-        })?;
-        Ok(Image {
-            manifest,
-            config,
-            stack,
-            entry,
-        })
+        let stack = LayerStack::new(&manifest, &config)
+            .map_err(|source| SlimError::Layers { image: self.image.clone(), source })?;
+        Ok(Image { manifest, config, stack, entry })
     }
 
     fn document(&self, bytes: Vec<u8>, media_type: Option<&str>) -> Result<Document, SlimError> {
-        Document::parse(bytes, media_type).map_err(|source| SlimError::Document {
-            image: self.image.clone(),
-            source,
-        })
+        Document::parse(bytes, media_type).map_err(|source| SlimError::Document { image: self.image.clone(), source })
     }
 
     fn no_platform(&self, wanted: &PlatformChoice, there: Vec<String>) -> SlimError {
-        SlimError::NoPlatform {
-            image: self.image.clone(),
-            wanted: wanted.clone(),
-            there,
-        }
+        SlimError::NoPlatform { image: self.image.clone(), wanted: wanted.clone(), there }
     }
 
     pub(super) fn source_error(&self, source: crate::transport::TransportError) -> SlimError {
-        SlimError::Source {
-            image: self.image.clone(),
-            source,
-        }
+        SlimError::Source { image: self.image.clone(), source }
     }
 }

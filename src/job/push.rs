@@ -24,10 +24,7 @@ pub struct Destination {
 
 impl Destination {
     pub(super) fn error(&self, source: crate::transport::TransportError) -> SlimError {
-        SlimError::Destination {
-            destination: self.name.clone(),
-            source,
-        }
+        SlimError::Destination { destination: self.name.clone(), source }
     }
 
     async fn put_bytes(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), SlimError> {

@@ -59,11 +59,8 @@ impl Job {
                     return Ok(None);
                 };
                 let made = super::blocking(move || make(old, compression, BufWriter::new(file))).await?;
-                let layer = made.map_err(|source| SlimError::Rewrite {
-                    number: last,
-                    image: job.image.clone(),
-                    source,
-                })?;
+                let layer =
+                    made.map_err(|source| SlimError::Rewrite { number: last, image: job.image.clone(), source })?;
                 Ok(Some((layer, SpooledBlob { path, facts: layer.blob })))
             });
         }
@@ -135,26 +132,15 @@ fn make(old: Old, compression: Compression, output: impl std::io::Write) -> Resu
 }
 
 impl NewLayers {
-    fn collect(
-        outputs: &[OutputLayer],
-        made: Vec<Option<(Rewritten, SpooledBlob)>>,
-        compression: Compression,
-    ) -> Self {
-        let mut new = Self {
-            changes: Vec::new(),
-            blobs: HashMap::new(),
-        };
+    fn collect(outputs: &[OutputLayer], made: Vec<Option<(Rewritten, SpooledBlob)>>, compression: Compression) -> Self {
+        let mut new = Self { changes: Vec::new(), blobs: HashMap::new() };
         for (output, made) in outputs.iter().zip(made) {
             let squashed = output.old.len() - 1;
             new.changes.extend((0..squashed).map(|_| LayerChange::Drop));
             new.changes.push(match (made, &output.change) {
                 (Some((layer, blob)), _) => {
                     new.blobs.insert(layer.blob.digest, blob);
-                    LayerChange::Replace {
-                        layer,
-                        compression,
-                        squashed,
-                    }
+                    LayerChange::Replace { layer, compression, squashed }
                 }
                 (None, Change::Keep) => LayerChange::Keep,
                 (None, _) => LayerChange::Drop,

@@ -105,25 +105,12 @@ impl Parts {
             let header = Header::from_byte_slice(block).clone();
             at += BLOCK as usize;
             let kind = header.entry_type();
-            if !matches!(
-                kind,
-                EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink
-            ) {
-                return Ok(Self {
-                    extensions,
-                    header,
-                    rest: headers[at..].to_vec(),
-                });
+            if !matches!(kind, EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink) {
+                return Ok(Self { extensions, header, rest: headers[at..].to_vec() });
             }
-            let size = header
-                .entry_size()
-                .ok()
-                .and_then(|size| usize::try_from(size).ok())
-                .ok_or(HeaderError::Changed)?;
-            let data = at
-                .checked_add(size)
-                .and_then(|end| headers.get(at..end))
-                .ok_or(HeaderError::Changed)?;
+            let size =
+                header.entry_size().ok().and_then(|size| usize::try_from(size).ok()).ok_or(HeaderError::Changed)?;
+            let data = at.checked_add(size).and_then(|end| headers.get(at..end)).ok_or(HeaderError::Changed)?;
             extensions.push((kind, header, data.to_vec()));
             at += size.next_multiple_of(BLOCK as usize);
         }
@@ -173,8 +160,7 @@ impl Parts {
             header.set_size(data.len() as u64);
             header.set_cksum();
         }
-        self.extensions
-            .retain(|(kind, _, data)| *kind != EntryType::XHeader || !data.is_empty());
+        self.extensions.retain(|(kind, _, data)| *kind != EntryType::XHeader || !data.is_empty());
         Ok(())
     }
 
@@ -224,9 +210,7 @@ mod tests {
 
     fn member(kind: EntryType, path: &str, records: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
-        builder
-            .append_pax_extensions(records.iter().copied())
-            .unwrap();
+        builder.append_pax_extensions(records.iter().copied()).unwrap();
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(0);
@@ -271,14 +255,7 @@ mod tests {
         for old in ["short", long.as_str()] {
             for new in ["other", &format!("{}/other", "e".repeat(200))] {
                 let headers = member(EntryType::Regular, old, &[capability]);
-                let edited = edit(
-                    &headers,
-                    &HeaderEdit {
-                        path: Some(path(new)),
-                        ..HeaderEdit::default()
-                    },
-                )
-                .unwrap();
+                let edited = edit(&headers, &HeaderEdit { path: Some(path(new)), ..HeaderEdit::default() }).unwrap();
                 let (read_path, _, records) = read(edited);
                 assert_eq!(read_path, new.as_bytes());
                 assert!(records.contains(&(capability.0.to_owned(), capability.1.to_vec())));
@@ -290,14 +267,7 @@ mod tests {
     fn a_new_link_target_leaves_the_path() {
         let headers = member(EntryType::Link, "b", &[("linkpath", b"a")]);
         for new in ["c", &"x/".repeat(80)] {
-            let edited = edit(
-                &headers,
-                &HeaderEdit {
-                    link: Some(path(new)),
-                    ..HeaderEdit::default()
-                },
-            )
-            .unwrap();
+            let edited = edit(&headers, &HeaderEdit { link: Some(path(new)), ..HeaderEdit::default() }).unwrap();
             let (read_path, link, _) = read(edited);
             assert_eq!(read_path, b"b");
             assert_eq!(link.as_deref(), Some(path(new).as_bytes()));
@@ -317,10 +287,8 @@ mod tests {
         for length in [1, 5, 6, 7, 80, 95, 96, 97, 98, 99, 980, 990, 991, 992] {
             let mut data = Vec::new();
             push_record(&mut data, b"k", &vec![b'v'; length]);
-            let declared: usize = std::str::from_utf8(data.split(|&b| b == b' ').next().unwrap())
-                .unwrap()
-                .parse()
-                .unwrap();
+            let declared: usize =
+                std::str::from_utf8(data.split(|&b| b == b' ').next().unwrap()).unwrap().parse().unwrap();
             assert_eq!(declared, data.len());
         }
     }

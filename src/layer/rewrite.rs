@@ -63,9 +63,7 @@ impl<W: Write> LayerWriter<W> {
     /// If a compressor cannot be made.
     pub fn new(compression: Compression, output: W) -> Result<Self, RewriteError> {
         let encoder = Encoder::new(compression, HashingWriter::new(output)).map_err(RewriteError::Write)?;
-        Ok(Self {
-            output: HashingWriter::new(encoder),
-        })
+        Ok(Self { output: HashingWriter::new(encoder) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
@@ -79,13 +77,9 @@ impl<W: Write> LayerWriter<W> {
         diff_id: Digest,
         cut: &CutList,
     ) -> Result<(), RewriteError> {
-        let decoded =
-            codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old = OldLayer {
-            inner: VerifyingReader::diff_id(decoded, diff_id),
-            offset: 0,
-            buffer: vec![0; 128 << 10],
-        };
+        let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
+        let mut old =
+            OldLayer { inner: VerifyingReader::diff_id(decoded, diff_id), offset: 0, buffer: vec![0; 128 << 10] };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.output.write_all(bytes).map_err(RewriteError::Write)?,
@@ -96,10 +90,8 @@ impl<W: Write> LayerWriter<W> {
                 Piece::Edit(range, edit) => {
                     old.pass(range.start, &mut io::sink())?;
                     let headers = old.headers(range)?;
-                    let edited = header::edit(&headers, edit).map_err(|source| RewriteError::Header {
-                        offset: range.start,
-                        source,
-                    })?;
+                    let edited = header::edit(&headers, edit)
+                        .map_err(|source| RewriteError::Header { offset: range.start, source })?;
                     self.output.write_all(&edited).map_err(RewriteError::Write)?;
                 }
             }
@@ -157,10 +149,7 @@ impl<R: Read> OldLayer<R> {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => {
-                    return Err(RewriteError::Read {
-                        offset: self.offset,
-                        source,
-                    });
+                    return Err(RewriteError::Read { offset: self.offset, source });
                 }
             };
             output.write_all(&self.buffer[..count]).map_err(RewriteError::Write)?;

@@ -49,15 +49,9 @@ pub fn scan(
     observer: &mut dyn Observer,
 ) -> Result<LayerIndex, TarError> {
     let packed = Arc::new(AtomicU64::new(0));
-    let counting = CountingReader {
-        inner: blob,
-        count: packed.clone(),
-    };
+    let counting = CountingReader { inner: blob, count: packed.clone() };
     let decoded = codec::decoder(compression, counting).map_err(|source| TarError::Read { offset: 0, source })?;
-    let mut tar = TarReader::new(BufReader::with_capacity(
-        128 << 10,
-        VerifyingReader::diff_id(decoded, diff_id),
-    ));
+    let mut tar = TarReader::new(BufReader::with_capacity(128 << 10, VerifyingReader::diff_id(decoded, diff_id)));
     let mut entries = Vec::new();
     let mut packed_start = 0;
     while let Some(mut entry) = tar.next_entry()? {
@@ -65,20 +59,14 @@ pub fn scan(
         if entry.kind == EntryKind::File {
             observer
                 .observe(entries.len(), &entry, &mut tar.data(&entry))
-                .map_err(|source| TarError::Read {
-                    offset: entry.data_start,
-                    source,
-                })?;
+                .map_err(|source| TarError::Read { offset: entry.data_start, source })?;
         }
         tar.finish_entry(&entry)?;
         packed_start = packed.load(Ordering::Relaxed);
         entries.push(entry);
     }
     entries.shrink_to_fit();
-    Ok(LayerIndex {
-        entries,
-        size: tar.offset(),
-    })
+    Ok(LayerIndex { entries, size: tar.offset() })
 }
 
 /// Counts what passes, where a decoder above can no longer be asked.

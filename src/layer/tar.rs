@@ -107,11 +107,7 @@ struct Extensions {
 impl<R: Read> TarReader<R> {
     /// Starts at the first byte of a tar.
     pub fn new(inner: R) -> Self {
-        Self {
-            inner,
-            offset: 0,
-            end: 0,
-        }
+        Self { inner, offset: 0, end: 0 }
     }
 
     /// Returns how many bytes have been read.
@@ -162,17 +158,12 @@ impl<R: Read> TarReader<R> {
     /// If the stream ends before the entry does.
     pub fn finish_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
         let left = self.end.saturating_sub(self.offset);
-        let skipped = io::copy(&mut (&mut self.inner).take(left), &mut io::sink()).map_err(|source| TarError::Read {
-            offset: self.offset,
-            source,
-        })?;
+        let skipped = io::copy(&mut (&mut self.inner).take(left), &mut io::sink())
+            .map_err(|source| TarError::Read { offset: self.offset, source })?;
         self.offset += skipped;
         let data_end = entry.data_start + entry.size;
         if self.offset < data_end {
-            return Err(TarError::CutData {
-                path: entry.path.to_string(),
-                missing: data_end - self.offset,
-            });
+            return Err(TarError::CutData { path: entry.path.to_string(), missing: data_end - self.offset });
         }
         if skipped < left {
             return Err(TarError::CutHeader(self.offset));
@@ -180,30 +171,14 @@ impl<R: Read> TarReader<R> {
         Ok(())
     }
 
-    fn member(
-        &mut self,
-        start: u64,
-        at: u64,
-        header: &Header,
-        extensions: Extensions,
-    ) -> Result<Entry, TarError> {
-        let raw = extensions
-            .sparse_name
-            .or(extensions.path)
-            .unwrap_or_else(|| header.path_bytes().into_owned());
-        let field = |field| TarError::Field {
-            path: escape(&raw),
-            field,
-            offset: at,
-        };
+    fn member(&mut self, start: u64, at: u64, header: &Header, extensions: Extensions) -> Result<Entry, TarError> {
+        let raw = extensions.sparse_name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned());
+        let field = |field| TarError::Field { path: escape(&raw), field, offset: at };
         let size = match extensions.size {
             Some(size) => size,
             None => header.entry_size().map_err(|_| field("size"))?,
         };
-        let path_error = |source| TarError::Path {
-            entry: escape(&raw),
-            source,
-        };
+        let path_error = |source| TarError::Path { entry: escape(&raw), source };
         if header.entry_type() == EntryType::GNUSparse {
             self.sparse_blocks(header)?;
         }
@@ -225,10 +200,7 @@ impl<R: Read> TarReader<R> {
             _ => EntryKind::Special,
         };
         if size > 0 && !matches!(kind, EntryKind::File | EntryKind::GlobalHeader) {
-            return Err(TarError::Payload {
-                path: escape(&raw),
-                size,
-            });
+            return Err(TarError::Payload { path: escape(&raw), size });
         }
         let path = match kind {
             EntryKind::GlobalHeader => RootfsPath::root(),
@@ -294,10 +266,7 @@ impl<R: Read> TarReader<R> {
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
-                    return Err(TarError::Read {
-                        offset: self.offset,
-                        source,
-                    });
+                    return Err(TarError::Read { offset: self.offset, source });
                 }
             }
         }
@@ -371,9 +340,5 @@ fn verify_checksum(block: &[u8; BLOCK as usize], header: &Header, at: u64) -> Re
     let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
     let unsigned: u32 = bytes().map(|&b| u32::from(b)).sum();
     let signed: i32 = bytes().map(|&b| i32::from(b as i8)).sum();
-    if expected == unsigned || i64::from(expected) == i64::from(signed) {
-        Ok(())
-    } else {
-        Err(TarError::Checksum(at))
-    }
+    if expected == unsigned || i64::from(expected) == i64::from(signed) { Ok(()) } else { Err(TarError::Checksum(at)) }
 }

@@ -111,14 +111,9 @@ impl Report {
         Self {
             version: VERSION,
             pydock: env!("CARGO_PKG_VERSION").to_owned(),
-            source: Place {
-                reference: request.source.to_string(),
-                digest: outcome.source,
-            },
-            destination: destination.map(|(reference, root)| Place {
-                reference: reference.to_string(),
-                digest: root.digest,
-            }),
+            source: Place { reference: request.source.to_string(), digest: outcome.source },
+            destination: destination
+                .map(|(reference, root)| Place { reference: reference.to_string(), digest: root.digest }),
             written: outcome.root.is_some() && outcome.unmet.is_empty(),
             squash: request.squash.to_string(),
             images: outcome.images.iter().map(ImageReport::new).collect(),
@@ -144,16 +139,8 @@ impl ImageReport {
             platform: image.platform.clone(),
             source_digest: image.source,
             digest: image.digest,
-            before: Sizes {
-                layers: image.layers.len(),
-                packed: image.packed_before(),
-                bytes: image.bytes_before(),
-            },
-            after: after.map(|(packed, bytes)| Sizes {
-                layers: left,
-                packed,
-                bytes,
-            }),
+            before: Sizes { layers: image.layers.len(), packed: image.packed_before(), bytes: image.bytes_before() },
+            after: after.map(|(packed, bytes)| Sizes { layers: left, packed, bytes }),
             savings: image.savings.clone(),
             layers: image.layers.iter().map(LayerReport::new).collect(),
             removed: image.plan.removed.clone(),

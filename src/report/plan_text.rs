@@ -31,7 +31,8 @@ pub fn render(outcome: &Outcome) -> String {
             let _ = writeln!(text, "keep    {:<12} {}: {}", kept.profile, kept.path, kept.reason);
         }
         if image.plan.kept.len() > KEPT_LINES {
-            let _ = writeln!(text, "keep    … and {} more; `--plan FILE` lists all", image.plan.kept.len() - KEPT_LINES);
+            let _ =
+                writeln!(text, "keep    … and {} more; `--plan FILE` lists all", image.plan.kept.len() - KEPT_LINES);
         }
         text += "\n";
     }

@@ -65,12 +65,7 @@ fn change(image: &ImageReport, size: impl Fn(&Sizes) -> u64) -> String {
 fn savings(image: &ImageReport) -> String {
     let mut rows = vec![row(["profile", "entries", "decompressed", "compressed, about"])];
     for saving in &image.savings {
-        rows.push(row([
-            &saving.profile,
-            &saving.entries.to_string(),
-            &human(saving.bytes),
-            &human(saving.packed),
-        ]));
+        rows.push(row([&saving.profile, &saving.entries.to_string(), &human(saving.bytes), &human(saving.packed)]));
     }
     let mut text = align(&rows, [Left, Right, Right, Right]);
     if !image.kept.is_empty() {

@@ -71,12 +71,7 @@ impl Archive {
                 Err(source) => return Err(TransportError::Archive { place, source }),
             };
         }
-        Ok(Self {
-            path,
-            place,
-            members,
-            _spool: spool,
-        })
+        Ok(Self { path, place, members, _spool: spool })
     }
 
     /// Returns the size of a member that is a file, links followed; `None` if there is none.
@@ -184,20 +179,11 @@ impl ArchiveSink {
             Output::File(path) => layout::parent_of(path),
             Output::Stdout => work.to_owned(),
         };
-        Ok(Self {
-            staging: Staging::new(&place)?,
-            output,
-            tag,
-        })
+        Ok(Self { staging: Staging::new(&place)?, output, tag })
     }
 
     fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
-        let blobs = self
-            .staging
-            .take()
-            .into_iter()
-            .map(|blob| (blob.facts.digest, blob))
-            .collect::<HashMap<_, _>>();
+        let blobs = self.staging.take().into_iter().map(|blob| (blob.facts.digest, blob)).collect::<HashMap<_, _>>();
         let read = |digest: &Digest| blobs.get(digest).and_then(|blob| std::fs::read(&blob.path).ok());
         let manifest = docker_manifest(descriptor, self.tag.as_deref(), &read);
         let index = layout::index_with(None, descriptor, self.tag.as_deref());
@@ -210,10 +196,8 @@ impl ArchiveSink {
         blobs.sort_by_key(|(digest, _)| **digest);
         files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), Content::File(&blob.path))));
         match &self.output {
-            Output::Stdout => {
-                write_tar(io::BufWriter::new(io::stdout().lock()), &files)
-                    .map_err(|source| TransportError::Stdio { action: "write", source })
-            }
+            Output::Stdout => write_tar(io::BufWriter::new(io::stdout().lock()), &files)
+                .map_err(|source| TransportError::Stdio { action: "write", source }),
             Output::File(path) => {
                 let (file, part) = self.staging.spool().file()?;
                 write_tar(file, &files).map_err(TransportError::file("write", path))?;

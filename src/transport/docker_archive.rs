@@ -17,6 +17,7 @@ use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
 use crate::digest::Digest;
 use crate::image::{Descriptor, ImageConfig, media_type};
 use crate::layer::codec::Compression;
+use crate::reference::ImageName;
 
 /// One image of a `manifest.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,10 +43,7 @@ impl DockerArchiveSource {
     /// If there is none, or the archive disagrees with itself.
     pub fn new(archive: Archive, tag: Option<String>) -> Result<Self, TransportError> {
         let item = choose(&archive, tag)?;
-        let damaged = |why: String| TransportError::DockerArchive {
-            place: archive.place(),
-            why,
-        };
+        let damaged = |why: String| TransportError::DockerArchive { place: archive.place(), why };
         let missing = |path: &str| damaged(format!("`{path}` is missing"));
         let mut config = Vec::new();
         archive
@@ -75,11 +73,7 @@ impl DockerArchiveSource {
             "config": Descriptor::of(media_type::OCI_CONFIG, &config),
             "layers": layers,
         });
-        Ok(Self {
-            archive,
-            manifest: manifest.to_string().into_bytes(),
-            blobs,
-        })
+        Ok(Self { archive, manifest: manifest.to_string().into_bytes(), blobs })
     }
 }
 
@@ -95,13 +89,19 @@ fn choose(archive: &Archive, tag: Option<String>) -> Result<Item, TransportError
     let tags = items.iter().flat_map(|item| item.repo_tags.clone().unwrap_or_default()).collect();
     match tag {
         Some(tag) => {
-            let named = |item: &&Item| item.repo_tags.iter().flatten().any(|name| *name == tag);
+            let named = |item: &&Item| item.repo_tags.iter().flatten().any(|name| is_same_name(name, &tag));
             let found = items.iter().find(named).cloned();
             found.ok_or(TransportError::NoTag { place, tag, tags })
         }
         None if items.len() > 1 => Err(TransportError::Ambiguous { place, tags }),
         None => items.into_iter().next().ok_or(TransportError::NoImage(place)),
     }
+}
+
+/// Some tools write `docker.io/library/app:1` where others write `app:1`.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let name = |text: &str| text.parse::<ImageName>().ok();
+    one == other || name(one).is_some() && name(one) == name(other)
 }
 
 /// Describes a layer. An uncompressed one is its own diff ID; of a compressed one the digest must be computed.
@@ -130,19 +130,14 @@ impl Source for DockerArchiveSource {
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
-        Err(TransportError::MissingBlob {
-            digest: descriptor.digest,
-            place: self.archive.place(),
-        })
+        Err(TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
         let path = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest);
         let opened = path.map(|(_, path)| self.archive.open(path)).transpose()?.flatten();
-        let reader = opened.ok_or_else(|| TransportError::MissingBlob {
-            digest: descriptor.digest,
-            place: self.archive.place(),
-        })?;
+        let reader = opened
+            .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })?;
         Ok(Box::new(VerifyingReader::blob(reader, descriptor.facts())))
     }
 }

@@ -68,14 +68,9 @@ impl<F: Files> LayoutSource<F> {
     /// Returns the descriptor in `index.json` that the reference means.
     fn entry(&self) -> Result<Descriptor, TransportError> {
         let place = self.files.place();
-        let index =
-            read_json(&self.files, "index.json")?.ok_or_else(|| TransportError::NoImage(place.clone()))?;
-        let entries: Vec<Descriptor> =
-            serde_json::from_value(index["manifests"].clone()).map_err(|source| TransportError::Json {
-                place: place.clone(),
-                file: "index.json".to_owned(),
-                source,
-            })?;
+        let index = read_json(&self.files, "index.json")?.ok_or_else(|| TransportError::NoImage(place.clone()))?;
+        let entries: Vec<Descriptor> = serde_json::from_value(index["manifests"].clone())
+            .map_err(|source| TransportError::Json { place: place.clone(), file: "index.json".to_owned(), source })?;
         let tags = || {
             let tag = |entry: &Descriptor| entry.annotation(REF_NAME).unwrap_or("(no tag)").to_owned();
             entries.iter().map(tag).collect::<Vec<_>>()
@@ -90,11 +85,7 @@ impl<F: Files> LayoutSource<F> {
         };
         match (chosen, &self.tag) {
             (Some(entry), _) => Ok(entry.clone()),
-            (None, Some(tag)) => Err(TransportError::NoTag {
-                place,
-                tag: tag.clone(),
-                tags: tags(),
-            }),
+            (None, Some(tag)) => Err(TransportError::NoTag { place, tag: tag.clone(), tags: tags() }),
             (None, None) => Err(TransportError::NoImage(place)),
         }
     }
@@ -103,10 +94,7 @@ impl<F: Files> LayoutSource<F> {
         let inner = self
             .files
             .open(&blob_path(&descriptor.digest))?
-            .ok_or_else(|| TransportError::MissingBlob {
-                digest: descriptor.digest,
-                place: self.files.place(),
-            })?;
+            .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.files.place() })?;
         Ok(Box::new(VerifyingReader::blob(inner, descriptor.facts())))
     }
 }
@@ -138,18 +126,11 @@ pub fn read_document(
 ) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
     let result = if descriptor.size > MAX_DOCUMENT {
-        Err(io::Error::other(format!(
-            "it claims {} bytes; at most {MAX_DOCUMENT} are allowed",
-            descriptor.size
-        )))
+        Err(io::Error::other(format!("it claims {} bytes; at most {MAX_DOCUMENT} are allowed", descriptor.size)))
     } else {
         io::copy(&mut { reader }, &mut bytes)
     };
-    result.map(|_| bytes).map_err(|source| TransportError::Document {
-        what,
-        digest: descriptor.digest,
-        source,
-    })
+    result.map(|_| bytes).map_err(|source| TransportError::Document { what, digest: descriptor.digest, source })
 }
 
 /// A layout's files in a folder.
@@ -182,10 +163,7 @@ impl Staging {
     /// # Errors
     /// If it cannot be written to.
     pub fn new(place: &Path) -> Result<Self, TransportError> {
-        Ok(Self {
-            spool: Spool::new(place)?,
-            blobs: Mutex::default(),
-        })
+        Ok(Self { spool: Spool::new(place)?, blobs: Mutex::default() })
     }
 
     /// Returns its spool.
@@ -261,11 +239,7 @@ impl LayoutSink {
     /// If nothing can be written there.
     pub fn new(folder: PathBuf, tag: Option<String>) -> Result<Self, TransportError> {
         let place = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
-        Ok(Self {
-            staging: Staging::new(&place)?,
-            folder,
-            tag,
-        })
+        Ok(Self { staging: Staging::new(&place)?, folder, tag })
     }
 
     fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
@@ -289,9 +263,7 @@ impl LayoutSink {
     fn write(&self, name: &str, text: &str) -> Result<(), TransportError> {
         let path = self.folder.join(name);
         let (mut file, part) = self.staging.spool.file()?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(TransportError::file("write", &path))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(TransportError::file("write", &path))?;
         readable_by_all(&part)?;
         part.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))
     }

@@ -38,10 +38,7 @@ impl Logins {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(TransportError::file("read", path)(error)),
         };
-        Self::parse(&text).map_err(|source| TransportError::Logins {
-            path: path.to_owned(),
-            source,
-        })
+        Self::parse(&text).map_err(|source| TransportError::Logins { path: path.to_owned(), source })
     }
 
     fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
@@ -69,7 +66,8 @@ impl Auth {
             return Some((user, password));
         }
         let decoded = base64::engine::general_purpose::STANDARD.decode(self.auth?).ok()?;
-        let (user, password) = String::from_utf8(decoded).ok()?.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))?;
+        let (user, password) =
+            String::from_utf8(decoded).ok()?.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))?;
         (!user.is_empty()).then_some((user, password))
     }
 }

@@ -28,10 +28,7 @@ pub struct Access {
 pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Source>, TransportError> {
     match reference {
         Reference::Registry(name) => Ok(Box::new(RegistrySource::new(name.clone(), access).await?)),
-        Reference::Layout(place) => Ok(Box::new(LayoutSource::new(
-            Folder(place.path.clone()),
-            place.tag.clone(),
-        ))),
+        Reference::Layout(place) => Ok(Box::new(LayoutSource::new(Folder(place.path.clone()), place.tag.clone()))),
         Reference::OciArchive(place) => {
             archive::source(Archive::open(&place.path)?, ArchiveKind::Oci, place.tag.clone())
         }

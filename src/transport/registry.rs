@@ -44,9 +44,7 @@ impl Repository {
             user_agent: concat!("pydock/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         });
-        client
-            .store_auth_if_needed(reference(&name, None).resolve_registry(), &access.logins.of(&name.registry))
-            .await;
+        client.store_auth_if_needed(reference(&name, None).resolve_registry(), &access.logins.of(&name.registry)).await;
         Self { client, name }
     }
 
@@ -81,10 +79,7 @@ fn reference(name: &ImageName, digest: Option<&Digest>) -> OciReference {
 }
 
 fn failed(action: String, source: OciDistributionError) -> TransportError {
-    TransportError::Registry {
-        action,
-        source: source.into(),
-    }
+    TransportError::Registry { action, source: source.into() }
 }
 
 /// Reads an image from a registry. Blobs that have been read once are kept in a spool.
@@ -140,20 +135,14 @@ impl Source for RegistrySource {
         let at = self.repository.at(None);
         let pulled = self.repository.client.pull_blob_stream(&at, digest.as_str()).await;
         let stream = pulled.map_err(|error| match is_missing(&error) {
-            true => TransportError::MissingBlob {
-                digest: descriptor.digest,
-                place: format!("`{at}`"),
-            },
+            true => TransportError::MissingBlob { digest: descriptor.digest, place: format!("`{at}`") },
             false => failed(format!("pull blob {digest} of `{at}`"), error),
         })?;
         let (file, path) = self.spool.file()?;
         // The spool removes the file with its folder.
         let path = path.keep().map_err(|error| TransportError::file("write", &*error.path)(error.error))?;
         Ok(Box::new(TeeReader {
-            inner: VerifyingReader::blob(
-                SyncIoBridge::new(StreamReader::new(stream.stream)),
-                descriptor.facts(),
-            ),
+            inner: VerifyingReader::blob(SyncIoBridge::new(StreamReader::new(stream.stream)), descriptor.facts()),
             file,
             done: Some((descriptor.digest, path, self.pulled.clone())),
         }))
@@ -175,16 +164,8 @@ fn verify(bytes: &[u8], expected: Digest) -> Result<(), TransportError> {
     if actual == expected {
         return Ok(());
     }
-    let mismatch = crate::blob::Mismatch::Digest {
-        what: "digest",
-        expected,
-        actual,
-    };
-    Err(TransportError::Document {
-        what: "manifest",
-        digest: expected,
-        source: mismatch.into(),
-    })
+    let mismatch = crate::blob::Mismatch::Digest { what: "digest", expected, actual };
+    Err(TransportError::Document { what: "manifest", digest: expected, source: mismatch.into() })
 }
 
 /// Writes what passes to a file, and announces the file once all of it has been verified.
@@ -284,22 +265,19 @@ impl Sink for RegistrySink {
         match blob {
             Blob::Stream(reader) => self.push(descriptor, stream_of(reader)).await,
             Blob::Spooled(blob) => {
-                let file = tokio::fs::File::open(&blob.path)
-                    .await
-                    .map_err(TransportError::file("read", &*blob.path))?;
+                let file =
+                    tokio::fs::File::open(&blob.path).await.map_err(TransportError::file("read", &*blob.path))?;
                 self.push(descriptor, ReaderStream::with_capacity(file, 1 << 20)).await
             }
         }
     }
 
     async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.push_document(&self.repository.at(Some(&descriptor.digest)), &descriptor.media_type, bytes)
-            .await
+        self.push_document(&self.repository.at(Some(&descriptor.digest)), &descriptor.media_type, bytes).await
     }
 
     async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.push_document(&self.repository.at(None), &descriptor.media_type, bytes)
-            .await
+        self.push_document(&self.repository.at(None), &descriptor.media_type, bytes).await
     }
 }
 

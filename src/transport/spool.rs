@@ -50,11 +50,7 @@ impl Spool {
             Ok((folder, lock))
         };
         let (folder, lock) = make().map_err(TransportError::file("make a work folder in", place))?;
-        Ok(Self {
-            folder,
-            _lock: lock,
-            next: AtomicU64::new(0),
-        })
+        Ok(Self { folder, _lock: lock, next: AtomicU64::new(0) })
     }
 
     /// Returns the folder.

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All tests: formatting, lints, docs, unit, integration and end to end, with real tools.  Root on Debian 12 with Rust and Go.
+#   test.sh          everything
+#   test.sh quick    without the large images
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash scripts/setup.sh
+export PATH=$PATH:$(go env GOPATH)/bin
+cargo fmt --check
+cargo clippy --all-targets --quiet -- -D warnings
+RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
+bash scripts/forbid.sh
+cargo deny --version > /dev/null 2>&1 || cargo install --quiet --locked cargo-deny
+cargo deny --offline check bans licenses sources 2>&1 | tail -5
+cargo test --quiet
+if [ "${1:-}" != quick ]; then
+  bash scripts/lab.sh
+  cargo test --release --quiet --test it -- --ignored --test-threads 1
+fi

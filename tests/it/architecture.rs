@@ -1,0 +1,72 @@
+//! Who may import whom: a file imports only from lower tiers. The table is `ARCHITECTURE.md`'s.
+
+use std::path::Path;
+
+/// Modules by tier, the lowest first.
+const TIERS: &[&[&str]] = &[
+    &["digest", "blob", "rootfs_path", "reference", "progress"],
+    &["layer"],
+    &["image"],
+    &["rootfs", "profile"],
+    &["packages"],
+    &["evidence"],
+    &["plan"],
+    &["layering", "savings", "saved_plan"],
+    &["transport"],
+    &["job"],
+    &["slim"],
+    &["report"],
+];
+
+/// What the core (`layer` to `layering`) may not use: it takes values and returns values.
+const NO_IO: &[&str] = &["std::fs", "std::net", "std::env", "tokio", "oci_client"];
+
+fn tier(module: &str) -> Option<usize> {
+    TIERS.iter().position(|tier| tier.contains(&module))
+}
+
+fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_file_imports_from_its_own_tier_or_a_higher_one() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let mut wrong = Vec::new();
+    for path in found {
+        let name = path.strip_prefix(&source).unwrap().with_extension("").display().to_string();
+        let module = name.split('/').next().unwrap();
+        if ["lib", "main", "cli"].contains(&module) {
+            continue;
+        }
+        let own = tier(module).unwrap_or_else(|| panic!("src/{name}.rs has no tier; add it to the table"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for imported in line.split("crate::").skip(1) {
+                let imported = imported.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                let other =
+                    tier(imported).unwrap_or_else(|| panic!("`crate::{imported}` in src/{name}.rs has no tier"));
+                let ground = own == 0 && imported != module;
+                if imported != module && (other > own || other == own && !ground) {
+                    wrong.push(format!("src/{name}.rs (tier {own}) imports `{imported}` (tier {other})"));
+                }
+            }
+            if (1..=7).contains(&own) {
+                wrong.extend(
+                    NO_IO.iter().filter(|name| line.contains(**name)).map(|io| format!("src/{name}.rs uses `{io}`")),
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,82 @@
+//! kill -9 and full disks: the destination is as before or complete, and what is left over goes with the next run.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::image::root;
+use crate::support::tools::{fixture, run};
+use crate::support::{pydock, tree};
+
+fn leftovers(folder: &Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(".pydock")).collect()
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_leaves_the_destination_as_before_or_complete() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let source = format!("oci-archive:{}", fixture().display());
+    let slim = |level: &str| {
+        pydock(["slim", "-q", "--level", level, &source, &format!("oci:{}:app", out.display())])
+            .env("TMPDIR", place.path())
+    };
+    slim("safe").ok();
+    let before = root(&out)["digest"].clone();
+    slim("standard").ok();
+    let complete = root(&out)["digest"].clone();
+    assert_ne!(before, complete);
+    let mut killed = 0;
+    for moment in 0..30 {
+        slim("safe").ok();
+        let mut child = slim("standard").command().stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(60 * moment));
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        let _ = child.kill();
+        child.wait().unwrap();
+        let digest = root(&out)["digest"].clone();
+        assert!(digest == before || digest == complete, "after {} ms: {digest}", 60 * moment);
+        assert!(!tree::of_layout(&out).is_empty(), "every blob of the visible image is whole");
+    }
+    assert!(killed >= 3, "only {killed} runs were killed before they ended");
+    slim("standard").ok();
+    assert_eq!(leftovers(&out), Vec::<String>::new());
+    assert_eq!(leftovers(place.path()), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_cleans_up_and_exits_with_130() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let source = format!("oci-archive:{}", fixture().display());
+    let mut child = pydock(["slim", "-q", &source, &format!("oci:{}", out.display())])
+        .command()
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    run("kill", ["-INT", &child.id().to_string()]);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_full_disk_leaves_the_destination_as_it_was() {
+    // A file system of 8 MiB, on which the new image does not fit.
+    let place = tempfile::tempdir().unwrap();
+    run("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", place.path().to_str().unwrap()]);
+    let source = format!("oci-archive:{}", fixture().display());
+    let mut errors = Vec::new();
+    for to in ["oci:out", "oci-archive:out.tar"] {
+        let ran = pydock(["slim", "-q", &source, to]).folder(place.path()).output();
+        let left = std::fs::read_dir(place.path()).unwrap().count();
+        errors.push((ran.status.code(), left, String::from_utf8_lossy(&ran.stderr).into_owned()));
+    }
+    run("umount", [place.path()]);
+    for (code, left, error) in errors {
+        assert_eq!((code, left), (Some(1), 0), "{error}");
+        assert!(error.contains("No space left on device"), "{error}");
+    }
+}

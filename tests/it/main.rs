@@ -1,0 +1,16 @@
+//! Tests by behaviour. `support` builds images and reads trees; each other module is one topic.
+
+mod architecture;
+mod bad_input;
+mod cli;
+mod crash;
+mod images;
+mod large;
+mod layering;
+mod platforms;
+mod properties;
+mod real_tools;
+mod registry;
+mod schemas;
+mod support;
+mod transports;

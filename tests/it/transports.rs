@@ -1,0 +1,108 @@
+//! Archives in and out, both kinds, also through pipes.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use crate::support::image::{documents, root, write_index};
+use crate::support::tools::{self, fixture, skopeo_copy};
+use crate::support::{Image, pydock, tree};
+
+#[test]
+fn an_archive_that_is_written_is_read_as_either_kind_and_through_a_pipe() {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
+    Image::of(&[&["f a 1", "f b/__pycache__/c 1"], &["f d 1"]]).write(&source);
+    let archive = place.path().join("out.tar").display().to_string();
+    let digest = |args: &[&str]| pydock(["slim", "-q", "--format", "digest"]).args(args).ok().stdout;
+    let first = digest(&[&format!("oci:{}", source.display()), &format!("oci-archive:{archive}:app:1")]);
+    for kind in ["oci-archive", "docker-archive"] {
+        let again =
+            digest(&[&format!("{kind}:{archive}:app:1"), &format!("oci:{}", place.path().join(kind).display())]);
+        // A Docker archive has no manifest of its own; the one that is made for it is ours again.
+        assert_eq!(again, first, "{kind}");
+    }
+    let output = pydock(["slim", "-q", "-", "-"]).stdin(File::open(&archive).unwrap()).output();
+    assert!(output.status.success());
+    let piped = place.path().join("piped.tar");
+    std::fs::write(&piped, output.stdout).unwrap();
+    assert_eq!(
+        digest(&[&format!("oci-archive:{}", piped.display()), &format!("oci:{}", place.path().join("p").display())]),
+        first
+    );
+    let gzipped = std::process::Command::new("gzip").arg("-c").arg(&archive).stdout(Stdio::piped()).spawn().unwrap();
+    pydock(["slim", "-q", "-", &format!("oci:{}", place.path().join("z").display())])
+        .stdin(gzipped.stdout.unwrap())
+        .ok();
+    let leftover = std::fs::read_dir(place.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".pydock"));
+    assert_eq!(leftover.count(), 0);
+}
+
+#[test]
+fn old_docker_archives_with_a_folder_a_layer_and_links_between_them_are_read() {
+    let place = tempfile::tempdir().unwrap();
+    let oci = place.path().join("oci");
+    Image::of(&[&["f a 1", "f x/__pycache__/c 1"], &["f b 1"]]).write(&oci);
+    // skopeo writes the old form: uncompressed layers, and a symlink for each layer's old place.
+    let archive = place.path().join("docker.tar").display().to_string();
+    skopeo_copy(&format!("oci:{}", oci.display()), &format!("docker-archive:{archive}:app:1"), &[]);
+    let out = place.path().join("out");
+    pydock(["slim", "-q", &format!("docker-archive:{archive}:app:1"), &format!("oci:{}", out.display())]).ok();
+    assert_eq!(tree::of_layout(&out).into_keys().collect::<Vec<_>>(), [b"a".to_vec(), b"b".to_vec()]);
+    for layer in documents(&out).0["layers"].as_array().unwrap() {
+        assert!(layer["mediaType"].as_str().unwrap().ends_with("+gzip"), "uncompressed layers are compressed");
+    }
+    let error = pydock(["slim", "-q", &format!("docker-archive:{archive}:other:1"), "oci:unused"]).error();
+    assert!(error.contains("has no image `other:1`") && error.contains("app:1"), "{error}");
+}
+
+#[test]
+fn a_layout_keeps_its_other_images_and_replaces_the_one_of_the_same_tag() {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
+    let out = place.path().join("out");
+    Image::of(&[&["f a 1", "f b/__pycache__/c 1"]]).write(&source);
+    let other = Image::of(&[&["f other 1"]]).write_blobs(&out);
+    write_index(&out, &[other.clone()]);
+    for _ in 0..2 {
+        pydock(["slim", "-q", &format!("oci:{}", source.display()), &format!("oci:{}:app", out.display())]).ok();
+    }
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("index.json")).unwrap()).unwrap();
+    let manifests = index["manifests"].as_array().unwrap();
+    assert_eq!(manifests.len(), 2);
+    assert_eq!(manifests[0], other);
+    assert_eq!(root(&out)["annotations"]["org.opencontainers.image.ref.name"], "app");
+    let inspected = tools::run("skopeo", ["inspect", "--raw", &format!("oci:{}:app", out.display())]);
+    assert!(inspected.contains("application/vnd.oci.image.manifest.v1+json"));
+}
+
+#[test]
+fn an_image_of_docker_save_goes_through_a_pipe_into_docker_load() {
+    tools::run("docker", ["load", "-q", "-i", &oci_as_docker()]);
+    let save = std::process::Command::new("docker")
+        .args(["save", "pydock-test/pipe:1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let slimmed = pydock(["slim", "-q", "-", "-"]).stdin(save.stdout.unwrap()).output();
+    assert!(slimmed.status.success(), "{}", String::from_utf8_lossy(&slimmed.stderr));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), slimmed.stdout).unwrap();
+    let loaded = tools::run("docker", ["load", "-q", "-i", file.path().to_str().unwrap()]);
+    let id = loaded.trim().rsplit_once("sha256:").expect("docker load names an image").1.to_owned();
+    tools::run("docker", ["run", "--rm", "--network", "none", &id, "python3", "/app/server.py", "check"]);
+    tools::run("docker", ["rmi", "-f", &id, "pydock-test/pipe:1"]);
+}
+
+/// Returns the fixture as a Docker archive with a name.
+fn oci_as_docker() -> String {
+    let path = std::env::temp_dir().join(format!("pydock-test-{}.tar", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    skopeo_copy(
+        &format!("oci-archive:{}", fixture().display()),
+        &format!("docker-archive:{}:pydock-test/pipe:1", path.display()),
+        &[],
+    );
+    path.display().to_string()
+}
