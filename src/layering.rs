@@ -294,7 +294,7 @@ impl Layout<'_> {
 
     fn cut_lists(&self, ids: &[EntryId], old: Range<usize>) -> Change {
         let is_file = |&id: &EntryId| self.is_kept(id) && self.rootfs.fate(id) != Fate::NoPath;
-        if !ids.iter().any(|id| is_file(id)) {
+        if !ids.iter().any(is_file) {
             return Change::Drop;
         }
         let mut lists = Vec::new();

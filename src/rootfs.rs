@@ -126,7 +126,7 @@ pub enum RootfsError {
         /// What it names.
         target: RootfsPath,
     },
-    /// A path lies deeper than [`MAX_DEPTH`] folders.
+    /// A path lies deeper than 512 folders.
     #[error("entry `{path}` lies more than {MAX_DEPTH} folders deep")]
     Depth {
         /// The layer.

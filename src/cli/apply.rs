@@ -9,7 +9,7 @@ use super::run;
 use super::terminal::Terminal;
 
 /// Applies a saved plan.
-pub fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let text = std::fs::read(&args.plan).map_err(|error| Failure::file("read", &args.plan, error))?;
     let saved = SavedPlan::parse(&text).map_err(|error| {
         let mut failure = Failure::from(error);

@@ -19,7 +19,7 @@ use pydock::slim::MinSaving;
 /// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but a gate was not met and nothing was written; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "pydock", version, propagate_version = true, max_term_width = 100)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub verb: Verb,
 
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Slim an image and write it to another place
     Slim(Box<SlimArgs>),
     /// Apply a plan that `slim --plan FILE` saved
@@ -50,7 +50,7 @@ pub enum Verb {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct SlimArgs {
+pub(crate) struct SlimArgs {
     /// The image to slim: `[docker://]host/repo:tag`, `oci:dir[:tag]`, `oci-archive:file[:tag]`,
     /// `docker-archive:file[:tag]`, or `-` for an archive on standard input
     pub source: String,
@@ -96,7 +96,7 @@ pub struct SlimArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     /// The plan, as `slim --plan FILE` saved it
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
@@ -113,7 +113,7 @@ pub struct ApplyArgs {
 
 /// Choices that every verb which writes an image has.
 #[derive(Debug, ClapArgs)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Which layers become one: none, app (those above the base image) or all [default: none]
     #[arg(long)]
     pub squash: Option<Squash>,
@@ -158,7 +158,7 @@ pub struct OutputArgs {
 
 /// What is printed on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Tables for people
     Table,
     /// The new digest alone
@@ -168,13 +168,13 @@ pub enum Format {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ProfilesArgs {
+pub(crate) struct ProfilesArgs {
     #[command(subcommand)]
     pub verb: Option<ProfilesVerb>,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ProfilesVerb {
+pub(crate) enum ProfilesVerb {
     /// Print one profile as TOML
     Show {
         /// Its name

@@ -19,7 +19,7 @@ use super::{FAILED, INTERRUPTED, USAGE};
 
 /// An error as people see it.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
     pub code: u8,
     /// What was attempted, on what.
@@ -32,12 +32,12 @@ pub struct Failure {
 
 impl Failure {
     /// Words a wrong usage that clap cannot see.
-    pub fn usage(message: String) -> Self {
+    pub(crate) fn usage(message: String) -> Self {
         Self { code: USAGE, message, causes: Vec::new(), hint: None }
     }
 
     /// Words Ctrl-C.
-    pub fn interrupted() -> Self {
+    pub(crate) fn interrupted() -> Self {
         Self {
             code: INTERRUPTED,
             message: "interrupted; the destination is as it was".to_owned(),
@@ -47,7 +47,7 @@ impl Failure {
     }
 
     /// Words a file that cannot be used.
-    pub fn file(action: &str, path: &Path, error: std::io::Error) -> Self {
+    pub(crate) fn file(action: &str, path: &Path, error: std::io::Error) -> Self {
         Self {
             code: FAILED,
             message: format!("cannot {action} `{}`", path.display()),
@@ -57,7 +57,7 @@ impl Failure {
     }
 
     /// Words a malformed TOML file.
-    pub fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         Self {
             code: FAILED,
             message: format!("`{}` cannot be read", path.display()),
@@ -189,6 +189,6 @@ fn profile_hint(error: &ProfileError) -> Option<String> {
 }
 
 /// Returns the exit code of a run that ended well.
-pub fn code(report: &Report) -> u8 {
+pub(crate) fn code(report: &Report) -> u8 {
     if report.unmet_gates.is_empty() { super::DONE } else { super::GATE }
 }

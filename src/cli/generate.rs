@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 
 /// Prints a completion script.
-pub fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "pydock", &mut script);
     terminal.result(&String::from_utf8_lossy(&script));
@@ -16,7 +16,7 @@ pub fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<u
 }
 
 /// Prints the manual page.
-pub fn man(terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) fn man(terminal: &Terminal) -> Result<u8, Failure> {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Args::command()).render(&mut page);
     rendered.map_err(|error| Failure::file("make", std::path::Path::new("pydock.1"), error))?;

@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use super::{DONE, settings};
 
 /// Lists the profiles, or prints one.
-pub fn run(args: &ProfilesArgs, terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) fn run(args: &ProfilesArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let profiles = Profile::built_in();
     match &args.verb {
         Some(ProfilesVerb::Show { name }) => {

@@ -12,7 +12,7 @@ use super::failure::{self, Failure};
 use super::terminal::Terminal;
 
 /// Runs a job and tells what it did.
-pub fn run(
+pub(crate) fn run(
     request: &Request,
     output: &OutputArgs,
     save_plan: Option<&Path>,
@@ -31,17 +31,17 @@ pub fn run(
 }
 
 /// Parses a reference; one that does not parse is bad input, not wrong usage.
-pub fn reference(text: &str) -> Result<Reference, Failure> {
+pub(crate) fn reference(text: &str) -> Result<Reference, Failure> {
     Ok(text.parse::<Reference>()?)
 }
 
 /// Parses a reference that need not be there.
-pub fn optional_reference(text: Option<&String>) -> Result<Option<Reference>, Failure> {
+pub(crate) fn optional_reference(text: Option<&String>) -> Result<Option<Reference>, Failure> {
     text.map(|text| reference(text)).transpose()
 }
 
 /// Returns how many layers are worked on at once.
-pub fn threads(output: &OutputArgs) -> usize {
+pub(crate) fn threads(output: &OutputArgs) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     output.threads.unwrap_or_else(processors)
 }

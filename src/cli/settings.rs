@@ -20,7 +20,7 @@ const FILE_NAME: &str = "pydock.toml";
 /// What a `pydock.toml` may hold. What is typed goes before it; lists are added up.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
+pub(crate) struct Settings {
     level: Option<Level>,
     #[serde(default)]
     profile: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads the file that was asked for, or the one in the current folder, if there is one.
-    pub fn load(asked: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn load(asked: Option<&Path>) -> Result<Self, Failure> {
         let path = asked.unwrap_or(Path::new(FILE_NAME));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -57,13 +57,13 @@ impl Settings {
     }
 
     /// Returns the platform that the file names.
-    pub fn platform(&self) -> Result<Option<PlatformChoice>, Failure> {
+    pub(crate) fn platform(&self) -> Result<Option<PlatformChoice>, Failure> {
         let parsed = self.platform.as_deref().map(str::parse).transpose();
         parsed.map_err(|why: String| Failure::usage(format!("{FILE_NAME}: {why}")))
     }
 
     /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
-    pub fn choice(&self, args: &SlimArgs) -> Result<Choice, Failure> {
+    pub(crate) fn choice(&self, args: &SlimArgs) -> Result<Choice, Failure> {
         let level = args.level.or(self.level).unwrap_or_default();
         let built_in = Profile::built_in();
         let mut profiles = built_in.iter().filter(|profile| profile.level <= level).cloned().collect::<Vec<_>>();
@@ -107,7 +107,7 @@ fn add(name: &str, folder: &Path, built_in: &[Profile]) -> Result<Profile, Failu
 }
 
 /// Words that no profile has a name.
-pub fn unknown(name: &str, built_in: &[Profile]) -> ProfileError {
+pub(crate) fn unknown(name: &str, built_in: &[Profile]) -> ProfileError {
     ProfileError::Unknown {
         name: name.to_owned(),
         known: built_in.iter().map(|profile| profile.name.clone()).collect(),

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::terminal::Terminal;
 
 /// Slims an image.
-pub fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let settings = Settings::load(args.config.as_deref())?;
     let output = &args.output;
     let platform = match (&output.platform, settings.platform()?) {

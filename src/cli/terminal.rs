@@ -1,6 +1,6 @@
 //! The only place that prints.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where everything is printed")]
+#![expect(clippy::print_stderr, reason = "this is where everything is printed")]
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::failure::Failure;
 
 /// Standard output and standard error, and how much goes there.
 #[derive(Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     quiet: bool,
     /// Bars are drawn only where somebody looks, and not through log lines.
     bars: bool,
@@ -22,7 +22,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// Sets logging up.
-    pub fn new(quiet: bool, verbose: u8) -> Self {
+    pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
         let level = match verbose {
             0 => tracing::Level::ERROR,
             1 => tracing::Level::INFO,
@@ -33,20 +33,20 @@ impl Terminal {
     }
 
     /// Prints a result on standard output. A closed pipe is nobody's failure.
-    pub fn result(&self, text: &str) {
+    pub(crate) fn result(&self, text: &str) {
         let mut output = io::stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     }
 
     /// Prints something for people on standard error, unless they want quiet.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             eprint!("{text}");
         }
     }
 
     /// Prints why the program ends.
-    pub fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         eprintln!("error: {}", failure.message);
         for cause in &failure.causes {
             eprintln!("  caused by: {cause}");
@@ -57,7 +57,7 @@ impl Terminal {
     }
 
     /// Returns a listener for a job: bars on a terminal, lines otherwise, nothing if quiet.
-    pub fn progress(&self) -> Arc<dyn Progress> {
+    pub(crate) fn progress(&self) -> Arc<dyn Progress> {
         if self.quiet {
             Arc::new(Silent)
         } else if self.bars {

@@ -13,7 +13,7 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// Several, by platform.
     Index(Index),
 }
@@ -84,7 +84,7 @@ impl Document {
         }
         match kind.as_str() {
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => {
-                Manifest::parse(bytes, json, kind).map(Self::Manifest)
+                Manifest::parse(bytes, json, kind).map(|manifest| Self::Manifest(manifest.into()))
             }
             media_type::OCI_INDEX | media_type::DOCKER_INDEX => Index::parse(bytes, json, kind).map(Self::Index),
             _ => Err(DocumentError::Unknown(kind)),

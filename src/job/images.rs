@@ -61,7 +61,7 @@ impl Job {
         let (bytes, media_type) = self.source.root().await.map_err(|source| self.source_error(source))?;
         match self.document(bytes, media_type.as_deref())? {
             Document::Manifest(manifest) => {
-                let image = self.image(manifest, None).await?;
+                let image = self.image(*manifest, None).await?;
                 if let (PlatformChoice::One { .. }, Some(platform)) = (choice, image.config.platform())
                     && !choice.takes(&platform)
                 {
@@ -84,7 +84,7 @@ impl Job {
             let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
             members.push(match self.document(bytes, Some(&entry.media_type))? {
                 Document::Manifest(manifest) if manifest.is_image() => {
-                    Member::Image(self.image(manifest, Some(entry.clone())).await?.into())
+                    Member::Image(self.image(*manifest, Some(entry.clone())).await?.into())
                 }
                 _ => Member::Other(entry.clone()),
             });
@@ -103,7 +103,7 @@ impl Job {
         };
         let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
         match self.document(bytes, Some(&entry.media_type))? {
-            Document::Manifest(manifest) => Ok(Selection::One(self.image(manifest, None).await?.into())),
+            Document::Manifest(manifest) => Ok(Selection::One(self.image(*manifest, None).await?.into())),
             Document::Index(_) => Err(self.no_platform(choice, Vec::new())),
         }
     }

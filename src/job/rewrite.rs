@@ -32,7 +32,7 @@ enum Recipe {
     /// Of what cut lists keep of old layers.
     Cut(Vec<(StackedLayer, CutList)>),
     /// Of a whole old layer, compressed otherwise.
-    Recompress(StackedLayer),
+    Recompress(Box<StackedLayer>),
 }
 
 impl Job {
@@ -112,7 +112,7 @@ fn recipe(image: &Image, output: &OutputLayer, wanted: Option<Compression>) -> R
                 Some(wanted) => kept.compression == wanted,
                 None => kept.compression != Compression::None,
             };
-            if fits { Recipe::Keep } else { Recipe::Recompress(kept) }
+            if fits { Recipe::Keep } else { Recipe::Recompress(kept.into()) }
         }
     }
 }

@@ -222,7 +222,10 @@ mod tests {
         bytes
     }
 
-    fn read(mut headers: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>, Vec<(String, Vec<u8>)>) {
+    type Records = Vec<(String, Vec<u8>)>;
+
+    /// Reads path, link target and PAX records back.
+    fn read(mut headers: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>, Records) {
         headers.extend_from_slice(&[0; 1024]);
         let mut archive = tar::Archive::new(&headers[..]);
         let mut entry = archive.entries().unwrap().next().unwrap().unwrap();

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`scan`](scan::scan) reads a layer once and gives its entries as ranges; a [`CutList`](cut::CutList) says which
-//! ranges to keep and which bytes to put between; [`rewrite`](rewrite::rewrite) applies it. Kept entries are
+//! ranges to keep and which bytes to put between; a [`LayerWriter`](rewrite::LayerWriter) applies it. Kept entries are
 //! copied byte for byte, so nothing of them (xattrs, PAX keys, sparse maps, odd names, nanoseconds) can be lost.
 //!
 //! Nothing here knows what an image, Python or a package is.

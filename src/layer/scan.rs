@@ -57,9 +57,8 @@ pub fn scan(
     while let Some(mut entry) = tar.next_entry()? {
         entry.packed_start = packed_start;
         if entry.kind == EntryKind::File {
-            observer
-                .observe(entries.len(), &entry, &mut tar.data(&entry))
-                .map_err(|source| TarError::Read { offset: entry.data_start, source })?;
+            let observed = observer.observe(entries.len(), &entry, &mut tar.data(&entry));
+            observed.map_err(|source| tar.data_error(&entry, source))?;
         }
         tar.finish_entry(&entry)?;
         packed_start = packed.load(Ordering::Relaxed);

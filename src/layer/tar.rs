@@ -27,6 +27,16 @@ pub enum TarError {
         /// Why.
         source: io::Error,
     },
+    /// A member's data cannot be had.
+    #[error("entry `{path}`: cannot read at byte {offset}")]
+    ReadData {
+        /// Whose.
+        path: String,
+        /// Where.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
     /// The stream ends inside a header.
     #[error("the tar is cut in a header at byte {0}")]
     CutHeader(u64),
@@ -152,6 +162,11 @@ impl<R: Read> TarReader<R> {
         Data { tar: self, left }
     }
 
+    /// Words an error of the reader that [`Self::data`] gave.
+    pub fn data_error(&self, entry: &Entry, source: io::Error) -> TarError {
+        TarError::ReadData { path: entry.path.to_string(), offset: self.offset, source }
+    }
+
     /// Skips the rest of `entry`, the one that [`Self::next_entry`] gave last.
     ///
     /// # Errors
@@ -159,7 +174,7 @@ impl<R: Read> TarReader<R> {
     pub fn finish_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
         let left = self.end.saturating_sub(self.offset);
         let skipped = io::copy(&mut (&mut self.inner).take(left), &mut io::sink())
-            .map_err(|source| TarError::Read { offset: self.offset, source })?;
+            .map_err(|source| self.data_error(entry, source))?;
         self.offset += skipped;
         let data_end = entry.data_start + entry.size;
         if self.offset < data_end {

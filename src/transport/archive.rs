@@ -261,7 +261,7 @@ fn docker_manifest(root: &Descriptor, tag: Option<&str>, read: &dyn Fn(&Digest) 
 
 fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Manifest> {
     match Document::parse(read(&root.digest)?, Some(&root.media_type)).ok()? {
-        Document::Manifest(manifest) => manifest.is_image().then_some(manifest),
+        Document::Manifest(manifest) => manifest.is_image().then_some(*manifest),
         Document::Index(list) => {
             let here = |entry: &&Descriptor| {
                 let platform = entry.platform.as_ref();

@@ -59,8 +59,8 @@ fn refused_tar(tar: Vec<u8>) -> String {
 #[test]
 fn a_layer_that_is_not_its_digest() {
     let flipped = |mut blob: Vec<u8>| {
-        let last = blob.len() - 1;
-        blob[last] ^= 1;
+        // The time in the gzip header: everything unpacks as it did.
+        blob[4] ^= 1;
         blob
     };
     insta::assert_snapshot!(refused_blob(flipped, false));

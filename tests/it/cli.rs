@@ -147,9 +147,9 @@ fn a_file_holds_the_same_choices_and_profiles_of_its_own() {
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
     assert!(manifest["layers"][0]["mediaType"].as_str().unwrap().ends_with("zstd"));
     let tree = tree::of_layout(&out);
-    assert!(!tree.contains_key(&b"cache/model".to_vec()));
-    assert!(tree.contains_key(&b"app/.git/HEAD".to_vec()));
-    assert!(tree.contains_key(&b"root/.cache/pip/http-v2/a".to_vec()));
+    assert!(!tree.contains_key(b"cache/model".as_slice()));
+    assert!(tree.contains_key(b"app/.git/HEAD".as_slice()));
+    assert!(tree.contains_key(b"root/.cache/pip/http-v2/a".as_slice()));
     std::fs::write(place.path().join("pydock.toml"), "levle = 'safe'\n").unwrap();
     let error = pydock(["slim", "-q", &reference, "oci:out"]).folder(place.path()).error();
     assert!(error.contains("`pydock.toml` cannot be read") && error.contains("levle"), "{error}");

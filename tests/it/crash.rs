@@ -31,7 +31,7 @@ fn a_run_that_is_killed_at_any_moment_leaves_the_destination_as_before_or_comple
     let mut killed = 0;
     for moment in 0..30 {
         slim("safe").ok();
-        let mut child = slim("standard").command().stderr(Stdio::null()).spawn().unwrap();
+        let mut child = slim("standard").command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(60 * moment));
         killed += usize::from(child.try_wait().unwrap().is_none());
         let _ = child.kill();
@@ -53,6 +53,7 @@ fn ctrl_c_cleans_up_and_exits_with_130() {
     let source = format!("oci-archive:{}", fixture().display());
     let mut child = pydock(["slim", "-q", &source, &format!("oci:{}", out.display())])
         .command()
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

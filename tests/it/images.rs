@@ -7,7 +7,7 @@ use crate::support::{Image, Layer, pydock, tools, tree};
 use pydock::layer::codec::Compression;
 
 /// Slims a layout with options and returns the folder of the result.
-pub fn slim(source: &std::path::Path, options: &[&str]) -> tempfile::TempDir {
+pub(crate) fn slim(source: &std::path::Path, options: &[&str]) -> tempfile::TempDir {
     let out = tempfile::tempdir().unwrap();
     pydock(["slim", "-q", "--format", "digest"])
         .arg(format!("oci:{}", source.display()))

@@ -88,5 +88,5 @@ fn the_image_of_corner_cases_still_works_and_has_no_new_dangling_symlink() {
     check("check-mini.sh", &["pydock-test/mini:1"]);
     run("docker", ["rmi", "-f", "pydock-test/mini:1"]);
     let out = slim(&lab("mini"), &[]);
-    assert!(tree::of_layout(out.path()).contains_key(&b"opt/edges/dangling".to_vec()));
+    assert!(tree::of_layout(out.path()).contains_key(b"opt/edges/dangling".as_slice()));
 }

@@ -1,5 +1,7 @@
 //! Tests by behaviour. `support` builds images and reads trees; each other module is one topic.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails where it stands")]
+
 mod architecture;
 mod bad_input;
 mod cli;

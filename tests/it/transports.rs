@@ -29,10 +29,10 @@ fn an_archive_that_is_written_is_read_as_either_kind_and_through_a_pipe() {
         digest(&[&format!("oci-archive:{}", piped.display()), &format!("oci:{}", place.path().join("p").display())]),
         first
     );
-    let gzipped = std::process::Command::new("gzip").arg("-c").arg(&archive).stdout(Stdio::piped()).spawn().unwrap();
-    pydock(["slim", "-q", "-", &format!("oci:{}", place.path().join("z").display())])
-        .stdin(gzipped.stdout.unwrap())
-        .ok();
+    let mut gzip = std::process::Command::new("gzip").arg("-c").arg(&archive).stdout(Stdio::piped()).spawn().unwrap();
+    let gzipped = gzip.stdout.take().unwrap();
+    pydock(["slim", "-q", "-", &format!("oci:{}", place.path().join("z").display())]).stdin(gzipped).ok();
+    gzip.wait().unwrap();
     let leftover = std::fs::read_dir(place.path())
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".pydock"));
@@ -64,7 +64,7 @@ fn a_layout_keeps_its_other_images_and_replaces_the_one_of_the_same_tag() {
     let out = place.path().join("out");
     Image::of(&[&["f a 1", "f b/__pycache__/c 1"]]).write(&source);
     let other = Image::of(&[&["f other 1"]]).write_blobs(&out);
-    write_index(&out, &[other.clone()]);
+    write_index(&out, std::slice::from_ref(&other));
     for _ in 0..2 {
         pydock(["slim", "-q", &format!("oci:{}", source.display()), &format!("oci:{}:app", out.display())]).ok();
     }
@@ -80,12 +80,10 @@ fn a_layout_keeps_its_other_images_and_replaces_the_one_of_the_same_tag() {
 #[test]
 fn an_image_of_docker_save_goes_through_a_pipe_into_docker_load() {
     tools::run("docker", ["load", "-q", "-i", &oci_as_docker()]);
-    let save = std::process::Command::new("docker")
-        .args(["save", "pydock-test/pipe:1"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let slimmed = pydock(["slim", "-q", "-", "-"]).stdin(save.stdout.unwrap()).output();
+    let mut save = std::process::Command::new("docker");
+    let mut save = save.args(["save", "pydock-test/pipe:1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let slimmed = pydock(["slim", "-q", "-", "-"]).stdin(save.stdout.take().unwrap()).output();
+    save.wait().unwrap();
     assert!(slimmed.status.success(), "{}", String::from_utf8_lossy(&slimmed.stderr));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), slimmed.stdout).unwrap();

@@ -17,14 +17,14 @@ use tar::{EntryType, Header};
 
 /// One layer: the bytes of its tar.
 #[derive(Clone)]
-pub struct Layer {
+pub(crate) struct Layer {
     pub tar: Vec<u8>,
     pub compression: Compression,
 }
 
 impl Layer {
     /// Makes a layer of entries as text.
-    pub fn of(lines: &[&str]) -> Self {
+    pub(crate) fn of(lines: &[&str]) -> Self {
         let mut tar = tar::Builder::new(Vec::new());
         for line in lines {
             append(&mut tar, line);
@@ -33,22 +33,22 @@ impl Layer {
     }
 
     /// Makes a layer of any bytes.
-    pub fn raw(tar: Vec<u8>) -> Self {
+    pub(crate) fn raw(tar: Vec<u8>) -> Self {
         Self { tar, compression: Compression::Gzip }
     }
 
-    pub fn compressed(mut self, compression: Compression) -> Self {
+    pub(crate) fn compressed(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    pub fn blob(&self) -> Vec<u8> {
+    pub(crate) fn blob(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(self.compression, Vec::new()).unwrap();
         encoder.write_all(&self.tar).unwrap();
         encoder.finish().unwrap()
     }
 
-    pub fn media_type(&self) -> &'static str {
+    pub(crate) fn media_type(&self) -> &'static str {
         match self.compression {
             Compression::None => "application/vnd.oci.image.layer.v1.tar",
             Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -111,7 +111,7 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, line: &str) {
 
 /// An image, and how its documents can be spoiled.
 #[derive(Clone)]
-pub struct Image {
+pub(crate) struct Image {
     pub layers: Vec<Layer>,
     pub config: Value,
     pub docker: bool,
@@ -122,7 +122,7 @@ pub struct Image {
 type Spoil = fn(&mut Value);
 
 impl Image {
-    pub fn new(layers: impl IntoIterator<Item = Layer>) -> Self {
+    pub(crate) fn new(layers: impl IntoIterator<Item = Layer>) -> Self {
         Self {
             layers: layers.into_iter().collect(),
             config: json!({
@@ -137,23 +137,23 @@ impl Image {
     }
 
     /// Makes an image of layers as text.
-    pub fn of(layers: &[&[&str]]) -> Self {
+    pub(crate) fn of(layers: &[&[&str]]) -> Self {
         Self::new(layers.iter().map(|lines| Layer::of(lines)))
     }
 
     /// Gives it Docker's media types.
-    pub fn docker(mut self) -> Self {
+    pub(crate) fn docker(mut self) -> Self {
         self.docker = true;
         self
     }
 
-    pub fn env(mut self, line: &str) -> Self {
+    pub(crate) fn env(mut self, line: &str) -> Self {
         self.config["config"]["Env"].as_array_mut().unwrap().push(line.into());
         self
     }
 
     /// Sets the history: lines that begin with `#` are empty layers'.
-    pub fn history(mut self, lines: &[&str]) -> Self {
+    pub(crate) fn history(mut self, lines: &[&str]) -> Self {
         let line = |line: &&str| match line.strip_prefix('#') {
             Some(text) => json!({"created_by": text, "empty_layer": true}),
             None => json!({"created_by": line}),
@@ -162,19 +162,19 @@ impl Image {
         self
     }
 
-    pub fn platform(mut self, architecture: &str) -> Self {
+    pub(crate) fn platform(mut self, architecture: &str) -> Self {
         self.config["architecture"] = architecture.into();
         self
     }
 
     /// Changes the manifest before it is written.
-    pub fn spoil_manifest(mut self, spoil: Spoil) -> Self {
+    pub(crate) fn spoil_manifest(mut self, spoil: Spoil) -> Self {
         self.spoil.push(spoil);
         self
     }
 
     /// Writes the image's blobs into a layout and returns the descriptor of its manifest.
-    pub fn write_blobs(&self, folder: &Path) -> Value {
+    pub(crate) fn write_blobs(&self, folder: &Path) -> Value {
         let (manifest_type, config_type) = match self.docker {
             true => (
                 "application/vnd.docker.distribution.manifest.v2+json",
@@ -205,15 +205,15 @@ impl Image {
     }
 
     /// Writes the image as the only one of a layout.
-    pub fn write(&self, folder: &Path) -> Value {
+    pub(crate) fn write(&self, folder: &Path) -> Value {
         let manifest = self.write_blobs(folder);
-        write_index(folder, &[manifest.clone()]);
+        write_index(folder, std::slice::from_ref(&manifest));
         manifest
     }
 }
 
 /// Writes a blob into a layout and returns its descriptor.
-pub fn write_blob(folder: &Path, media_type: &str, bytes: &[u8]) -> Value {
+pub(crate) fn write_blob(folder: &Path, media_type: &str, bytes: &[u8]) -> Value {
     let digest = Digest::of(bytes);
     std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
     std::fs::write(folder.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
@@ -221,19 +221,19 @@ pub fn write_blob(folder: &Path, media_type: &str, bytes: &[u8]) -> Value {
 }
 
 /// Writes `index.json` and `oci-layout`.
-pub fn write_index(folder: &Path, manifests: &[Value]) {
+pub(crate) fn write_index(folder: &Path, manifests: &[Value]) {
     let index = json!({"schemaVersion": 2, "manifests": manifests});
     std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
     std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
 }
 
 /// Reads the JSON blob of a descriptor.
-pub fn read_json(folder: &Path, descriptor: &Value) -> Value {
+pub(crate) fn read_json(folder: &Path, descriptor: &Value) -> Value {
     serde_json::from_slice(&read_blob(folder, descriptor)).unwrap()
 }
 
 /// Reads the blob of a descriptor.
-pub fn read_blob(folder: &Path, descriptor: &Value) -> Vec<u8> {
+pub(crate) fn read_blob(folder: &Path, descriptor: &Value) -> Vec<u8> {
     let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
     let bytes = std::fs::read(folder.join("blobs/sha256").join(digest.hex())).unwrap();
     assert_eq!(Digest::of(&bytes), digest, "a blob is not what its name says");
@@ -242,13 +242,13 @@ pub fn read_blob(folder: &Path, descriptor: &Value) -> Vec<u8> {
 }
 
 /// Returns the last descriptor of a layout's `index.json`.
-pub fn root(folder: &Path) -> Value {
+pub(crate) fn root(folder: &Path) -> Value {
     let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     index["manifests"].as_array().unwrap().last().unwrap().clone()
 }
 
 /// Returns the manifest and config of the image in a layout.
-pub fn documents(folder: &Path) -> (Value, Value) {
+pub(crate) fn documents(folder: &Path) -> (Value, Value) {
     let manifest = read_json(folder, &root(folder));
     let config = read_json(folder, &manifest["config"]);
     (manifest, config)

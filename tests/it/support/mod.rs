@@ -1,9 +1,9 @@
 //! What tests share: a builder of images, a runner of the program, readers of trees, real tools.
 
-pub mod image;
-pub mod run;
-pub mod tools;
-pub mod tree;
+pub(crate) mod image;
+pub(crate) mod run;
+pub(crate) mod tools;
+pub(crate) mod tree;
 
-pub use image::{Image, Layer};
-pub use run::{Run, pydock};
+pub(crate) use image::{Image, Layer};
+pub(crate) use run::{Run, pydock};

@@ -5,64 +5,64 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// One run of the program.
-pub struct Run(Command);
+pub(crate) struct Run(Command);
 
 /// What a run that was expected to end as it did has printed.
-pub struct Ran {
+pub(crate) struct Ran {
     pub stdout: String,
     pub stderr: String,
 }
 
 /// Starts a run without login and without bars.
-pub fn pydock<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
+pub(crate) fn pydock<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pydock"));
     command.args(args).env("DOCKER_CONFIG", "/nonexistent").stdin(Stdio::null());
     Run(command)
 }
 
 impl Run {
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.0.arg(arg);
         self
     }
 
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.0.args(args);
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.env(name, value);
         self
     }
 
-    pub fn folder(mut self, folder: &Path) -> Self {
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.0.current_dir(folder);
         self
     }
 
-    pub fn stdin(mut self, input: impl Into<Stdio>) -> Self {
+    pub(crate) fn stdin(mut self, input: impl Into<Stdio>) -> Self {
         self.0.stdin(input);
         self
     }
 
     /// Returns the command, for tests that kill it.
-    pub fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         self.0
     }
 
     /// Runs and returns everything.
-    pub fn output(mut self) -> Output {
+    pub(crate) fn output(mut self) -> Output {
         self.0.output().unwrap()
     }
 
     /// Expects success.
-    pub fn ok(self) -> Ran {
+    pub(crate) fn ok(self) -> Ran {
         self.exits(0)
     }
 
     /// Expects an exit code.
-    pub fn exits(mut self, code: i32) -> Ran {
+    pub(crate) fn exits(mut self, code: i32) -> Ran {
         let output = self.0.output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -72,7 +72,7 @@ impl Run {
     }
 
     /// Expects exit code 1, and returns the error as printed.
-    pub fn error(self) -> String {
+    pub(crate) fn error(self) -> String {
         let ran = self.exits(1);
         assert_eq!(ran.stdout, "");
         let start = ran.stderr.find("error: ").expect("no error is printed");

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Runs a tool, which must succeed, and returns what it prints.
-pub fn run<S: AsRef<OsStr>>(tool: &str, args: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn run<S: AsRef<OsStr>>(tool: &str, args: impl IntoIterator<Item = S>) -> String {
     let mut command = Command::new(tool);
     command.args(args);
     let output = command.output().unwrap_or_else(|error| panic!("{tool}: {error}; run scripts/setup.sh"));
@@ -21,19 +21,19 @@ pub fn run<S: AsRef<OsStr>>(tool: &str, args: impl IntoIterator<Item = S>) -> St
 }
 
 /// Returns the committed image.
-pub fn fixture() -> PathBuf {
+pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pyapp.oci.tar")
 }
 
 /// Copies an image with skopeo, which checks it on the way.
-pub fn skopeo_copy(from: &str, to: &str, more: &[&str]) {
+pub(crate) fn skopeo_copy(from: &str, to: &str, more: &[&str]) {
     let args =
         [&["--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false"], more, &[from, to]];
     run("skopeo", args.concat());
 }
 
 /// A Debian `docker-registry` on a free port of the loopback.
-pub struct Registry {
+pub(crate) struct Registry {
     child: Child,
     pub port: u16,
     folder: tempfile::TempDir,
@@ -41,7 +41,7 @@ pub struct Registry {
 
 impl Registry {
     /// Starts an empty registry; with `htpasswd`, one that wants a login.
-    pub fn start(htpasswd: Option<&str>) -> Self {
+    pub(crate) fn start(htpasswd: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut config = format!(
@@ -67,12 +67,12 @@ impl Registry {
     }
 
     /// Returns the reference of an image in this registry.
-    pub fn image(&self, name: &str) -> String {
+    pub(crate) fn image(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 
     /// Returns whether a tag is visible.
-    pub fn has_tag(&self, repository: &str, tag: &str) -> bool {
+    pub(crate) fn has_tag(&self, repository: &str, tag: &str) -> bool {
         let link = format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link");
         self.folder.path().join(link).exists()
     }
@@ -86,12 +86,12 @@ impl Drop for Registry {
 }
 
 /// Returns a port that nobody listens on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until somebody listens on a port.
-pub fn wait_for(port: u16) {
+pub(crate) fn wait_for(port: u16) {
     for _ in 0..100 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return;

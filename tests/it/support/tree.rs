@@ -13,15 +13,15 @@ use serde_json::Value;
 use super::image::{read_blob, read_json};
 
 /// A tree: path (bytes, no leading slash) to what is there, as one line of text.
-pub type Tree = BTreeMap<Vec<u8>, String>;
+pub(crate) type Tree = BTreeMap<Vec<u8>, String>;
 
 /// Unpacks the image of a layout in memory.
-pub fn of_layout(folder: &Path) -> Tree {
+pub(crate) fn of_layout(folder: &Path) -> Tree {
     of_manifest(folder, &super::image::root(folder))
 }
 
 /// Unpacks one image of a layout in memory.
-pub fn of_manifest(folder: &Path, manifest: &Value) -> Tree {
+pub(crate) fn of_manifest(folder: &Path, manifest: &Value) -> Tree {
     let manifest = read_json(folder, manifest);
     let mut unpacked = Unpacked::default();
     for layer in manifest["layers"].as_array().unwrap() {
@@ -215,7 +215,7 @@ fn normal(path: &[u8]) -> Vec<u8> {
 }
 
 /// Walks a folder: type, mode, owner, time, xattrs, links and content of everything in it.
-pub fn of_folder(root: &Path) -> Tree {
+pub(crate) fn of_folder(root: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut first: HashMap<u64, Vec<u8>> = HashMap::new();
     walk(root, root, &mut tree, &mut first);
@@ -267,13 +267,13 @@ fn walk(root: &Path, folder: &Path, tree: &mut Tree, first: &mut HashMap<u64, Ve
 }
 
 /// Returns a path as the plan prints it.
-pub fn show(path: &[u8]) -> String {
+pub(crate) fn show(path: &[u8]) -> String {
     pydock::rootfs_path::escape(path)
 }
 
 /// Checks that `new` is `old` without `removed`, and nothing else. A hard link's group is known by its first name, which
 /// may be among the removed: such lines are compared without it, as long as the group itself stays one.
-pub fn assert_is_old_minus(old: &Tree, new: &Tree, removed: &BTreeSet<Vec<u8>>) {
+pub(crate) fn assert_is_old_minus(old: &Tree, new: &Tree, removed: &BTreeSet<Vec<u8>>) {
     let strip = |line: &str| line.split(" same as ").next().unwrap().trim_end().to_owned();
     let mut expected = Tree::new();
     for (path, line) in old.iter().filter(|(path, _)| !removed.contains(*path)) {
