@@ -11,9 +11,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::Entry;
 use crate::layer::cut::CutList;
 use crate::layer::header::HeaderEdit;
-use crate::rootfs::{EntryId, Fate, Link, NodeId, Rootfs};
+use crate::layer::tar::BLOCK;
+use crate::rootfs::{EntryId, Fate, Link, NodeId, NodeKind, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Which layers become one.
@@ -87,14 +89,27 @@ pub fn groups(squash: Squash, layers: usize, base: usize) -> Vec<Range<usize>> {
     groups
 }
 
-/// Lays the rootfs, minus `removed`, out in new layers.
-pub fn layering(rootfs: &Rootfs, removed: &BTreeSet<NodeId>, groups: &[Range<usize>]) -> Vec<OutputLayer> {
+/// Lays the rootfs, minus `removed` and with new contents for `edited` files, out in new layers.
+pub fn layering(
+    rootfs: &Rootfs,
+    removed: &BTreeSet<NodeId>,
+    edited: &[(NodeId, &str)],
+    groups: &[Range<usize>],
+) -> Vec<OutputLayer> {
     let mut group_of = vec![0; rootfs.layers().len()];
     for (number, group) in groups.iter().enumerate() {
         group_of[group.clone()].fill(number);
     }
-    let mut layout =
-        Layout { rootfs, removed, groups, group_of, verdicts: HashMap::new(), pinned: BTreeMap::new(), is_empty: true };
+    let mut layout = Layout {
+        rootfs,
+        removed,
+        groups,
+        group_of,
+        verdicts: HashMap::new(),
+        pinned: BTreeMap::new(),
+        is_empty: true,
+        contents: edited.iter().filter_map(|&(node, content)| Some((data_of(rootfs, node)?, content))).collect(),
+    };
     layout.judge_entries();
     layout.follow_gone_symlinks();
     layout.move_data_of_hard_links();
@@ -107,6 +122,14 @@ pub fn layering(rootfs: &Rootfs, removed: &BTreeSet<NodeId>, groups: &[Range<usi
         first.change = Change::Rewrite(Vec::new());
     }
     layers
+}
+
+/// Returns the entry that carries a file's data.
+fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
+    match rootfs.node(node).kind {
+        NodeKind::File { data } => Some(data),
+        _ => None,
+    }
 }
 
 /// What becomes of one entry, where that is not decided by its fate alone.
@@ -124,6 +147,8 @@ struct Layout<'a> {
     group_of: Vec<usize>,
     /// Entries that are not simply kept.
     verdicts: HashMap<EntryId, Verdict>,
+    /// Entries whose data is replaced.
+    contents: HashMap<EntryId, &'a str>,
     /// Entries that no container sees but whose data a link in a later layer shares, with their paths.
     pinned: BTreeMap<EntryId, RootfsPath>,
     /// Whether no layer so far has an entry left.
@@ -260,7 +285,8 @@ impl Layout<'_> {
     fn output(&mut self, group: usize) -> OutputLayer {
         let old = self.groups[group].clone();
         let ids = old.clone().flat_map(|layer| self.rootfs.entries(layer).map(|(id, _)| id)).collect::<Vec<_>>();
-        let untouched = old.len() == 1 && ids.iter().all(|&id| *self.verdict(id) == Verdict::Keep);
+        let untouched = old.len() == 1
+            && ids.iter().all(|id| *self.verdict(*id) == Verdict::Keep && !self.contents.contains_key(id));
         let change = if untouched && !ids.is_empty() {
             Change::Keep
         } else {
@@ -301,13 +327,14 @@ impl Layout<'_> {
         for layer in old {
             let mut cut = CutList::default();
             for (id, entry) in self.rootfs.entries(layer) {
-                match self.verdict(id) {
-                    Verdict::Keep => cut.keep(entry.range.clone()),
-                    Verdict::Edit(edit) => {
+                match (self.verdict(id), self.contents.get(&id)) {
+                    (Verdict::Drop, _) => {}
+                    (verdict, Some(content)) => replace(&mut cut, entry, verdict, content),
+                    (Verdict::Keep, None) => cut.keep(entry.range.clone()),
+                    (Verdict::Edit(edit), None) => {
                         cut.edit(entry.header(), edit.clone());
                         cut.keep(entry.body());
                     }
-                    Verdict::Drop => {}
                 }
             }
             if !cut.is_empty() {
@@ -316,4 +343,17 @@ impl Layout<'_> {
         }
         Change::Rewrite(lists)
     }
+}
+
+/// Puts another content in the place of an entry's own.
+fn replace(cut: &mut CutList, entry: &Entry, verdict: &Verdict, content: &str) {
+    let mut edit = match verdict {
+        Verdict::Edit(edit) => edit.clone(),
+        _ => HeaderEdit::default(),
+    };
+    edit.size = Some(content.len() as u64);
+    cut.edit(entry.header(), edit);
+    let mut bytes = content.as_bytes().to_vec();
+    bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
+    cut.insert(bytes);
 }

@@ -18,6 +18,7 @@ pub mod image;
 pub mod job;
 pub mod layer;
 pub mod layering;
+pub mod packages;
 pub mod plan;
 pub mod profile;
 pub mod progress;

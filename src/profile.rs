@@ -11,6 +11,12 @@
 //! [needs]                          # rules that need a variable of the image's Env; globs below the folder it names
 //! PIP_CACHE_DIR = ["http-v2"]
 //!
+//! packages = ["gcc-*"]             # globs of operating-system packages, which go whole, with what only they needed
+//! sections = ["devel"]             # sections of Debian packages, likewise
+//! owned-files = true               # may take single files of packages that stay (docs and the like only)
+//! unless-installed = ["gitpython"] # nothing of this profile goes if such a Python distribution is installed,
+//! unless-imported = ["triton"]     # or if such a module is imported from outside of its own package
+//!
 //! [examples]                       # paths that show what the rules mean; checked whenever the profile is read
 //! remove = ["root/.cache/pip/http-v2/a"]
 //! keep = ["app/cache/pip"]
@@ -31,13 +37,20 @@ use serde::{Deserialize, Serialize};
 use crate::rootfs_path::RootfsPath;
 
 /// The profiles that are built into the program, in the order in which they claim paths.
-const BUILT_IN: [&str; 9] = [
+const BUILT_IN: [&str; 16] = [
     include_str!("../profiles/pip-cache.toml"),
     include_str!("../profiles/os-cache.toml"),
     include_str!("../profiles/vcs.toml"),
     include_str!("../profiles/bytecode.toml"),
     include_str!("../profiles/compilers.toml"),
     include_str!("../profiles/headers.toml"),
+    include_str!("../profiles/vcs-tools.toml"),
+    include_str!("../profiles/fetch-tools.toml"),
+    include_str!("../profiles/imaging.toml"),
+    include_str!("../profiles/interpreters.toml"),
+    include_str!("../profiles/packaging.toml"),
+    include_str!("../profiles/stubs.toml"),
+    include_str!("../profiles/debug.toml"),
     include_str!("../profiles/docs.toml"),
     include_str!("../profiles/tests.toml"),
     include_str!("../profiles/licences.toml"),
@@ -88,6 +101,21 @@ pub struct Profile {
     /// Globs of what stays although `remove` names it.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// Globs of names of operating-system packages that go whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// Globs of sections of packages that go whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<String>,
+    /// Whether `remove` may take single files that a package owns which stays.
+    #[serde(default, rename = "owned-files", skip_serializing_if = "std::ops::Not::not")]
+    pub owned_files: bool,
+    /// Python distributions (normalised names) that may use what this profile removes.
+    #[serde(default, rename = "unless-installed", skip_serializing_if = "Vec::is_empty")]
+    pub unless_installed: Vec<String>,
+    /// Modules whose importers may use what this profile removes.
+    #[serde(default, rename = "unless-imported", skip_serializing_if = "Vec::is_empty")]
+    pub unless_imported: Vec<String>,
     /// Variable of the image's Env, and globs below the folder that it names.
     #[serde(default)]
     pub needs: BTreeMap<String, Vec<String>>,
@@ -210,9 +238,17 @@ impl Profile {
 pub struct Rules {
     /// The profile's name.
     pub profile: String,
+    /// Whether its globs may take single files of packages that stay.
+    pub takes_owned: bool,
+    /// Python distributions that may use what it removes.
+    pub unless_installed: Vec<String>,
+    /// Modules whose importers may use what it removes.
+    pub unless_imported: Vec<String>,
     remove: GlobSet,
     remove_texts: Vec<String>,
     keep: GlobSet,
+    packages: GlobSet,
+    sections: GlobSet,
 }
 
 impl Rules {
@@ -229,7 +265,14 @@ impl Rules {
                 remove.extend(globs.iter().map(|glob| format!("{folder}/{glob}")));
             }
         }
-        Self::new(&profile.name, remove, &profile.keep)
+        Ok(Self {
+            takes_owned: profile.owned_files,
+            unless_installed: profile.unless_installed.clone(),
+            unless_imported: profile.unless_imported.clone(),
+            packages: glob_set(&profile.name, &profile.packages)?,
+            sections: glob_set(&profile.name, &profile.sections)?,
+            ..Self::new(&profile.name, remove, &profile.keep)?
+        })
     }
 
     /// Compiles globs that are no profile's, such as the command line's.
@@ -239,10 +282,25 @@ impl Rules {
     pub fn new(name: &str, remove: Vec<String>, keep: &[String]) -> Result<Self, ProfileError> {
         Ok(Self {
             profile: name.to_owned(),
+            takes_owned: true,
+            unless_installed: Vec::new(),
+            unless_imported: Vec::new(),
             remove: glob_set(name, &remove)?,
             keep: glob_set(name, keep)?,
+            packages: GlobSet::empty(),
+            sections: GlobSet::empty(),
             remove_texts: remove,
         })
+    }
+
+    /// Tells whether it names any packages.
+    pub fn names_packages(&self) -> bool {
+        !self.packages.is_empty() || !self.sections.is_empty()
+    }
+
+    /// Tells whether it names a package.
+    pub fn claims_package(&self, name: &str, section: &str) -> bool {
+        self.packages.is_match(name) || self.sections.is_match(section)
     }
 
     /// Returns the first glob that names a path for removal.

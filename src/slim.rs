@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::evidence::{self, Needs};
+use crate::evidence::Evidence;
 use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, PlatformChoice, media_type};
@@ -250,13 +250,14 @@ struct Slimmed {
 impl Run<'_> {
     /// Scans, plans and rewrites one image; in a dry run, scans and plans.
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
-        let rootfs = self.job.scan(image).await?;
-        let plan = self.decide(image, &rootfs)?;
-        let removed = plan
-            .removed_nodes(&rootfs)
-            .map_err(|source| SlimError::PlanPath { image: self.job.image.clone(), source })?;
+        let (rootfs, evidence) = self.job.scan(image).await?;
+        let plan = self.decide(image, &rootfs, evidence)?;
+        let misfit = |source| SlimError::PlanPath { image: self.job.image.clone(), source };
+        let removed = plan.removed_nodes(&rootfs).map_err(misfit)?;
+        let edited = plan.edited_nodes(&rootfs).map_err(misfit)?;
         let base = self.base_layers(image).await?;
-        let outputs = layering(&rootfs, &removed, &groups(self.request.squash, image.stack.layers.len(), base));
+        let groups = groups(self.request.squash, image.stack.layers.len(), base);
+        let outputs = layering(&rootfs, &removed, &edited, &groups);
         let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
         let savings = savings(&rootfs, &plan, &removed, &packed);
         let slimmed = self.rewrite(image, outputs).await?;
@@ -264,7 +265,7 @@ impl Run<'_> {
         Ok(slimmed.map(|(slimmed, _)| slimmed))
     }
 
-    fn decide(&self, image: &Image, rootfs: &Rootfs) -> Result<Plan, SlimError> {
+    fn decide(&self, image: &Image, rootfs: &Rootfs, evidence: Evidence) -> Result<Plan, SlimError> {
         let choice = match &self.request.decision {
             Decision::Rules(choice) => choice,
             Decision::Saved(saved) => {
@@ -280,9 +281,7 @@ impl Run<'_> {
             rules.push(Rules::of_profile(profile, &env)?);
         }
         let keep = Rules::new("--keep", choice.keep.clone(), &[])?;
-        let mut needs = Needs::default();
-        evidence::config::gather(&image.config, rootfs, &mut needs);
-        Ok(plan(rootfs, &rules, &keep, &needs))
+        Ok(plan(rootfs, &image.config, &rules, &keep, evidence))
     }
 
     async fn base_layers(&mut self, image: &Image) -> Result<usize, SlimError> {

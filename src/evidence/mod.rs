@@ -1,8 +1,19 @@
 //! Evidence: what the image needs, and why. One file for each kind of evidence.
 //!
-//! Each kind reads values that the scan collected and adds paths to [`Needs`]; the plan then leaves those paths alone.
+//! While layers are scanned, [`collect`] keeps what each file says: a Python source its imports, an ELF object its `NEEDED`,
+//! a script its interpreter, a package database its text. When the rootfs is known, [`Evidence`] answers one question:
+//! which other files does this file need? The plan asks it for every file that stays, until nothing changes.
 
+pub mod collect;
 pub mod config;
+pub mod elf;
+pub mod library;
 pub mod needs;
+pub mod nesting;
+pub mod python;
+pub mod query;
+pub mod world;
 
-pub use needs::{Need, Needs, Reason};
+pub use collect::{Collector, FileFacts};
+pub use needs::Reason;
+pub use query::Evidence;

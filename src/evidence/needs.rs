@@ -1,13 +1,12 @@
-//! Which paths are needed, and why.
+//! Why a path stays although a rule names it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::rootfs_path::RootfsPath;
 
-/// Why a path stays although a rule names it.
+/// Why a path or a package stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Reason {
@@ -31,6 +30,90 @@ pub enum Reason {
         /// The hard link.
         from: RootfsPath,
     },
+    /// A Python file that stays imports it.
+    Import {
+        /// The importing file.
+        from: RootfsPath,
+        /// The line.
+        line: u32,
+    },
+    /// The entry points of a distribution name it.
+    EntryPoint {
+        /// The file with the entry points.
+        from: RootfsPath,
+    },
+    /// A Python file that stays opens data in it.
+    Data {
+        /// The opening file.
+        from: RootfsPath,
+        /// The line.
+        line: u32,
+    },
+    /// A Python file that stays runs it.
+    Command {
+        /// The running file.
+        from: RootfsPath,
+        /// The line.
+        line: u32,
+    },
+    /// An object that stays is linked with it.
+    Library {
+        /// The object.
+        from: RootfsPath,
+    },
+    /// A Python file that stays opens it as a library, by name.
+    Opened {
+        /// The opening file.
+        from: RootfsPath,
+        /// The line.
+        line: u32,
+    },
+    /// A script or program that stays is run by it.
+    Interpreter {
+        /// The script or program.
+        from: RootfsPath,
+    },
+    /// It is the standard library of a Python that stays.
+    StandardLibrary,
+    /// The package manager itself protects the package.
+    Protected,
+    /// A person or recipe asked for the package, and no rule names it.
+    Installed,
+    /// A package that stays depends on it.
+    Dependency {
+        /// The package.
+        of: String,
+    },
+    /// It is a file of a package that stays.
+    Owned {
+        /// The package.
+        by: String,
+    },
+    /// What is installed or imported may need the whole profile's files at run time.
+    Uses {
+        /// What.
+        what: String,
+    },
+    /// Other choices of an alternative stay, and its link leads here.
+    Alternative,
+}
+
+impl Reason {
+    /// Returns the path that this reason comes from, if it comes from one.
+    pub fn from(&self) -> Option<&RootfsPath> {
+        match self {
+            Self::Symlink { from }
+            | Self::HardLink { from }
+            | Self::Import { from, .. }
+            | Self::EntryPoint { from }
+            | Self::Data { from, .. }
+            | Self::Command { from, .. }
+            | Self::Library { from }
+            | Self::Opened { from, .. }
+            | Self::Interpreter { from } => Some(from),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -40,32 +123,20 @@ impl fmt::Display for Reason {
             Self::Config { key } => write!(f, "named by the config's {key}"),
             Self::Symlink { from } => write!(f, "the symlink {from} leads to it"),
             Self::HardLink { from } => write!(f, "the hard link {from} in a later layer shares its data"),
+            Self::Import { from, line } => write!(f, "imported by {from} line {line}"),
+            Self::EntryPoint { from } => write!(f, "an entry point in {from}"),
+            Self::Data { from, line } => write!(f, "opened by {from} line {line}"),
+            Self::Command { from, line } => write!(f, "run by {from} line {line}"),
+            Self::Library { from } => write!(f, "{from} is linked with it"),
+            Self::Opened { from, line } => write!(f, "opened as a library by {from} line {line}"),
+            Self::Interpreter { from } => write!(f, "it runs {from}"),
+            Self::StandardLibrary => f.write_str("the standard library of a Python that stays"),
+            Self::Protected => f.write_str("protected by the package manager"),
+            Self::Installed => f.write_str("installed on purpose, and no rule names it"),
+            Self::Dependency { of } => write!(f, "package {of} depends on it"),
+            Self::Owned { by } => write!(f, "a file of package {by}, which stays"),
+            Self::Uses { what } => write!(f, "{what} may need it at run time"),
+            Self::Alternative => f.write_str("an alternative's link leads to it while other choices stay"),
         }
-    }
-}
-
-/// One needed path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
-    /// Why.
-    pub reason: Reason,
-    /// Whether all below it is needed too.
-    pub whole: bool,
-}
-
-/// All needed paths. The first reason that is given for a path stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs(BTreeMap<RootfsPath, Need>);
-
-impl Needs {
-    /// Adds a path. `whole` says that all below it is needed too.
-    pub fn add(&mut self, path: RootfsPath, reason: Reason, whole: bool) {
-        let need = self.0.entry(path).or_insert(Need { reason, whole });
-        need.whole |= whole;
-    }
-
-    /// Returns all needed paths, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&RootfsPath, &Need)> {
-        self.0.iter()
     }
 }

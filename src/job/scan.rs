@@ -1,19 +1,21 @@
 //! Scans the layers of an image in parallel and merges them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::images::Image;
 use super::{Job, SlimError};
-use crate::layer::{LayerIndex, scan};
+use crate::evidence::{Collector, Evidence, FileFacts};
+use crate::layer::scan;
 use crate::progress::Stage;
-use crate::rootfs::Rootfs;
+use crate::rootfs::{EntryId, Fate, NodeId, NodeKind, Rootfs};
 
 impl Job {
-    /// Reads every layer of an image once, and returns the rootfs that they make.
+    /// Reads every layer of an image once, and returns the rootfs that they make and what its files say.
     ///
     /// # Errors
     /// If a layer cannot be read, or they cannot be merged.
-    pub async fn scan(self: &Arc<Self>, image: &Image) -> Result<Rootfs, SlimError> {
+    pub async fn scan(self: &Arc<Self>, image: &Image) -> Result<(Rootfs, Evidence), SlimError> {
         let tasks = image.stack.layers.iter().cloned().enumerate().map(|(index, layer)| {
             let job = self.clone();
             async move {
@@ -22,7 +24,11 @@ impl Job {
                     .open(Stage::Scan, &format!("layer {number}"), &layer.descriptor)
                     .await
                     .map_err(|source| job.source_error(source))?;
-                let scanned = super::blocking(move || scan::scan(blob, layer.compression, layer.diff_id, &mut ()));
+                let scanned = super::blocking(move || {
+                    let mut collector = Collector::default();
+                    let index = scan::scan(blob, layer.compression, layer.diff_id, &mut collector)?;
+                    Ok((index, collector.found))
+                });
                 scanned.await?.map_err(|source| SlimError::Scan {
                     number,
                     digest: layer.descriptor.digest,
@@ -31,11 +37,29 @@ impl Job {
                 })
             }
         });
-        let layers: Vec<LayerIndex> = self.in_parallel(tasks.collect()).await?;
-        Rootfs::merge(layers).map_err(|source| SlimError::Merge {
+        let (layers, mut found): (Vec<_>, Vec<_>) = self.in_parallel(tasks.collect()).await?.into_iter().unzip();
+        let rootfs = Rootfs::merge(layers).map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
             source,
-        })
+        })?;
+        let facts = visible(&rootfs, &mut found);
+        let evidence = Evidence::new(&rootfs, &image.config, facts);
+        Ok((rootfs, evidence))
     }
+}
+
+/// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.
+fn visible(rootfs: &Rootfs, found: &mut [HashMap<u32, FileFacts>]) -> HashMap<NodeId, FileFacts> {
+    let mut facts = HashMap::new();
+    for layer in 0..rootfs.layers().len() {
+        for (id, _) in rootfs.entries(layer) {
+            let Fate::Visible(node) = rootfs.fate(id) else { continue };
+            let NodeKind::File { data: EntryId { layer, index } } = rootfs.node(node).kind else { continue };
+            if let Some(found) = found[layer as usize].get(&index) {
+                facts.insert(node, found.clone());
+            }
+        }
+    }
+    facts
 }

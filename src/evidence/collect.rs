@@ -1,0 +1,134 @@
+//! Looks at files while layers are scanned, and keeps of each only what evidence will ask for.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use super::elf::{self, ElfFacts};
+use super::python::{self, PythonFacts, Unread};
+use crate::layer::Entry;
+use crate::layer::scan::Observer;
+use crate::packages::{apk, dpkg};
+
+/// The largest text that is kept, in bytes: a package database, a RECORD.
+const MAX_TEXT: u64 = 16 << 20;
+/// How much of a script's first line is read.
+const MAX_LINE: usize = 256;
+
+/// What one file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileFacts {
+    /// What it says as Python source.
+    pub python: Option<Box<PythonFacts>>,
+    /// Why not all of it could be read.
+    pub unread: Option<Unread>,
+    /// What it says as an ELF object.
+    pub elf: Option<Box<ElfFacts>>,
+    /// Whether it is an ELF object that lies about itself.
+    pub is_broken_elf: bool,
+    /// The words of its `#!` line.
+    pub interpreter: Option<Box<str>>,
+    /// Its content, if it is one of the texts that are kept whole.
+    pub text: Option<String>,
+}
+
+/// Collects what the files of one layer say, by the index of their entry.
+#[derive(Debug, Default)]
+pub struct Collector {
+    /// What was found.
+    pub found: HashMap<u32, FileFacts>,
+}
+
+impl Observer for Collector {
+    fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        let facts = look(entry, content)?;
+        if facts != FileFacts::default() {
+            self.found.insert(index as u32, facts);
+        }
+        Ok(())
+    }
+}
+
+fn look(entry: &Entry, content: &mut dyn Read) -> io::Result<FileFacts> {
+    let mut facts = FileFacts::default();
+    let path = String::from_utf8_lossy(entry.path.as_bytes());
+    if wants_text(&path) {
+        if entry.size <= MAX_TEXT {
+            facts.text = String::from_utf8(read_all(entry.size, content)?).ok();
+        }
+        return Ok(facts);
+    }
+    if path.ends_with(".py") {
+        read_python(entry.size, content, &mut facts)?;
+        return Ok(facts);
+    }
+    let mut start = [0; 4];
+    let count = read_start(content, &mut start)?;
+    let mut content = io::Cursor::new(start).take(count as u64).chain(content);
+    if start == elf::MAGIC {
+        match elf::read(entry.size, &mut content)? {
+            Some(elf) => facts.elf = Some(elf.into()),
+            None => facts.is_broken_elf = true,
+        }
+    } else if start.starts_with(b"#!") && entry.mode & 0o111 != 0 {
+        read_script(entry.size, &mut content, &mut facts)?;
+    }
+    Ok(facts)
+}
+
+/// Files that are kept whole.
+fn wants_text(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    dpkg::wants(path)
+        || apk::wants(path)
+        || matches!(name, "RECORD" | "entry_points.txt" | "pyvenv.cfg" | "direct_url.json")
+        || name.ends_with(".pth")
+        || name.ends_with(".egg-link")
+        || path == "etc/ld.so.conf"
+        || path.starts_with("etc/ld.so.conf.d/")
+        || path.starts_with("etc/ld-musl-")
+}
+
+fn read_start(content: &mut dyn Read, start: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < start.len() {
+        match content.read(&mut start[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+fn read_all(size: u64, content: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size.min(MAX_TEXT) as usize);
+    content.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_python(size: u64, content: &mut dyn Read, facts: &mut FileFacts) -> io::Result<()> {
+    if size > python::MAX_SOURCE {
+        facts.unread = Some(Unread::TooLarge);
+        return Ok(());
+    }
+    let (python, unread) = python::read(&read_all(size, content)?);
+    facts.unread = unread;
+    if python != PythonFacts::default() {
+        facts.python = Some(python.into());
+    }
+    Ok(())
+}
+
+fn read_script(size: u64, content: &mut dyn Read, facts: &mut FileFacts) -> io::Result<()> {
+    let mut line = vec![0; MAX_LINE];
+    let count = read_start(content, &mut line)?;
+    line.truncate(count);
+    let rest = line.clone();
+    let end = line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len());
+    let words = String::from_utf8_lossy(&line[2.min(end)..end]).trim().to_owned();
+    let is_python = words.contains("python");
+    facts.interpreter = Some(words.into());
+    if is_python {
+        read_python(size, &mut io::Cursor::new(rest).chain(content), facts)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Finds shared libraries as the loader does. Source: ld.so(8), dlopen(3).
+
+use std::collections::HashMap;
+
+use super::collect::FileFacts;
+use super::elf::ElfFacts;
+use crate::image::ImageConfig;
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// Folders that are searched without being asked for, glibc's and musl's.
+const DEFAULT: [&str; 6] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/lib", "lib32"];
+
+/// The folders in which libraries are searched, and what lies in them.
+#[derive(Debug)]
+pub struct Libraries {
+    folders: Vec<NodeId>,
+    /// The libraries of all folders by name, in search order.
+    by_name: HashMap<Box<[u8]>, Vec<NodeId>>,
+}
+
+impl Libraries {
+    /// Reads `ld.so.conf` and the image's `LD_LIBRARY_PATH`.
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &HashMap<NodeId, FileFacts>) -> Self {
+        let mut folders = Vec::new();
+        let mut add = |path: &str| {
+            let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
+            if let Some(node) = node.filter(|node| !folders.contains(node)) {
+                folders.push(node);
+            }
+        };
+        for path in config.env_value("LD_LIBRARY_PATH").unwrap_or_default().split(':').filter(|path| !path.is_empty()) {
+            add(path);
+        }
+        for path in configured(rootfs, facts) {
+            add(&path);
+        }
+        DEFAULT.iter().for_each(|path| add(path));
+        for triplet in ["lib", "usr/lib"] {
+            let Some(folder) = rootfs.resolve(rootfs.root(), triplet.as_bytes(), &mut |_| {}) else { continue };
+            for name in rootfs.node(folder).children.keys() {
+                let name = String::from_utf8_lossy(name);
+                if name.contains("-linux-") {
+                    add(&format!("{triplet}/{name}"));
+                }
+            }
+        }
+        let mut by_name: HashMap<Box<[u8]>, Vec<NodeId>> = HashMap::new();
+        for &folder in &folders {
+            for (name, &node) in &rootfs.node(folder).children {
+                if name.windows(3).any(|part| part == b".so") || name.starts_with(b"lib") {
+                    by_name.entry(name.clone()).or_default().push(node);
+                }
+            }
+        }
+        Self { folders, by_name }
+    }
+
+    /// Returns the library that an object gets for one of its `NEEDED`.
+    pub fn needed(&self, rootfs: &Rootfs, object: &RootfsPath, elf: &ElfFacts, name: &str) -> Option<NodeId> {
+        if name.contains('/') {
+            return rootfs.resolve(rootfs.root(), name.as_bytes(), &mut |_| {});
+        }
+        let origin = object.parent().to_string();
+        let own = elf.search.iter().find_map(|folder| {
+            let folder = folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", &format!("/{origin}"));
+            let folder = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})?;
+            rootfs.node(folder).children.get(name.as_bytes()).copied()
+        });
+        own.or_else(|| self.by_name.get(name.as_bytes())?.first().copied())
+    }
+
+    /// Returns the libraries that `dlopen`, ctypes or `find_library` may get for a name: `libmagic.so.1`, `magic`.
+    pub fn opened(&self, name: &str) -> Vec<NodeId> {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        if name.len() < 2 {
+            return Vec::new();
+        }
+        if let Some(found) = self.by_name.get(name.as_bytes()) {
+            return found.clone();
+        }
+        let stem = if name.starts_with("lib") { name.to_owned() } else { format!("lib{name}") };
+        let prefixes = [format!("{stem}.so"), format!("{stem}-")];
+        let is_named = |file: &[u8]| file.starts_with(prefixes[0].as_bytes());
+        let mut found = self
+            .by_name
+            .iter()
+            .filter(|(file, _)| is_named(file))
+            .flat_map(|(_, nodes)| nodes)
+            .copied()
+            .collect::<Vec<_>>();
+        found.sort_unstable();
+        found
+    }
+
+    /// Returns the folders, in search order.
+    pub fn folders(&self) -> &[NodeId] {
+        &self.folders
+    }
+}
+
+/// Returns the folders of `ld.so.conf`, of what it includes, and of musl's own file.
+fn configured(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>) -> Vec<String> {
+    let text = |path: &str| {
+        let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})?;
+        facts.get(&node)?.text.clone()
+    };
+    let mut files = vec!["etc/ld.so.conf".to_owned()];
+    for folder in ["etc/ld.so.conf.d", "etc"] {
+        let Some(node) = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}) else { continue };
+        let names = rootfs
+            .node(node)
+            .children
+            .iter()
+            .filter(|(_, child)| matches!(rootfs.node(**child).kind, NodeKind::File { .. }));
+        let names = names.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        let wanted = names.filter(|name| folder.ends_with(".d") || name.starts_with("ld-musl-"));
+        files.extend(wanted.map(|name| format!("{folder}/{name}")));
+    }
+    let lines = files.iter().filter_map(|file| text(file)).collect::<Vec<_>>().join("\n");
+    let words = lines.split(['\n', ':']).map(str::trim);
+    words.filter(|line| line.starts_with('/')).map(str::to_owned).collect()
+}

@@ -1,0 +1,297 @@
+//! Which other files does this file need, and why?
+
+use std::collections::HashMap;
+
+use super::collect::FileFacts;
+use super::config::Programs;
+use super::library::Libraries;
+use super::needs::Reason;
+use super::python::{Import, PythonFacts};
+use super::world::{Worlds, module};
+use crate::image::ImageConfig;
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// Top-level packages whose sources name compilers and version control as their business: they build and install, and an
+/// image that only runs does not call them. What imports them counts as ever.
+const BUILD_TOOLS: [&str; 14] = [
+    "pip",
+    "setuptools",
+    "pkg_resources",
+    "wheel",
+    "distutils",
+    "_distutils_hack",
+    "Cython",
+    "pyximport",
+    "mesonbuild",
+    "poetry",
+    "virtualenv",
+    "flit_core",
+    "hatchling",
+    "setuptools_scm",
+];
+/// Packages inside others that are such tools.
+const BUILD_PARTS: [&str; 8] = [
+    "numpy/distutils",
+    "numpy/f2py",
+    "scipy/_build_utils",
+    "numba/pycc",
+    "sklearn/_build_utils",
+    "matplotlib/testing",
+    "numpy/testing",
+    "torch/utils/cpp_extension.py",
+];
+
+/// All that the scan found out about an image, ready to be asked.
+#[derive(Debug)]
+pub struct Evidence {
+    facts: HashMap<NodeId, FileFacts>,
+    worlds: Worlds,
+    libraries: Libraries,
+    programs: Programs,
+}
+
+impl Evidence {
+    /// Puts together what the scan found, by the node that a container sees.
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: HashMap<NodeId, FileFacts>) -> Self {
+        Self {
+            worlds: Worlds::new(rootfs, config, &facts),
+            libraries: Libraries::new(rootfs, config, &facts),
+            programs: Programs::new(config, rootfs),
+            facts,
+        }
+    }
+
+    /// Returns what the scan found in a file.
+    pub fn facts(&self, node: NodeId) -> Option<&FileFacts> {
+        self.facts.get(&node)
+    }
+
+    /// Returns every file in which the scan found something.
+    pub fn files(&self) -> impl Iterator<Item = (NodeId, &FileFacts)> {
+        self.facts.iter().map(|(&node, facts)| (node, facts))
+    }
+
+    /// Returns the Python installations.
+    pub fn worlds(&self) -> &Worlds {
+        &self.worlds
+    }
+
+    /// Returns where programs are looked for.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Returns the files that `node` needs. `live` tells which Python installations an application may run on.
+    pub fn needs_of(&mut self, rootfs: &Rootfs, node: NodeId, live: &[bool]) -> Vec<(NodeId, Reason)> {
+        let mut needs = Vec::new();
+        let Some(facts) = self.facts.get(&node).cloned() else { return needs };
+        let from = rootfs.path(node);
+        if let Some(elf) = &facts.elf {
+            for name in &elf.needed {
+                if let Some(library) = self.libraries.needed(rootfs, &from, elf, name) {
+                    needs.push((library, Reason::Library { from: from.clone() }));
+                }
+            }
+            if let Some(loader) = elf.interpreter.as_ref().and_then(|path| open(rootfs, path)) {
+                needs.push((loader, Reason::Interpreter { from: from.clone() }));
+            }
+        }
+        if let Some(words) = &facts.interpreter {
+            needs
+                .extend(self.interpreter(rootfs, words).map(|node| (node, Reason::Interpreter { from: from.clone() })));
+        }
+        if let Some(python) = &facts.python {
+            self.python(rootfs, node, &from, python, live, &mut needs);
+        }
+        if let Some(text) = &facts.text {
+            self.text(rootfs, node, &from, text, live, &mut needs);
+        }
+        needs
+    }
+
+    /// `#!/usr/bin/env python3` means the program that `env` finds, and `env` itself stays with the system.
+    fn interpreter(&self, rootfs: &Rootfs, words: &str) -> Option<NodeId> {
+        let mut words = words.split_whitespace();
+        let program = words.next()?;
+        if program.ends_with("/env") {
+            let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
+            return self.programs.find(rootfs, name);
+        }
+        open_link(rootfs, program)
+    }
+
+    fn python(
+        &mut self,
+        rootfs: &Rootfs,
+        node: NodeId,
+        from: &RootfsPath,
+        facts: &PythonFacts,
+        live: &[bool],
+        needs: &mut Vec<(NodeId, Reason)>,
+    ) {
+        let own = self.worlds.of(rootfs, node);
+        let worlds: Vec<usize> = match own {
+            Some(world) => vec![world],
+            None => (0..live.len()).filter(|&world| live[world]).collect(),
+        };
+        for import in &facts.imports {
+            let reason = Reason::Import { from: from.clone(), line: import.line };
+            let files = self.import(rootfs, node, &worlds, import);
+            needs.extend(files.into_iter().map(|file| (file, reason.clone())));
+        }
+        for mention in &facts.libraries {
+            let reason = Reason::Opened { from: from.clone(), line: mention.line };
+            needs.extend(self.libraries.opened(&mention.text).into_iter().map(|library| (library, reason.clone())));
+        }
+        if !self.is_tool(rootfs, own, from) {
+            for mention in &facts.commands {
+                let reason = Reason::Command { from: from.clone(), line: mention.line };
+                needs.extend(self.programs.find(rootfs, &mention.text).map(|program| (program, reason)));
+            }
+        }
+        for mention in &facts.data {
+            let reason = Reason::Data { from: from.clone(), line: mention.line };
+            needs.extend(beside(rootfs, node, &mention.text).into_iter().map(|file| (file, reason.clone())));
+        }
+    }
+
+    /// Programs that the standard library or a build tool names are not the application's: `ctypes.util` tries `gcc` after `ldconfig`.
+    fn is_tool(&self, rootfs: &Rootfs, world: Option<usize>, file: &RootfsPath) -> bool {
+        let Some(world) = world.map(|world| &self.worlds.worlds[world]) else { return false };
+        let within = |root: NodeId| {
+            let root = rootfs.path(root);
+            let path = file.is_within(&root).then(|| file.to_string())?;
+            Some(path[root.to_string().len()..].trim_start_matches('/').to_owned())
+        };
+        let site = world
+            .roots
+            .iter()
+            .filter(|&&root| root != world.stdlib)
+            .filter_map(|&root| within(root))
+            .min_by_key(String::len);
+        match site {
+            None => within(world.stdlib).is_some(),
+            Some(path) => {
+                let top = path.split(['/', '.']).next().unwrap_or_default();
+                BUILD_TOOLS.contains(&top)
+                    || BUILD_PARTS.iter().any(|part| path.starts_with(part))
+                    || path.ends_with("/setup.py")
+                    || path.ends_with("/_version.py")
+                    || path.ends_with("/versioneer.py")
+                    || path.ends_with("/conftest.py")
+            }
+        }
+    }
+
+    fn import(&mut self, rootfs: &Rootfs, node: NodeId, worlds: &[usize], import: &Import) -> Vec<NodeId> {
+        let mut files = Vec::new();
+        if import.level > 0 {
+            // One dot is the file's own package.
+            let mut package = rootfs.node(node).parent;
+            for _ in 1..import.level {
+                package = rootfs.node(package).parent;
+            }
+            let name = |tail: &str| {
+                [&*import.module, tail].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".")
+            };
+            for tail in import.names.iter().map(|name| &**name).chain([""]) {
+                let dotted = name(tail);
+                if !dotted.is_empty() {
+                    files.extend(module(rootfs, package, &dotted).unwrap_or_default());
+                }
+            }
+            let init = rootfs.node(package).children.get(&b"__init__.py"[..]);
+            files.extend(init);
+        } else {
+            let own = application_roots(rootfs, node);
+            for &world in worlds {
+                files.extend(self.worlds.find(rootfs, world, &own, &import.module));
+                for name in import.names.iter().filter(|name| &***name != "*") {
+                    files.extend(self.worlds.find(rootfs, world, &own, &format!("{}.{name}", import.module)));
+                }
+            }
+        }
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    /// Entry points, `.pth` files and the like.
+    fn text(
+        &mut self,
+        rootfs: &Rootfs,
+        node: NodeId,
+        from: &RootfsPath,
+        text: &str,
+        live: &[bool],
+        needs: &mut Vec<(NodeId, Reason)>,
+    ) {
+        let name = from.file_name();
+        if name == b"entry_points.txt" {
+            let Some(world) = self.worlds.of(rootfs, node) else { return };
+            for target in text.lines().filter_map(|line| line.split_once('=')).map(|(_, target)| target.trim()) {
+                let dotted = target.split([':', ' ', '[']).next().unwrap_or_default();
+                let files = self.worlds.find(rootfs, world, &[], dotted);
+                needs.extend(files.into_iter().map(|file| (file, Reason::EntryPoint { from: from.clone() })));
+            }
+        } else if name.ends_with(b".pth") {
+            for line in text.lines().filter(|line| line.starts_with("import")) {
+                let (facts, _) = super::python::read(line.as_bytes());
+                self.python(rootfs, node, from, &facts, live, needs);
+            }
+        }
+    }
+}
+
+/// Returns the folders from which an application's file may import: its own, and the one above its outermost package.
+fn application_roots(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
+    let own = rootfs.node(node).parent;
+    let mut top = own;
+    while top != rootfs.root() && rootfs.node(top).children.contains_key(&b"__init__.py"[..]) {
+        top = rootfs.node(top).parent;
+    }
+    if top == own { vec![own] } else { vec![top] }
+}
+
+/// Returns what a path with a test folder in it means beside a file, or up to three folders above.
+fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
+    let mut folder = rootfs.node(node).parent;
+    for _ in 0..4 {
+        let found = rootfs.resolve(folder, text.trim_start_matches('/').as_bytes(), &mut |_| {});
+        if let Some(found) = found.filter(|&found| found != folder) {
+            return all_below(rootfs, found);
+        }
+        if !rootfs.node(folder).children.contains_key(&b"__init__.py"[..]) {
+            break;
+        }
+        folder = rootfs.node(folder).parent;
+    }
+    Vec::new()
+}
+
+/// Returns a file, or all files below a folder but for sources and bytecode: those are known by imports.
+fn all_below(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
+    let mut files = Vec::new();
+    let mut todo = vec![(node, true)];
+    while let Some((node, is_named)) = todo.pop() {
+        let name = &rootfs.node(node).name;
+        if rootfs.node(node).kind == NodeKind::Directory {
+            todo.extend(rootfs.node(node).children.values().map(|&child| (child, false)));
+        } else if is_named || !(name.ends_with(b".py") || name.ends_with(b".pyc")) {
+            files.push(node);
+        }
+    }
+    files
+}
+
+fn open(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
+    rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})
+}
+
+/// Returns the node at an absolute path without following it, if it is a symlink itself.
+fn open_link(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let folder = open(rootfs, folder)?;
+    rootfs.node(folder).children.get(name.as_bytes()).copied()
+}

@@ -1,0 +1,213 @@
+//! The Python installations of an image, and how each finds a module. Source: Python's reference, "The import system"; the
+//! site module's documentation; PEP 405 (virtual environments), PEP 420 (namespace packages).
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::collect::FileFacts;
+use crate::image::ImageConfig;
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+
+/// One standard library with the folders of packages that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// Folder of the standard library.
+    pub stdlib: NodeId,
+    /// Where its programs are (`/usr/local/bin`), if there is such a folder.
+    pub programs: Option<NodeId>,
+    /// Folders in which modules are found, in order.
+    pub roots: Vec<NodeId>,
+}
+
+/// All Python installations.
+#[derive(Debug)]
+pub struct Worlds {
+    /// The installations.
+    pub worlds: Vec<World>,
+    /// Folders from which every program may import: the working directory, `PYTHONPATH`.
+    pub common: Vec<NodeId>,
+    found: HashMap<(usize, Box<str>), Vec<NodeId>>,
+}
+
+impl Worlds {
+    /// Finds the installations, virtual and conda environments.
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &HashMap<NodeId, FileFacts>) -> Self {
+        let mut survey = Survey::default();
+        survey.walk(rootfs, rootfs.root());
+        let mut worlds = survey.stdlibs.iter().map(|&stdlib| World::new(rootfs, stdlib)).collect::<Vec<_>>();
+        for &site in &survey.sites {
+            for index in owners(rootfs, facts, &worlds, site) {
+                worlds[index].roots.push(site);
+            }
+        }
+        for world in &mut worlds {
+            for root in world.roots.clone() {
+                world.roots.extend(path_files(rootfs, facts, root));
+            }
+        }
+        let mut common = Vec::new();
+        let path = config.env_value("PYTHONPATH").unwrap_or_default().split(':');
+        for folder in path.chain(config.text("WorkingDir")).filter(|folder| !folder.is_empty()) {
+            common.extend(rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
+        }
+        Self { worlds, common, found: HashMap::new() }
+    }
+
+    /// Returns the installation in whose folders a file lies; `None` for an application's own.
+    pub fn of(&self, rootfs: &Rootfs, file: NodeId) -> Option<usize> {
+        let mut at = file;
+        while at != rootfs.root() {
+            at = rootfs.node(at).parent;
+            if let Some(index) = self.worlds.iter().position(|world| world.roots.contains(&at)) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Returns the files that importing a dotted name executes, each package's `__init__` included. `from` is a folder that is
+    /// searched first.
+    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: &[NodeId], dotted: &str) -> Vec<NodeId> {
+        if let Some(files) = from.iter().find_map(|&root| module(rootfs, root, dotted)) {
+            return files;
+        }
+        let key = (world, dotted.into());
+        if let Some(files) = self.found.get(&key) {
+            return files.clone();
+        }
+        let roots = self.worlds[world].roots.iter().chain(&self.common);
+        // The first regular package or module wins; portions of a namespace package are looked through in turn.
+        let files = roots.copied().find_map(|root| module(rootfs, root, dotted)).unwrap_or_default();
+        self.found.insert(key, files.clone());
+        files
+    }
+}
+
+impl World {
+    fn new(rootfs: &Rootfs, stdlib: NodeId) -> Self {
+        let child = |node: NodeId, name: &str| rootfs.node(node).children.get(name.as_bytes()).copied();
+        let prefix = rootfs.node(rootfs.node(stdlib).parent).parent;
+        let mut roots = vec![stdlib];
+        roots.extend(child(stdlib, "lib-dynload"));
+        Self { stdlib, programs: child(prefix, "bin"), roots }
+    }
+}
+
+/// What a walk over the rootfs finds.
+#[derive(Default)]
+struct Survey {
+    stdlibs: Vec<NodeId>,
+    sites: Vec<NodeId>,
+}
+
+impl Survey {
+    fn walk(&mut self, rootfs: &Rootfs, folder: NodeId) {
+        let node = rootfs.node(folder);
+        if node.children.contains_key(&b"os.py"[..]) && node.children.contains_key(&b"encodings"[..]) {
+            self.stdlibs.push(folder);
+        }
+        if matches!(&*node.name, b"site-packages" | b"dist-packages") {
+            self.sites.push(folder);
+        }
+        for &child in node.children.values() {
+            if rootfs.node(child).kind == NodeKind::Directory {
+                self.walk(rootfs, child);
+            }
+        }
+    }
+}
+
+/// Returns the installations that a folder of packages belongs to: the one it lies in, the one that its virtual environment
+/// names, else those of the same version.
+fn owners(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, worlds: &[World], site: NodeId) -> Vec<usize> {
+    let parent = rootfs.node(site).parent;
+    if let Some(index) = worlds.iter().position(|world| world.stdlib == parent) {
+        return vec![index];
+    }
+    let prefix = rootfs.node(rootfs.node(parent).parent).parent;
+    if let Some(index) =
+        home(rootfs, facts, prefix).and_then(|home| worlds.iter().position(|world| world.programs == Some(home)))
+    {
+        return vec![index];
+    }
+    let version = &rootfs.node(parent).name;
+    let same = |world: &World| {
+        let name = &rootfs.node(world.stdlib).name;
+        // Debian's `python3/dist-packages` serves its own Python of whatever version.
+        name == version
+            || **version == b"python3"[..] && rootfs.path(world.stdlib).parent() == rootfs.path(parent).parent()
+    };
+    let found = (0..worlds.len()).filter(|&index| same(&worlds[index])).collect::<Vec<_>>();
+    if found.is_empty() { (0..worlds.len()).collect() } else { found }
+}
+
+/// Returns the folder of programs that a virtual environment's `pyvenv.cfg` calls its home.
+fn home(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, prefix: NodeId) -> Option<NodeId> {
+    let config = rootfs.node(prefix).children.get(&b"pyvenv.cfg"[..])?;
+    let text = facts.get(config)?.text.as_ref()?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("home").and_then(|rest| rest.trim_start().strip_prefix('=')))?;
+    rootfs.resolve(rootfs.root(), line.trim().as_bytes(), &mut |_| {})
+}
+
+/// Returns the folders that `.pth` and `.egg-link` files in a folder of packages add.
+fn path_files(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, root: NodeId) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    for (name, child) in &rootfs.node(root).children {
+        if !name.ends_with(b".pth") && !name.ends_with(b".egg-link") {
+            continue;
+        }
+        let Some(text) = facts.get(child).and_then(|facts| facts.text.as_ref()) else { continue };
+        for line in
+            text.lines().filter(|line| !line.is_empty() && !line.starts_with("import") && !line.starts_with('#'))
+        {
+            found.extend(rootfs.resolve(root, line.trim().as_bytes(), &mut |_| {}));
+        }
+    }
+    found
+}
+
+/// Finds a dotted name below one folder: each package's `__init__`, then the module. `None` if it is not there.
+pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Vec<NodeId>> {
+    let mut folder = root;
+    let mut files = Vec::new();
+    let mut parts = dotted.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let children = &rootfs.node(folder).children;
+        let package = children
+            .get(part.as_bytes())
+            .copied()
+            .and_then(|node| rootfs.resolve(folder, part.as_bytes(), &mut |_| {}).or(Some(node)));
+        let package = package.filter(|&node| rootfs.node(node).kind == NodeKind::Directory);
+        let init = package.and_then(|package| source(&rootfs.node(package).children, "__init__"));
+        if let (Some(package), Some(init)) = (package, init) {
+            files.push(init);
+            folder = package;
+        } else if let Some(file) = source(children, part) {
+            files.push(file);
+            // What follows is an attribute of the module.
+            return Some(files);
+        } else if let Some(package) = package {
+            folder = package;
+            if parts.peek().is_none() && files.is_empty() {
+                return Some(files);
+            }
+        } else {
+            // The last part may be an attribute of a package.
+            return (parts.peek().is_none() && !files.is_empty()).then_some(files);
+        }
+    }
+    Some(files)
+}
+
+/// Finds `name.py`, a compiled extension, or a module shipped without its source.
+fn source(children: &BTreeMap<Box<[u8]>, NodeId>, name: &str) -> Option<NodeId> {
+    if let Some(&file) = children.get(format!("{name}.py").as_bytes()) {
+        return Some(file);
+    }
+    let prefix = format!("{name}.");
+    let range = children.range::<[u8], _>((std::ops::Bound::Included(prefix.as_bytes()), std::ops::Bound::Unbounded));
+    range
+        .take_while(|(file, _)| file.starts_with(prefix.as_bytes()))
+        .find(|(file, _)| file.ends_with(b".so") || file.ends_with(b".pyc"))
+        .map(|(_, &node)| node)
+}

@@ -1,0 +1,284 @@
+//! Debian's package database. Sources: deb-control(5), dpkg(1) "FILES", apt's `extended_states`; distroless images keep
+//! one stanza a file in `status.d`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{DatabaseChange, Manager, Package, PackageDb, PackageId, Texts, alternatives, stanzas};
+use crate::rootfs_path::RootfsPath;
+
+const STATUS: &str = "var/lib/dpkg/status";
+const STATUS_D: &str = "var/lib/dpkg/status.d/";
+const INFO: &str = "var/lib/dpkg/info/";
+const EXTENDED_STATES: &str = "var/lib/apt/extended_states";
+const TRIGGERS: &str = "var/lib/dpkg/triggers/";
+
+/// Tells whether the content of a file is needed to read or edit the database.
+pub fn wants(path: &str) -> bool {
+    path == STATUS
+        || path == EXTENDED_STATES
+        || path == "var/lib/dpkg/diversions"
+        || path.starts_with(STATUS_D)
+        || path.starts_with(alternatives::FOLDER)
+        || path.starts_with(TRIGGERS)
+        || path.starts_with(INFO) && (path.ends_with(".list") || path.ends_with(".md5sums"))
+}
+
+/// Reads the database; `None` if there is none. What is malformed is told to `report` and left alone.
+pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> {
+    let get = |path: &str| texts.get(&path_of(path));
+    let mut packages = Vec::new();
+    let mut seen = BTreeSet::new();
+    let manager = match get(STATUS) {
+        Some(status) => {
+            let automatic = automatic(get(EXTENDED_STATES).map_or("", String::as_str));
+            for stanza in stanzas(status) {
+                let Some(mut package) = parse(stanza) else {
+                    report(format!("{STATUS}: a stanza has no Package: field, or the package is not installed"));
+                    continue;
+                };
+                if !seen.insert((package.name.clone(), package.architecture.clone())) {
+                    report(format!("{STATUS}: package {} stands there twice", package.name));
+                    continue;
+                }
+                package.is_manual = !automatic.contains(&(package.name.clone(), package.architecture.clone()));
+                match info(&package, "list").iter().find_map(|path| texts.get(path)) {
+                    Some(list) => package.files = list.lines().filter_map(owned).collect(),
+                    None => report(format!("{INFO}: package {} has no list of files", package.name)),
+                }
+                packages.push(package);
+            }
+            Manager::Dpkg
+        }
+        None => {
+            for (path, text) in texts.iter().filter(|(path, _)| path.to_string().starts_with(STATUS_D)) {
+                let name = path.to_string();
+                if name.ends_with(".md5sums") {
+                    continue;
+                }
+                let Some(mut package) = parse(text.trim_matches('\n')) else { continue };
+                package.is_manual = true;
+                let sums = texts.get(&path_of(&format!("{name}.md5sums"))).map_or("", String::as_str);
+                package.files = sums.lines().filter_map(|line| owned(line.split_once("  ")?.1)).collect();
+                packages.push(package);
+            }
+            Manager::Distroless
+        }
+    };
+    (!packages.is_empty()).then(|| PackageDb::new(manager, packages))
+}
+
+/// Parses one stanza of an installed package.
+fn parse(stanza: &str) -> Option<Package> {
+    let fields = fields(stanza);
+    let get = |key: &str| fields.get(key).copied().unwrap_or_default();
+    let name = get("Package").to_owned();
+    let status = get("Status");
+    if name.is_empty() || !(status.is_empty() || status.ends_with(" installed")) {
+        return None;
+    }
+    let depends = [get("Pre-Depends"), get("Depends")];
+    let yes = |key: &str| get(key) == "yes";
+    Some(Package {
+        name,
+        architecture: get("Architecture").to_owned(),
+        section: get("Section").rsplit('/').next().unwrap_or_default().to_owned(),
+        is_protected: yes("Essential") || yes("Protected") || yes("Important") || get("Priority") == "required",
+        is_manual: true,
+        depends: depends.iter().flat_map(|text| relations(text)).collect(),
+        provides: relations(get("Provides")).into_iter().flatten().collect(),
+        files: Vec::new(),
+    })
+}
+
+/// Reads `Key: value` lines; lines that begin with a space go on with the value before and are not needed here.
+fn fields(stanza: &str) -> HashMap<&str, &str> {
+    stanza
+        .lines()
+        .filter(|line| !line.starts_with([' ', '\t']))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, value)| (key, value.trim()))
+        .collect()
+}
+
+/// Parses `a (>= 1) | b:any, c [amd64]` to names.
+fn relations(text: &str) -> Vec<Vec<String>> {
+    let name = |relation: &str| {
+        let end = relation.find(|c: char| c.is_whitespace() || "([<".contains(c)).unwrap_or(relation.len());
+        relation[..end].split(':').next().unwrap_or_default().to_owned()
+    };
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| item.split('|').map(|relation| name(relation.trim())).collect()).collect()
+}
+
+/// Returns `(name, architecture)` of packages that came as dependencies.
+fn automatic(extended_states: &str) -> BTreeSet<(String, String)> {
+    stanzas(extended_states)
+        .map(fields)
+        .filter(|fields| fields.get("Auto-Installed") == Some(&"1"))
+        .filter_map(|fields| Some(((*fields.get("Package")?).to_owned(), (*fields.get("Architecture")?).to_owned())))
+        .collect()
+}
+
+fn owned(line: &str) -> Option<RootfsPath> {
+    RootfsPath::parse(line.as_bytes()).ok().filter(|path| !path.is_root())
+}
+
+/// Returns where a file of a package's own may be: with and without its architecture.
+fn info(package: &Package, kind: &str) -> [RootfsPath; 2] {
+    let Package { name, architecture, .. } = package;
+    [path_of(&format!("{INFO}{name}:{architecture}.{kind}")), path_of(&format!("{INFO}{name}.{kind}"))]
+}
+
+fn path_of(text: &str) -> RootfsPath {
+    RootfsPath::parse(text.as_bytes()).unwrap_or_default()
+}
+
+/// Tells whether a file of the info folder belongs to one of some packages.
+fn is_info_of(path: &RootfsPath, names: &BTreeSet<(&str, &str)>) -> bool {
+    let path = path.to_string();
+    let Some((stem, _)) = path.strip_prefix(INFO).and_then(|file| file.rsplit_once('.')) else { return false };
+    match stem.split_once(':') {
+        Some((name, architecture)) => names.contains(&(name, architecture)),
+        None => names.iter().any(|(name, _)| *name == stem),
+    }
+}
+
+/// Writes the database back: status, lists, sums, extended states, triggers, alternatives.
+pub(super) fn without(
+    db: &PackageDb,
+    removed: &BTreeSet<PackageId>,
+    texts: &Texts,
+    gone: &dyn Fn(&RootfsPath) -> bool,
+) -> DatabaseChange {
+    let names = removed
+        .iter()
+        .map(|&id| (db.packages[id].name.as_str(), db.packages[id].architecture.as_str()))
+        .collect::<BTreeSet<_>>();
+    let goes = |stanza: &str| {
+        let fields = fields(stanza);
+        let field = |key| fields.get(key).copied().unwrap_or_default();
+        names.contains(&(field("Package"), field("Architecture")))
+    };
+    let mut change = DatabaseChange::default();
+    for (path, text) in texts {
+        let name = path.to_string();
+        if name == STATUS || name == EXTENDED_STATES {
+            let kept = stanzas(text).filter(|stanza| !goes(stanza)).map(|stanza| format!("{stanza}\n\n"));
+            change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), kept.collect());
+        } else if name.starts_with(STATUS_D) && !name.ends_with(".md5sums") {
+            if goes(text.trim_matches('\n')) {
+                change.removed.extend([path.clone(), path_of(&format!("{name}.md5sums"))]);
+            }
+        } else if is_info_of(path, &names) {
+            change.removed.push(path.clone());
+        } else if name.ends_with(".list") {
+            let lost = |line: &&str| !owned(line).is_some_and(|path| gone(&path));
+            change.edit(path, text, keep_lines(text, lost));
+        } else if name.ends_with(".md5sums") {
+            let lost =
+                |line: &&str| !line.split_once("  ").and_then(|(_, path)| owned(path)).is_some_and(|path| gone(&path));
+            change.edit(path, text, keep_lines(text, lost));
+        } else if name.starts_with(TRIGGERS) {
+            // `File`: PATH PACKAGE; other files are named for the trigger and list packages.
+            let package = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
+            let stays = |line: &&str| {
+                let package = package(line);
+                let name = package.split(['/', ':']).next().unwrap_or_default();
+                !names.iter().any(|(gone, _)| *gone == name)
+            };
+            change.edit(path, text, keep_lines(text, stays));
+        }
+    }
+    alternatives::without(texts, gone, &mut change);
+    change
+}
+
+fn keep_lines(text: &str, stays: impl Fn(&&str) -> bool) -> String {
+    text.lines().filter(stays).map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Texts {
+        let status = "Package: base\nStatus: install ok installed\nPriority: required\nArchitecture: amd64\nSection: libs\nDescription: x\n more\n\n\
+            Package: tool\nStatus: install ok installed\nArchitecture: amd64\nSection: devel\nPre-Depends: base (>= 1)\n\
+            Depends: missing | lib:any (>= 2) [amd64], base\nProvides: virtual (= 1)\n\n\
+            Package: lib\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nSection: libs\n\n\
+            Package: left\nStatus: deinstall ok config-files\nArchitecture: amd64\n\n";
+        [
+            (STATUS, status),
+            (EXTENDED_STATES, "Package: lib\nArchitecture: amd64\nAuto-Installed: 1\n\n"),
+            ("var/lib/dpkg/info/base.list", "/.\n/usr\n/usr/bin/sh\n/usr/share/doc/base/README\n"),
+            ("var/lib/dpkg/info/base.md5sums", "d41d  usr/bin/sh\nd41d  usr/share/doc/base/README\n"),
+            ("var/lib/dpkg/info/tool.list", "/usr/bin/tool\n"),
+            ("var/lib/dpkg/info/lib:amd64.list", "/usr/lib/lib.so\n"),
+            ("var/lib/dpkg/info/lib:amd64.md5sums", ""),
+            ("var/lib/dpkg/triggers/File", "/usr/share/x tool\n/usr/lib base\n"),
+        ]
+        .into_iter()
+        .map(|(path, text)| (path_of(path), text.to_owned()))
+        .collect()
+    }
+
+    #[test]
+    fn packages_are_read_with_their_files_dependencies_and_marks() {
+        let mut reports = Vec::new();
+        let db = read(&database(), &mut |report| reports.push(report)).unwrap();
+        assert_eq!(db.packages.len(), 3);
+        assert_eq!(reports.len(), 1, "the package that is only half there: {reports:?}");
+        let [base, tool, lib] = &db.packages[..] else { panic!() };
+        assert!(base.is_protected && !tool.is_protected);
+        assert!(tool.is_manual && !lib.is_manual);
+        assert_eq!(base.files.len(), 3);
+        assert_eq!(lib.files, [path_of("usr/lib/lib.so")]);
+        assert_eq!(db.dependencies(1).collect::<Vec<_>>(), [0, 2, 0]);
+        assert_eq!(db.named("virtual"), [1]);
+    }
+
+    #[test]
+    fn a_removed_package_leaves_no_trace_and_removed_docs_leave_lists_and_sums() {
+        let texts = database();
+        let db = read(&texts, &mut |_| {}).unwrap();
+        let docs = |path: &RootfsPath| path.is_within(&path_of("usr/share/doc"));
+        let change = db.without(&[1, 2].into(), &texts, &docs);
+        let content = |path: &str| change.edits.iter().find(|edit| edit.path == path_of(path)).unwrap().content.clone();
+        assert!(content(STATUS).starts_with("Package: base\n"));
+        assert!(!content(STATUS).contains("tool") && content(STATUS).contains("Package: left"));
+        assert_eq!(content(EXTENDED_STATES), "");
+        assert_eq!(content("var/lib/dpkg/info/base.list"), "/.\n/usr\n/usr/bin/sh\n");
+        assert_eq!(content("var/lib/dpkg/info/base.md5sums"), "d41d  usr/bin/sh\n");
+        assert_eq!(content("var/lib/dpkg/triggers/File"), "/usr/lib base\n");
+        let removed = change.removed.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            removed,
+            ["var/lib/dpkg/info/lib:amd64.list", "var/lib/dpkg/info/lib:amd64.md5sums", "var/lib/dpkg/info/tool.list"]
+        );
+    }
+
+    #[test]
+    fn a_corrupt_database_is_reported_and_never_a_panic() {
+        let mut texts = database();
+        texts.insert(path_of(STATUS), "garbage\n\n: :\n\nPackage: a\nDepends: ,|,(\n\nPackage: a\n".to_owned());
+        let mut reports = Vec::new();
+        let db = read(&texts, &mut |report| reports.push(report)).unwrap();
+        assert_eq!(db.packages.len(), 1);
+        assert_eq!(reports.len(), 4, "{reports:?}");
+    }
+
+    #[test]
+    fn distroless_images_have_one_file_a_package() {
+        let texts: Texts = [
+            ("var/lib/dpkg/status.d/libc6", "Package: libc6\nArchitecture: amd64\nSection: libs\n"),
+            ("var/lib/dpkg/status.d/libc6.md5sums", "d41d  lib/libc.so.6\n"),
+        ]
+        .into_iter()
+        .map(|(path, text)| (path_of(path), text.to_owned()))
+        .collect();
+        let db = read(&texts, &mut |_| {}).unwrap();
+        assert_eq!((db.manager, db.packages[0].files.len()), (Manager::Distroless, 1));
+        let change = db.without(&[0].into(), &texts, &|_| false);
+        assert_eq!(change.removed.len(), 2);
+    }
+}

@@ -1,0 +1,464 @@
+//! Starts from what stays in any case, and follows what it needs, until nothing changes.
+//!
+//! A file is *live* if it stays: nobody owns it and no rule names it, or a package that stays owns it and no rule names it, or
+//! something live needs it. A live file's needs become live; a package becomes kept with the first of its files that
+//! something needs, and then its dependencies and its own files follow. What is not live in the end, goes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::claims::Claims;
+use super::edits;
+use super::ownership::Ownership;
+use super::{Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
+use crate::evidence::{Evidence, Reason, config};
+use crate::image::ImageConfig;
+use crate::packages::{Manager, PackageId};
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// Parts of the standard library that are programs or toolkits of their own: needed only if something imports them.
+const OPTIONAL: [&str; 9] =
+    ["tkinter", "idlelib", "turtledemo", "turtle.py", "lib2to3", "distutils", "test", "ensurepip", "__pycache__"];
+
+/// Sections of packages that hold libraries: installed by name or not, they go when nothing needs them.
+const LIBRARY_SECTIONS: [&str; 3] = ["libs", "oldlibs", "libdevel"];
+
+pub(super) fn close(
+    rootfs: &Rootfs,
+    config: &ImageConfig,
+    claims: Claims,
+    ownership: Ownership,
+    evidence: Evidence,
+) -> Decision {
+    let mut closure = Closure {
+        rootfs,
+        claims,
+        kept_packages: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        todo: VecDeque::new(),
+        live: evidence.worlds().worlds.iter().map(|_| false).collect(),
+        free: Vec::new(),
+        ownership,
+        evidence,
+    };
+    closure.start(config);
+    closure.run();
+    closure.keep_alternatives();
+    Decision {
+        claims: closure.claims,
+        ownership: closure.ownership,
+        evidence: closure.evidence,
+        kept: closure.kept,
+        kept_packages: closure.kept_packages,
+    }
+}
+
+struct Closure<'a> {
+    rootfs: &'a Rootfs,
+    claims: Claims,
+    ownership: Ownership,
+    evidence: Evidence,
+    kept_packages: BTreeMap<PackageId, Reason>,
+    /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
+    kept: BTreeMap<NodeId, Reason>,
+    /// Live files whose needs have not been followed yet.
+    todo: VecDeque<NodeId>,
+    /// Which Python installations an application may run on.
+    live: Vec<bool>,
+    /// Applications' own live sources: they are asked again when another installation comes to life.
+    free: Vec<NodeId>,
+}
+
+impl Closure<'_> {
+    fn start(&mut self, config: &ImageConfig) {
+        let claims = &mut self.claims;
+        for (node, reason) in
+            std::mem::take(&mut claims.asked).into_iter().chain(std::mem::take(&mut claims.used_paths))
+        {
+            self.require(node, &reason);
+        }
+        self.keep_packages_in_any_case();
+        let mut walk = vec![self.rootfs.root()];
+        while let Some(node) = walk.pop() {
+            walk.extend(self.rootfs.node(node).children.values());
+            if !self.claims.paths.contains_key(&node) && !self.ownership.is_owned(node) {
+                self.enliven(node);
+            }
+        }
+        for (node, key) in config::named(config, self.rootfs, self.evidence.programs()) {
+            self.require(node, &Reason::Config { key: key.to_owned() });
+        }
+        for name in ["python3", "python"] {
+            let program = self.evidence.programs().find(self.rootfs, name);
+            if let Some(program) = program.filter(|_| self.has_applications()) {
+                self.require(program, &Reason::Config { key: "PATH".to_owned() });
+            }
+        }
+        for (id, link) in self.rootfs.links() {
+            let (Some(name), Some(data)) = (self.rootfs.owner(id), self.rootfs.owner(link.carrier)) else { continue };
+            if id.layer != link.carrier.layer && self.rootfs.is_alive(name) && !self.claims.paths.contains_key(&name) {
+                // Data does not move between layers.
+                self.require(data, &Reason::HardLink { from: self.rootfs.path(name) });
+            }
+        }
+    }
+
+    /// Tells whether there is Python outside of packages: then the Python in `PATH` may run it.
+    fn has_applications(&self) -> bool {
+        self.evidence.files().any(|(node, facts)| facts.python.is_some() && !self.ownership.is_owned(node))
+    }
+
+    /// Packages that stay whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries
+    /// excepted; all, if no profile removes packages.
+    fn keep_packages_in_any_case(&mut self) {
+        let Some(db) = &self.ownership.db else { return };
+        let mut stay = Vec::new();
+        for (id, package) in db.packages.iter().enumerate() {
+            let is_named = self.claims.packages.contains_key(&id);
+            let is_library = LIBRARY_SECTIONS.contains(&package.section.as_str())
+                || db.manager == Manager::Apk && package.section.is_empty() && is_apk_library(&package.name);
+            if package.is_protected {
+                stay.push((id, Reason::Protected));
+            } else if let Some(reason) = self.claims.used.get(&id) {
+                stay.push((id, reason.clone()));
+            } else if !self.claims.removes_packages || !is_named && package.is_manual && !is_library {
+                stay.push((id, Reason::Installed));
+            }
+        }
+        for (id, reason) in stay {
+            self.keep_package(id, &reason);
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(node) = self.todo.pop_front() {
+            if self.evidence.worlds().of(self.rootfs, node).is_none()
+                && self.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
+            {
+                self.free.push(node);
+            }
+            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live) {
+                self.require(needed, &reason);
+            }
+        }
+    }
+
+    /// Keeps a node that something needs, the symlinks that it leads through, and where they end.
+    fn require(&mut self, node: NodeId, reason: &Reason) {
+        self.keep_node(node, reason);
+        let target = self.rootfs.node(node);
+        if let NodeKind::Symlink(path) = &target.kind {
+            let from = self.rootfs.path(node);
+            let mut on_the_way = Vec::new();
+            let end = self.rootfs.resolve(target.parent, path, &mut |link| on_the_way.push(link));
+            for other in on_the_way.into_iter().chain(end) {
+                self.keep_node(other, &Reason::Symlink { from: from.clone() });
+            }
+        }
+    }
+
+    fn keep_node(&mut self, node: NodeId, reason: &Reason) {
+        if self.kept.contains_key(&node) {
+            return;
+        }
+        let is_claimed = self.claims.paths.contains_key(&node);
+        let owners = self.ownership.of(node).to_vec();
+        let is_folder = self.rootfs.node(node).kind == NodeKind::Directory;
+        if is_claimed
+            || !is_folder && owners.iter().all(|id| !self.kept_packages.contains_key(id)) && !owners.is_empty()
+        {
+            self.kept.insert(node, reason.clone());
+        }
+        if !is_folder {
+            for id in owners {
+                self.keep_package(id, reason);
+            }
+        }
+        if is_claimed {
+            self.enliven(node);
+        }
+        // A claimed folder that is needed itself: what lies in it decides for itself, but for a symlink's target.
+        if is_folder
+            && is_claimed
+            && matches!(reason, Reason::Symlink { .. } | Reason::Asked { .. } | Reason::Uses { .. })
+        {
+            for child in self.rootfs.node(node).children.values().copied().collect::<Vec<_>>() {
+                self.require(child, reason);
+            }
+        }
+    }
+
+    fn keep_package(&mut self, id: PackageId, reason: &Reason) {
+        let mut todo = vec![(id, reason.clone())];
+        while let Some((id, reason)) = todo.pop() {
+            if self.kept_packages.contains_key(&id) {
+                continue;
+            }
+            self.kept_packages.insert(id, reason);
+            for node in self.ownership.files(id).to_vec() {
+                if !self.claims.paths.contains_key(&node) {
+                    self.enliven(node);
+                }
+            }
+            if let Some(db) = &self.ownership.db {
+                let of = db.label(id).to_owned();
+                todo.extend(db.dependencies(id).map(|dependency| (dependency, Reason::Dependency { of: of.clone() })));
+            }
+        }
+    }
+
+    /// A file has come to stay: its own needs are to be followed. A symlink's target stays with it.
+    fn enliven(&mut self, node: NodeId) {
+        if self.evidence.facts(node).is_some() {
+            self.todo.push_back(node);
+        }
+        if let NodeKind::Symlink(_) = self.rootfs.node(node).kind
+            && self.leads_to_risk(node)
+        {
+            let from = self.rootfs.path(node);
+            self.require(node, &Reason::Symlink { from });
+        }
+        self.enliven_world(node);
+    }
+
+    /// Tells whether a live symlink keeps what it leads to: not one that only packages' removal would leave dangling and that
+    /// nobody owns (those go with it), nor an alternative's.
+    fn leads_to_risk(&self, node: NodeId) -> bool {
+        let target = self.rootfs.node(node);
+        let NodeKind::Symlink(path) = &target.kind else { return false };
+        let end = self.rootfs.resolve(target.parent, path, &mut |_| {});
+        let is_alternative = self.ownership.alternatives.iter().any(|(links, _)| links.contains(&node));
+        let is_made_by_hand = !is_alternative && !is_system(&self.rootfs.path(node));
+        end.is_some_and(|end| match self.ownership.is_owned(end) {
+            true => {
+                is_made_by_hand
+                    || !is_alternative && (self.ownership.is_owned(node) || self.claims.paths.contains_key(&end))
+            }
+            false => !is_alternative,
+        })
+    }
+
+    /// A Python program or its `os.py` that stays brings its installation to life, and all of its standard library.
+    fn enliven_world(&mut self, node: NodeId) {
+        let parent = self.rootfs.node(node).parent;
+        let name = &self.rootfs.node(node).name;
+        let is_file = matches!(self.rootfs.node(node).kind, NodeKind::File { .. });
+        for index in 0..self.live.len() {
+            let world = &self.evidence.worlds().worlds[index];
+            let version = &self.rootfs.node(world.stdlib).name;
+            let is_program = is_file && world.programs == Some(parent) && name == version;
+            let is_unowned_library = world.stdlib == parent && **name == b"os.py"[..] && !self.ownership.is_owned(node);
+            if self.live[index] || !(is_program || is_unowned_library) {
+                continue;
+            }
+            self.live[index] = true;
+            let stdlib = world.stdlib;
+            let folders = [Some(stdlib), self.rootfs.node(stdlib).children.get(&b"lib-dynload"[..]).copied()];
+            for folder in folders.into_iter().flatten() {
+                for (name, child) in self.rootfs.node(folder).children.clone() {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    if !OPTIONAL.contains(&name.as_str()) && !name.starts_with("_tkinter") {
+                        self.require_library(child);
+                    }
+                }
+            }
+            let free = std::mem::take(&mut self.free);
+            self.todo.extend(free);
+        }
+    }
+
+    fn require_library(&mut self, node: NodeId) {
+        let init = self.rootfs.node(node).children.get(&b"__init__.py"[..]).copied();
+        let file = if self.rootfs.node(node).kind == NodeKind::Directory { init } else { Some(node) };
+        if let Some(file) = file.filter(|&file| self.ownership.is_owned(file)) {
+            self.require(file, &Reason::StandardLibrary);
+        }
+    }
+
+    /// A link of alternatives leads to one choice: while another choice stays, that one has to stay too.
+    fn keep_alternatives(&mut self) {
+        loop {
+            let mut rescued = Vec::new();
+            for (links, choices) in &self.ownership.alternatives {
+                let goes = |node: &NodeId| self.goes(*node);
+                if choices.iter().all(goes) || !choices.iter().any(goes) {
+                    continue;
+                }
+                for &link in links {
+                    let mut end = None;
+                    if let NodeKind::Symlink(path) = &self.rootfs.node(link).kind {
+                        end = self.rootfs.resolve(self.rootfs.node(link).parent, path, &mut |_| {});
+                    }
+                    rescued.extend(end.filter(goes));
+                }
+            }
+            if rescued.is_empty() {
+                return;
+            }
+            for node in rescued {
+                self.require(node, &Reason::Alternative);
+            }
+            self.run();
+        }
+    }
+
+    fn goes(&self, node: NodeId) -> bool {
+        goes(node, &self.claims, &self.ownership, &self.kept, &self.kept_packages)
+    }
+}
+
+/// Tells whether packages' scripts may have made a symlink here; elsewhere a person did.
+fn is_system(path: &RootfsPath) -> bool {
+    let mut parts = path.components();
+    match parts.next() {
+        Some(b"usr") => parts.next() != Some(b"local"),
+        Some(first) => matches!(first, b"etc" | b"var" | b"lib" | b"lib64" | b"bin" | b"sbin" | b"run"),
+        None => true,
+    }
+}
+
+fn is_apk_library(name: &str) -> bool {
+    name.starts_with("lib") || name.ends_with("-libs") || name.ends_with("-dev")
+}
+
+fn goes(
+    node: NodeId,
+    claims: &Claims,
+    ownership: &Ownership,
+    kept: &BTreeMap<NodeId, Reason>,
+    kept_packages: &BTreeMap<PackageId, Reason>,
+) -> bool {
+    if kept.contains_key(&node) {
+        return false;
+    }
+    let owners = ownership.of(node);
+    claims.paths.contains_key(&node)
+        || ownership.is_owned(node) && owners.iter().all(|id| !kept_packages.contains_key(id))
+}
+
+/// What was decided.
+pub(super) struct Decision {
+    pub(super) claims: Claims,
+    pub(super) ownership: Ownership,
+    pub(super) evidence: Evidence,
+    pub(super) kept: BTreeMap<NodeId, Reason>,
+    pub(super) kept_packages: BTreeMap<PackageId, Reason>,
+}
+
+impl Decision {
+    fn goes(&self, node: NodeId) -> bool {
+        goes(node, &self.claims, &self.ownership, &self.kept, &self.kept_packages)
+    }
+
+    /// The rule by which a node goes: a glob's, or its package's.
+    fn rule(&self, node: NodeId) -> Option<(String, String)> {
+        if let Some(claim) = self.claims.paths.get(&node) {
+            return Some((claim.profile.clone(), claim.rule.clone()));
+        }
+        let id = *self.ownership.of(node).first()?;
+        let label = self.ownership.db.as_ref()?.label(id);
+        let profile = self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, String::as_str);
+        Some((profile.to_owned(), format!("package {label}")))
+    }
+
+    pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
+        let mut plan = Plan::default();
+        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs) };
+        gone.nodes.extend(self.dangling(rootfs));
+        self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
+        self.list_packages(&mut plan);
+        edits::add(&self, rootfs, &gone.nodes, &mut plan);
+        for (node, facts) in self.evidence.files() {
+            if let Some(unread) = &facts.unread {
+                plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
+            } else if facts.is_broken_elf {
+                plan.unread.push(format!("{}: not a sound ELF object", rootfs.path(node)));
+            }
+        }
+        plan.unread.sort();
+        plan
+    }
+
+    /// Directories that only packages list which go; they go if nothing is left in them.
+    fn emptied_folders(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
+        let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
+        let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
+        listed.filter(|&node| node != rootfs.root()).collect()
+    }
+
+    /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.
+    fn dangling(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
+        let mut dangling = BTreeSet::new();
+        loop {
+            let before = dangling.len();
+            let mut walk = vec![rootfs.root()];
+            while let Some(node) = walk.pop() {
+                walk.extend(rootfs.node(node).children.values());
+                let NodeKind::Symlink(path) = &rootfs.node(node).kind else { continue };
+                if self.goes(node) || dangling.contains(&node) || self.kept.contains_key(&node) {
+                    continue;
+                }
+                let mut through = Vec::new();
+                let end = rootfs.resolve(rootfs.node(node).parent, path, &mut |link| through.push(link));
+                if through.into_iter().chain(end).any(|node| self.goes(node) || dangling.contains(&node)) {
+                    dangling.insert(node);
+                }
+            }
+            if dangling.len() == before {
+                return dangling;
+            }
+        }
+    }
+
+    /// Lists what goes below `folder`; tells whether all of it does.
+    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &mut Gone, plan: &mut Plan) -> bool {
+        let mut all = true;
+        for (name, &child) in &rootfs.node(folder).children {
+            let path = path.join(name);
+            let place = plan.removed.len();
+            let empties = self.list(rootfs, child, &path, gone, plan);
+            let is_folder = rootfs.node(child).kind == NodeKind::Directory;
+            let dangles = gone.nodes.contains(&child);
+            let is_listed = is_folder && gone.emptied.contains(&child) && !rootfs.node(child).children.is_empty();
+            if empties && (self.goes(child) || is_listed || dangles) {
+                let (profile, rule) =
+                    self.rule(child).unwrap_or_else(|| (NO_LONGER_NEEDED.to_owned(), "dangling symlink".to_owned()));
+                plan.removed.insert(place, Removed { path, profile, rule });
+                gone.nodes.insert(child);
+                continue;
+            }
+            all = false;
+            if let (Some(claim), Some(reason)) = (self.claims.paths.get(&child), self.kept.get(&child)) {
+                let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
+                plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
+            }
+        }
+        all
+    }
+
+    fn list_packages(&self, plan: &mut Plan) {
+        let Some(db) = &self.ownership.db else { return };
+        for (id, package) in db.packages.iter().enumerate() {
+            let name = package.name.clone();
+            match self.kept_packages.get(&id) {
+                None => plan.removed_packages.push(RemovedPackage {
+                    name,
+                    profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, String::as_str).to_owned(),
+                }),
+                Some(Reason::Protected | Reason::Installed) => {}
+                Some(reason) => plan.kept_packages.push(KeptPackage { name, reason: reason.clone() }),
+            }
+        }
+    }
+
+    /// Returns the packages that go.
+    pub(super) fn removed_packages(&self) -> BTreeSet<PackageId> {
+        (0..self.ownership.count()).filter(|id| !self.kept_packages.contains_key(id)).collect()
+    }
+}
+
+/// What is known to go while the plan is listed.
+struct Gone {
+    nodes: BTreeSet<NodeId>,
+    emptied: BTreeSet<NodeId>,
+}

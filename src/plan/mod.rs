@@ -1,0 +1,141 @@
+//! The decision, as a value: what goes, what stays although a rule named it, what is edited, each with its reason.
+//!
+//! A pure function of the rootfs, the rules and the evidence:
+//!
+//! 1. [`claims`]: which rule names which path, which profile which package.
+//! 2. [`closure`]: start from what stays in any case, and follow what it needs, until nothing changes.
+//! 3. [`edits`]: package databases and RECORD files that tell the truth about what is left.
+
+mod claims;
+mod closure;
+mod edits;
+mod ownership;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::{Evidence, Reason};
+use crate::image::ImageConfig;
+use crate::profile::Rules;
+use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// What goes, what stays and what is edited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Paths that go, in order; a folder's content is listed too.
+    pub removed: Vec<Removed>,
+    /// Paths that a rule names but that stay, in order; folders that only hold such are not listed.
+    pub kept: Vec<Kept>,
+    /// Packages that go, by name.
+    #[serde(default)]
+    pub removed_packages: Vec<RemovedPackage>,
+    /// Packages that a rule names, or that came as dependencies, but that stay.
+    #[serde(default)]
+    pub kept_packages: Vec<KeptPackage>,
+    /// Files that get another content.
+    #[serde(default)]
+    pub edits: Vec<Edited>,
+    /// What could not be read, and so is evidence of nothing, or not of all.
+    #[serde(default)]
+    pub unread: Vec<String>,
+}
+
+/// A path that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The path.
+    pub path: RootfsPath,
+    /// The profile whose rule names it.
+    pub profile: String,
+    /// The rule: a glob, or the package that it goes with.
+    pub rule: String,
+}
+
+/// A path that a rule names but that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The path.
+    pub path: RootfsPath,
+    /// The profile whose rule names it.
+    pub profile: String,
+    /// The rule.
+    pub rule: String,
+    /// Why it stays.
+    pub reason: Reason,
+}
+
+/// A package that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedPackage {
+    /// Its name.
+    pub name: String,
+    /// The profile that names it, or [`NO_LONGER_NEEDED`].
+    pub profile: String,
+}
+
+/// A package that stays, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPackage {
+    /// Its name.
+    pub name: String,
+    /// Why it stays.
+    pub reason: Reason,
+}
+
+/// A file that gets another content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    /// The file.
+    pub path: RootfsPath,
+    /// Its new content.
+    pub content: String,
+}
+
+/// Stands for a profile where a package goes because nothing that stays needs it.
+pub const NO_LONGER_NEEDED: &str = "(no longer needed)";
+
+/// A saved plan does not fit an image.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("the plan names `{0}`, which the image does not have")]
+pub struct PathNotFound(pub RootfsPath);
+
+impl Plan {
+    /// Returns the nodes that go.
+    ///
+    /// # Errors
+    /// If the plan was made for another image and names a path that is not there.
+    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<BTreeSet<NodeId>, PathNotFound> {
+        self.removed
+            .iter()
+            .map(|removed| rootfs.lookup(&removed.path).ok_or_else(|| PathNotFound(removed.path.clone())))
+            .collect()
+    }
+
+    /// Returns the new contents of files, by node.
+    ///
+    /// # Errors
+    /// As [`Plan::removed_nodes`].
+    pub fn edited_nodes(&self, rootfs: &Rootfs) -> Result<Vec<(NodeId, &str)>, PathNotFound> {
+        self.edits
+            .iter()
+            .map(|edit| {
+                let node = rootfs.lookup(&edit.path).ok_or_else(|| PathNotFound(edit.path.clone()))?;
+                Ok((node, edit.content.as_str()))
+            })
+            .collect()
+    }
+}
+
+/// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
+pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &[Rules], keep: &Rules, evidence: Evidence) -> Plan {
+    let mut unread = Vec::new();
+    let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
+    let claims = claims::claim(rootfs, rules, keep, &ownership, &evidence);
+    let decision = closure::close(rootfs, config, claims, ownership, evidence);
+    let mut plan = decision.into_plan(rootfs);
+    unread.append(&mut plan.unread);
+    plan.unread = unread;
+    plan
+}

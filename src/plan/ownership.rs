@@ -1,0 +1,119 @@
+//! Which package owns which path of the rootfs.
+
+use std::collections::HashMap;
+
+use crate::evidence::Evidence;
+use crate::packages::{PackageDb, PackageId, Texts, alternatives, apk, dpkg};
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// The package database, laid over the rootfs. Empty if the image has none that we read.
+#[derive(Debug, Default)]
+pub(super) struct Ownership {
+    /// The database.
+    pub(super) db: Option<PackageDb>,
+    /// Texts of the database and of alternatives.
+    pub(super) texts: Texts,
+    /// The packages that own each file; a file may be of several. Directories are not listed.
+    owners: HashMap<NodeId, Vec<PackageId>>,
+    /// Directories that packages list, with those packages.
+    folders: HashMap<NodeId, Vec<PackageId>>,
+    /// The files that each package owns.
+    files: Vec<Vec<NodeId>>,
+    /// For each group of alternatives: its links, and its choices.
+    pub(super) alternatives: Vec<(Vec<NodeId>, Vec<NodeId>)>,
+}
+
+impl Ownership {
+    pub(super) fn new(rootfs: &Rootfs, evidence: &Evidence, unread: &mut Vec<String>) -> Self {
+        let texts = evidence
+            .files()
+            .filter_map(|(node, facts)| Some((rootfs.path(node), facts.text.clone()?)))
+            .filter(|(path, _)| dpkg::wants(&path.to_string()) || apk::wants(&path.to_string()))
+            .collect::<Texts>();
+        let db = dpkg::read(&texts, &mut |line| unread.push(line))
+            .or_else(|| apk::read(&texts, &mut |line| unread.push(line)));
+        for other in ["var/lib/rpm", "usr/lib/sysimage/rpm"] {
+            let node = rootfs.resolve(rootfs.root(), other.as_bytes(), &mut |_| {});
+            if node.is_some_and(|node| !rootfs.node(node).children.is_empty()) {
+                unread.push(format!("{other}: packages of this package manager are left alone"));
+            }
+        }
+        let mut ownership = Self { db, texts, ..Self::default() };
+        ownership.lay_over(rootfs);
+        ownership
+    }
+
+    fn lay_over(&mut self, rootfs: &Rootfs) {
+        let diverted = diversions(&self.texts);
+        let packages = self.db.as_ref().map_or(&[][..], |db| &db.packages);
+        for (id, package) in packages.iter().enumerate() {
+            let mut files = Vec::new();
+            for path in &package.files {
+                let path = match diverted.get(path) {
+                    Some((to, by)) if *by != package.name => to,
+                    _ => path,
+                };
+                let Some(node) = at(rootfs, path) else { continue };
+                if rootfs.node(node).kind == NodeKind::Directory {
+                    self.folders.entry(node).or_default().push(id);
+                    continue;
+                }
+                let owners = self.owners.entry(node).or_default();
+                if !owners.contains(&id) {
+                    owners.push(id);
+                    files.push(node);
+                }
+            }
+            self.files.push(files);
+        }
+        let nodes = |paths: Vec<RootfsPath>| paths.iter().filter_map(|path| at(rootfs, path)).collect();
+        let groups = alternatives::all(&self.texts).into_iter();
+        self.alternatives = groups.map(|(links, choices)| (nodes(links), nodes(choices))).collect();
+    }
+
+    /// Returns the packages that own a file or list a directory.
+    pub(super) fn of(&self, node: NodeId) -> &[PackageId] {
+        let owners = self.owners.get(&node).or_else(|| self.folders.get(&node));
+        owners.map_or(&[], Vec::as_slice)
+    }
+
+    /// Tells whether a package owns this file.
+    pub(super) fn is_owned(&self, node: NodeId) -> bool {
+        self.owners.contains_key(&node)
+    }
+
+    /// Returns the files of a package.
+    pub(super) fn files(&self, id: PackageId) -> &[NodeId] {
+        self.files.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the directories that packages list.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (NodeId, &[PackageId])> {
+        self.folders.iter().map(|(&node, packages)| (node, packages.as_slice()))
+    }
+
+    /// Returns how many packages there are.
+    pub(super) fn count(&self) -> usize {
+        self.files.len()
+    }
+}
+
+/// Returns the node at a path whose parents may be symlinks (`/lib/x` where `lib -> usr/lib`); the last is not followed.
+pub(super) fn at(rootfs: &Rootfs, path: &RootfsPath) -> Option<NodeId> {
+    let folder = rootfs.resolve(rootfs.root(), path.parent().as_bytes(), &mut |_| {})?;
+    if path.is_root() {
+        return Some(rootfs.root());
+    }
+    rootfs.node(folder).children.get(path.file_name()).copied()
+}
+
+/// Reads `diversions`: three lines each, the path, where it is diverted to, and the package that diverts it.
+fn diversions(texts: &Texts) -> HashMap<RootfsPath, (RootfsPath, String)> {
+    let text =
+        texts.iter().find(|(path, _)| path.to_string() == "var/lib/dpkg/diversions").map_or("", |(_, text)| text);
+    let lines = text.lines().collect::<Vec<_>>();
+    let parse = |line: &str| RootfsPath::parse(line.as_bytes()).ok();
+    let triple = |lines: &[&str]| Some((parse(lines.first()?)?, (parse(lines.get(1)?)?, (*lines.get(2)?).to_owned())));
+    lines.chunks(3).filter_map(triple).collect()
+}
