@@ -80,8 +80,9 @@ impl Libraries {
             return found.clone();
         }
         let stem = if name.starts_with("lib") { name.to_owned() } else { format!("lib{name}") };
-        let prefixes = [format!("{stem}.so"), format!("{stem}-")];
-        let is_named = |file: &[u8]| file.starts_with(prefixes[0].as_bytes());
+        // `find_library` asks the loader's cache, which holds sonames: not the plain `.so` that a compiler uses.
+        let prefix = format!("{stem}.so.");
+        let is_named = |file: &[u8]| file.starts_with(prefix.as_bytes());
         let mut found = self
             .by_name
             .iter()

@@ -19,7 +19,7 @@ pub struct PythonFacts {
     /// Modules that it imports.
     pub imports: Vec<Import>,
     /// Programs that it runs or looks for by a literal name.
-    pub commands: Vec<Mention>,
+    pub commands: Vec<Command>,
     /// Shared libraries that it names literally: `libmagic.so.1`, `magic`.
     pub libraries: Vec<Mention>,
     /// Paths in test folders that it names literally, if it opens files beside itself.
@@ -48,6 +48,15 @@ pub struct Mention {
     pub text: Box<str>,
     /// The line, counted from 1.
     pub line: u32,
+}
+
+/// A program that is run, and its first argument if that is literal too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program.
+    pub program: Mention,
+    /// Its first argument.
+    pub argument: Option<Box<str>>,
 }
 
 /// Why a file is evidence of nothing, or not of all that it holds.
@@ -211,8 +220,9 @@ impl Reader {
         if let Some((text, expr)) = items.first().and_then(|item| Some((literal(item)?, item)))
             && let Some(word) = text.split_whitespace().next()
         {
-            let mention = self.mention(word, expr);
-            self.facts.commands.push(mention);
+            let second = text.split_whitespace().nth(1).or_else(|| items.get(1).and_then(literal));
+            let command = Command { program: self.mention(word, expr), argument: second.map(Into::into) };
+            self.facts.commands.push(command);
         }
         for pair in items.windows(2) {
             if literal(&pair[0]) == Some("-m")
@@ -359,7 +369,8 @@ names = ("lib/libfoo.so.2", "not.sorted", "x.so")
 run(variable)
 "#;
         let facts = read(source.as_bytes()).0;
-        assert_eq!(mentions(&facts.commands), ["git", "convert", "dot"]);
+        let commands = facts.commands.iter().map(|command| (&*command.program.text, command.argument.as_deref()));
+        assert_eq!(commands.collect::<Vec<_>>(), [("git", Some("status")), ("convert", Some("a")), ("dot", None)]);
         assert_eq!(imports(source), ["pip"]);
         assert_eq!(
             mentions(&facts.libraries),

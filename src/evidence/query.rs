@@ -6,7 +6,7 @@ use super::collect::FileFacts;
 use super::config::Programs;
 use super::library::Libraries;
 use super::needs::Reason;
-use super::python::{Import, PythonFacts};
+use super::python::{Command, Import, PythonFacts};
 use super::world::{Worlds, module};
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, NodeKind, Rootfs};
@@ -140,19 +140,31 @@ impl Evidence {
             let files = self.import(rootfs, node, &worlds, import);
             needs.extend(files.into_iter().map(|file| (file, reason.clone())));
         }
-        for mention in &facts.libraries {
-            let reason = Reason::Opened { from: from.clone(), line: mention.line };
-            needs.extend(self.libraries.opened(&mention.text).into_iter().map(|library| (library, reason.clone())));
-        }
         if !self.is_tool(rootfs, own, from) {
-            for mention in &facts.commands {
-                let reason = Reason::Command { from: from.clone(), line: mention.line };
-                needs.extend(self.programs.find(rootfs, &mention.text).map(|program| (program, reason)));
-            }
+            self.mentions(rootfs, from, own.is_some(), facts, needs);
         }
         for mention in &facts.data {
             let reason = Reason::Data { from: from.clone(), line: mention.line };
             needs.extend(beside(rootfs, node, &mention.text).into_iter().map(|file| (file, reason.clone())));
+        }
+    }
+
+    /// Libraries that are opened, and programs that are run, by a literal name.
+    fn mentions(
+        &self,
+        rootfs: &Rootfs,
+        from: &RootfsPath,
+        is_installed: bool,
+        facts: &PythonFacts,
+        needs: &mut Vec<(NodeId, Reason)>,
+    ) {
+        for mention in &facts.libraries {
+            let reason = Reason::Opened { from: from.clone(), line: mention.line };
+            needs.extend(self.libraries.opened(&mention.text).into_iter().map(|library| (library, reason.clone())));
+        }
+        for command in facts.commands.iter().filter(|command| !(is_installed && asks_about_checkout(command))) {
+            let reason = Reason::Command { from: from.clone(), line: command.program.line };
+            needs.extend(self.programs.find(rootfs, &command.program.text).map(|program| (program, reason)));
         }
     }
 
@@ -242,6 +254,32 @@ impl Evidence {
             }
         }
     }
+}
+
+/// Installed distributions ask version control about their own checkout, to tell their version. In an image there is none,
+/// so the question fails with the program as it does without; an application's own sources are believed in full.
+fn asks_about_checkout(command: &Command) -> bool {
+    const QUESTIONS: [&str; 16] = [
+        "rev-parse",
+        "describe",
+        "log",
+        "status",
+        "show",
+        "diff",
+        "rev-list",
+        "symbolic-ref",
+        "ls-files",
+        "branch",
+        "remote",
+        "config",
+        "id",
+        "identify",
+        "info",
+        "--help",
+    ];
+    let is_version_control = matches!(&*command.program.text, "git" | "hg" | "svn" | "bzr");
+    let argument = command.argument.as_deref();
+    is_version_control && argument.is_some_and(|argument| QUESTIONS.contains(&argument) || argument.starts_with("-"))
 }
 
 /// Returns the folders from which an application's file may import: its own, and the one above its outermost package.

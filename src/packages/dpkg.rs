@@ -40,7 +40,11 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                     report(format!("{STATUS}: package {} stands there twice", package.name));
                     continue;
                 }
-                package.is_manual = !automatic.contains(&(package.name.clone(), package.architecture.clone()));
+                let is_automatic = |(name, architecture): &(String, String)| {
+                    // apt notes its own architecture for packages of all.
+                    *name == package.name && (*architecture == package.architecture || package.architecture == "all")
+                };
+                package.is_manual = !automatic.iter().any(is_automatic);
                 match info(&package, "list").iter().find_map(|path| texts.get(path)) {
                     Some(list) => package.files = list.lines().filter_map(owned).collect(),
                     None => report(format!("{INFO}: package {} has no list of files", package.name)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::ownership::Ownership;
-use crate::evidence::{Evidence, Reason};
+use crate::evidence::{Evidence, Reason, world};
 use crate::packages::PackageId;
 use crate::profile::{self, Rules};
 use crate::rootfs::{NodeId, Rootfs};
@@ -42,22 +42,33 @@ pub(super) fn claim(
     ownership: &Ownership,
     evidence: &Evidence,
 ) -> Claims {
-    let installed = Installed::new(rootfs, evidence);
-    let uses = rules.iter().map(|rules| installed.use_of(rules)).collect::<Vec<_>>();
     let mut claims = Claims::default();
-    let walk = Walk { rules, keep, uses: &uses, ownership, inherited: vec![None; rules.len()], kept_by: None };
+    let walk = Walk { rules, keep, ownership, inherited: vec![None; rules.len()], kept_by: None };
     walk.below(rootfs, rootfs.root(), &RootfsPath::root(), &mut claims);
     claims.removes_packages = rules.iter().any(Rules::names_packages);
     for (id, package) in ownership.db.iter().flat_map(|db| db.packages.iter().enumerate()) {
-        let Some(index) = rules.iter().position(|rules| rules.claims_package(&package.name, &package.section)) else {
-            continue;
-        };
-        claims.packages.insert(id, rules[index].profile.clone());
-        if let Some(reason) = &uses[index] {
-            claims.used.insert(id, reason.clone());
+        let named = rules.iter().find(|rules| rules.claims_package(&package.name, &package.section));
+        if let Some(rules) = named {
+            claims.packages.insert(id, rules.profile.clone());
         }
     }
+    keep_what_is_used(rootfs, rules, evidence, &mut claims);
     claims
+}
+
+/// A profile of which something installed or imported may need anything at run time takes nothing.
+fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, claims: &mut Claims) {
+    let installed = Installed::new(rootfs, evidence, claims);
+    let is_there = |module: &str| {
+        let top = module.split('.').next().unwrap_or(module);
+        let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
+        roots.any(|&root| world::module(rootfs, root, top).is_some())
+    };
+    let reasons = rules.iter().filter_map(|rules| Some((rules.profile.as_str(), installed.use_of(rules, &is_there)?)));
+    let reasons = reasons.collect::<HashMap<_, _>>();
+    let used = |profile: &String| reasons.get(profile.as_str()).cloned();
+    claims.used = claims.packages.iter().filter_map(|(&id, profile)| Some((id, used(profile)?))).collect();
+    claims.used_paths = claims.paths.iter().filter_map(|(&node, claim)| Some((node, used(&claim.profile)?))).collect();
 }
 
 /// What folders above say of what lies below.
@@ -65,8 +76,6 @@ pub(super) fn claim(
 struct Walk<'a> {
     rules: &'a [Rules],
     keep: &'a Rules,
-    /// For each of the rules, why nothing of it goes.
-    uses: &'a [Option<Reason>],
     ownership: &'a Ownership,
     /// For each of the rules, its glob that claims a folder above.
     inherited: Vec<Option<&'a str>>,
@@ -99,9 +108,6 @@ impl<'a> Walk<'a> {
             if let Some((index, rule)) = claim {
                 let profile = self.rules[index].profile.clone();
                 claims.paths.insert(child, Claim { profile, rule: rule.to_owned() });
-                if let Some(reason) = &self.uses[index] {
-                    claims.used_paths.insert(child, reason.clone());
-                }
             }
             below.below(rootfs, child, &path, claims);
         }
@@ -116,9 +122,10 @@ struct Installed {
 }
 
 impl Installed {
-    fn new(rootfs: &Rootfs, evidence: &Evidence) -> Self {
+    fn new(rootfs: &Rootfs, evidence: &Evidence, claims: &Claims) -> Self {
         let mut installed = Self { distributions: BTreeSet::new(), imported: HashMap::new() };
-        let mut files = evidence.files().collect::<Vec<_>>();
+        let is_left = |node: &NodeId| !claims.paths.contains_key(node);
+        let mut files = evidence.files().filter(|(node, _)| is_left(node)).collect::<Vec<_>>();
         files.sort_by_key(|(node, _)| *node);
         for (node, facts) in files {
             if &*rootfs.node(node).name == b"RECORD" {
@@ -144,12 +151,13 @@ impl Installed {
     }
 
     /// Returns why nothing of a profile goes, if anything is there that may use it.
-    fn use_of(&self, rules: &Rules) -> Option<Reason> {
+    fn use_of(&self, rules: &Rules, is_there: &dyn Fn(&str) -> bool) -> Option<Reason> {
         let distribution = rules.unless_installed.iter().find(|name| self.distributions.contains(*name));
         if let Some(name) = distribution {
             return Some(Reason::Uses { what: format!("the distribution {name}") });
         }
         let imported = rules.unless_imported.iter().find_map(|module| Some((module, self.imported.get(module)?)));
+        let imported = imported.filter(|(module, _)| is_there(module));
         imported.map(|(module, by)| Reason::Uses { what: format!("the module {module}, which {by} imports,") })
     }
 }

@@ -1,6 +1,6 @@
 //! Which package owns which path of the rootfs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::evidence::Evidence;
 use crate::packages::{PackageDb, PackageId, Texts, alternatives, apk, dpkg};
@@ -49,6 +49,8 @@ impl Ownership {
         let packages = self.db.as_ref().map_or(&[][..], |db| &db.packages);
         for (id, package) in packages.iter().enumerate() {
             let mut files = Vec::new();
+            // A directory for the package may be a symlink in the image (`/lib`): it is known by what lies in it.
+            let parents = package.files.iter().map(RootfsPath::parent).collect::<HashSet<_>>();
             for path in &package.files {
                 let path = match diverted.get(path) {
                     Some((to, by)) if *by != package.name => to,
@@ -57,6 +59,9 @@ impl Ownership {
                 let Some(node) = at(rootfs, path) else { continue };
                 if rootfs.node(node).kind == NodeKind::Directory {
                     self.folders.entry(node).or_default().push(id);
+                    continue;
+                }
+                if parents.contains(path) || is_merged(rootfs, node, path) {
                     continue;
                 }
                 let owners = self.owners.entry(node).or_default();
@@ -97,6 +102,11 @@ impl Ownership {
     pub(super) fn count(&self) -> usize {
         self.files.len()
     }
+}
+
+/// Tells whether a path is one of the root's folders that a merged `/usr` makes a symlink; packages still list them.
+fn is_merged(rootfs: &Rootfs, node: NodeId, path: &RootfsPath) -> bool {
+    path.parent().is_root() && matches!(rootfs.node(node).kind, NodeKind::Symlink(_))
 }
 
 /// Returns the node at a path whose parents may be symlinks (`/lib/x` where `lib -> usr/lib`); the last is not followed.
