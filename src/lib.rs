@@ -14,6 +14,7 @@
 pub mod blob;
 pub mod digest;
 pub mod evidence;
+pub mod explain;
 pub mod image;
 pub mod job;
 pub mod layer;

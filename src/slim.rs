@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::evidence::Evidence;
+use crate::explain::{Explanation, explain};
 use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, PlatformChoice, media_type};
@@ -21,6 +22,7 @@ use crate::profile::{Profile, Rules};
 use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::rootfs::Rootfs;
+use crate::rootfs_path::RootfsPath;
 use crate::saved_plan::{ImagePlan, SavedPlan, VERSION};
 use crate::savings::{Saving, savings};
 use crate::transport::{self, Access};
@@ -46,6 +48,8 @@ pub struct Request {
     pub gates: Gates,
     /// How many layers are worked on at once.
     pub threads: usize,
+    /// Paths to explain.
+    pub explain: Vec<RootfsPath>,
 }
 
 /// What decides what goes.
@@ -116,6 +120,8 @@ pub struct ImageOutcome {
     pub savings: Vec<Saving>,
     /// What goes and what stays.
     pub plan: Plan,
+    /// Why the paths that were asked for stay or go.
+    pub explanations: Vec<Explanation>,
 }
 
 /// What became of one layer. Sizes are in bytes.
@@ -338,6 +344,7 @@ impl Run<'_> {
             digest: slimmed.map(|(slimmed, _)| slimmed.rebuilt.descriptor.digest),
             layers: layers.collect(),
             savings,
+            explanations: self.request.explain.iter().map(|path| explain(&plan, rootfs, path)).collect(),
             plan,
         };
         self.outcome.unmet.extend(self.request.gates.unmet(&outcome));

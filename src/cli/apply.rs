@@ -26,7 +26,8 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression,
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
-        threads: run::threads(output),
+        threads: run::threads(output.threads),
+        explain: Vec::new(),
     };
     run::run(&request, output, None, terminal)
 }

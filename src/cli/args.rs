@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Slim(Box<SlimArgs>),
     /// Apply a plan that `slim --plan FILE` saved
     Apply(Box<ApplyArgs>),
+    /// Explain why paths of an image stay or go
+    Explain(Box<ExplainArgs>),
     /// List the removal profiles, or show one
     Profiles(ProfilesArgs),
     /// Print a completion script for a shell
@@ -67,6 +69,16 @@ pub(crate) struct SlimArgs {
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Choices of what goes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ChoiceArgs {
     /// How much to remove: safe, standard or max [default: standard]
     #[arg(short, long)]
     pub level: Option<Level>,
@@ -90,9 +102,27 @@ pub(crate) struct SlimArgs {
     /// Read choices from this file; without it `pydock.toml` in the current folder is read, if there is one
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// The image
+    pub source: String,
+
+    /// Paths in the image
+    #[arg(required = true)]
+    pub paths: Vec<String>,
 
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub choice: ChoiceArgs,
+
+    /// Which platform of an index, `os/arch[/variant]`, or all
+    #[arg(long, default_value = "all")]
+    pub platform: PlatformChoice,
+
+    /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
+    #[arg(long, value_name = "HOST")]
+    pub insecure: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod explain;
 mod failure;
 mod generate;
 mod profiles;
@@ -43,6 +44,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match args.verb {
         Verb::Slim(options) => slim::run(&options, &terminal),
         Verb::Apply(options) => apply::run(&options, &terminal),
+        Verb::Explain(options) => explain::run(&options, &terminal),
         Verb::Profiles(options) => profiles::run(&options, &terminal),
         Verb::Completions { shell } => generate::completions(shell, &terminal),
         Verb::Man => generate::man(&terminal),

@@ -18,7 +18,7 @@ pub(crate) fn run(
     save_plan: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let outcome = run_job(request, &access(output)?, terminal)?;
+    let outcome = run_job(request, &access(&output.insecure)?, terminal)?;
     if let Some(path) = save_plan {
         write(path, &outcome.saved_plan().to_json())?;
     }
@@ -41,12 +41,13 @@ pub(crate) fn optional_reference(text: Option<&String>) -> Result<Option<Referen
 }
 
 /// Returns how many layers are worked on at once.
-pub(crate) fn threads(output: &OutputArgs) -> usize {
+pub(crate) fn threads(asked: Option<usize>) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    output.threads.unwrap_or_else(processors)
+    asked.unwrap_or_else(processors)
 }
 
-fn run_job(request: &Request, access: &Access, terminal: &Terminal) -> Result<Outcome, Failure> {
+/// Runs a job; Ctrl-C ends it.
+pub(crate) fn run_job(request: &Request, access: &Access, terminal: &Terminal) -> Result<Outcome, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Parsers of sources recurse.
@@ -96,12 +97,12 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// Reads logins where Docker keeps them.
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
-fn access(output: &OutputArgs) -> Result<Access, Failure> {
+pub(crate) fn access(insecure: &[String]) -> Result<Access, Failure> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
     let logins = match folder.or_else(home) {
         Some(folder) => Logins::from_docker_config(&folder.join("config.json"))?,
         None => Logins::default(),
     };
-    Ok(Access { logins, insecure: output.insecure.clone(), work: std::env::temp_dir() })
+    Ok(Access { logins, insecure: insecure.to_vec(), work: std::env::temp_dir() })
 }

@@ -11,7 +11,7 @@ use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
 use pydock::slim::Choice;
 
-use super::args::SlimArgs;
+use super::args::ChoiceArgs;
 use super::failure::Failure;
 
 /// The name under which a file is read without being asked for.
@@ -63,7 +63,7 @@ impl Settings {
     }
 
     /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
-    pub(crate) fn choice(&self, args: &SlimArgs) -> Result<Choice, Failure> {
+    pub(crate) fn choice(&self, args: &ChoiceArgs) -> Result<Choice, Failure> {
         let level = args.level.or(self.level).unwrap_or_default();
         let built_in = Profile::built_in();
         let mut profiles = built_in.iter().filter(|profile| profile.level <= level).cloned().collect::<Vec<_>>();

@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 
 /// Slims an image.
 pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
-    let settings = Settings::load(args.config.as_deref())?;
+    let settings = Settings::load(args.choice.config.as_deref())?;
     let output = &args.output;
     let platform = match (&output.platform, settings.platform()?) {
         (PlatformChoice::All, Some(platform)) => platform,
@@ -21,12 +21,13 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         source: run::reference(&args.source)?,
         destination: run::optional_reference(args.destination.as_ref())?.filter(|_| !args.dry_run),
         platform,
-        decision: Decision::Rules(settings.choice(args)?),
+        decision: Decision::Rules(settings.choice(&args.choice)?),
         squash: output.squash.or(settings.squash).unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression.or(settings.compression),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
-        threads: run::threads(output),
+        threads: run::threads(output.threads),
+        explain: Vec::new(),
     };
     run::run(&request, output, args.plan.as_deref(), terminal)
 }

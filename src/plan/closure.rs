@@ -368,6 +368,7 @@ impl Decision {
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
         self.list_packages(&mut plan);
         edits::add(&self, rootfs, &gone.nodes, &mut plan);
+        plan.owners = self.ownership.by_path(rootfs);
         for (node, facts) in self.evidence.files() {
             if let Some(unread) = &facts.unread {
                 plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
@@ -445,7 +446,6 @@ impl Decision {
                     name,
                     profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, String::as_str).to_owned(),
                 }),
-                Some(Reason::Protected | Reason::Installed) => {}
                 Some(reason) => plan.kept_packages.push(KeptPackage { name, reason: reason.clone() }),
             }
         }

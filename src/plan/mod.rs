@@ -11,7 +11,7 @@ mod closure;
 mod edits;
 mod ownership;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub struct Plan {
     /// Packages that go, by name.
     #[serde(default)]
     pub removed_packages: Vec<RemovedPackage>,
-    /// Packages that a rule names, or that came as dependencies, but that stay.
+    /// Packages that stay, and why.
     #[serde(default)]
     pub kept_packages: Vec<KeptPackage>,
     /// Files that get another content.
@@ -40,6 +40,9 @@ pub struct Plan {
     /// What could not be read, and so is evidence of nothing, or not of all.
     #[serde(default)]
     pub unread: Vec<String>,
+    /// Which packages own each path; for explanations, not saved.
+    #[serde(skip)]
+    pub owners: BTreeMap<RootfsPath, Vec<String>>,
 }
 
 /// A path that goes.

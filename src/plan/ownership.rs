@@ -1,6 +1,6 @@
 //! Which package owns which path of the rootfs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::evidence::Evidence;
 use crate::packages::{PackageDb, PackageId, Texts, alternatives, apk, dpkg};
@@ -81,6 +81,13 @@ impl Ownership {
     pub(super) fn of(&self, node: NodeId) -> &[PackageId] {
         let owners = self.owners.get(&node).or_else(|| self.folders.get(&node));
         owners.map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the names of the packages that own each file, by path.
+    pub(super) fn by_path(&self, rootfs: &Rootfs) -> BTreeMap<RootfsPath, Vec<String>> {
+        let Some(db) = &self.db else { return BTreeMap::new() };
+        let names = |ids: &[PackageId]| ids.iter().map(|&id| db.label(id).to_owned()).collect();
+        self.owners.iter().map(|(&node, ids)| (rootfs.path(node), names(ids))).collect()
     }
 
     /// Tells whether a package owns this file.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::layer::codec::Compression;
-use crate::plan::{Kept, Removed};
+use crate::plan::{Edited, Kept, KeptPackage, Removed, RemovedPackage};
+use crate::rootfs_path::RootfsPath;
 use crate::savings::Saving;
 use crate::slim::{ImageOutcome, LayerOutcome, Outcome, Request};
 
@@ -67,6 +68,25 @@ pub struct ImageReport {
     pub removed: Vec<Removed>,
     /// Paths that a rule names but that stayed.
     pub kept: Vec<Kept>,
+    /// Files that got another content: package databases, RECORD files.
+    pub edited: Vec<EditedReport>,
+    /// Operating-system packages that went.
+    pub removed_packages: Vec<RemovedPackage>,
+    /// Operating-system packages that stayed, and why.
+    pub kept_packages: Vec<KeptPackage>,
+    /// What could not be read, and so is evidence of nothing, or not of all.
+    pub unread: Vec<String>,
+}
+
+/// A file that got another content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EditedReport {
+    /// The file.
+    pub path: RootfsPath,
+    /// Digest of its new content.
+    pub digest: Digest,
+    /// Size of its new content.
+    pub size: usize,
 }
 
 /// The size of an image.
@@ -145,7 +165,18 @@ impl ImageReport {
             layers: image.layers.iter().map(LayerReport::new).collect(),
             removed: image.plan.removed.clone(),
             kept: image.plan.kept.clone(),
+            edited: image.plan.edits.iter().map(EditedReport::new).collect(),
+            removed_packages: image.plan.removed_packages.clone(),
+            kept_packages: image.plan.kept_packages.clone(),
+            unread: image.plan.unread.clone(),
         }
+    }
+}
+
+impl EditedReport {
+    fn new(edit: &Edited) -> Self {
+        let bytes = edit.content.as_bytes();
+        Self { path: edit.path.clone(), digest: Digest::of(bytes), size: bytes.len() }
     }
 }
 

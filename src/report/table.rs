@@ -68,6 +68,13 @@ fn savings(image: &ImageReport) -> String {
         rows.push(row([&saving.profile, &saving.entries.to_string(), &human(saving.bytes), &human(saving.packed)]));
     }
     let mut text = align(&rows, [Left, Right, Right, Right]);
+    if !image.removed_packages.is_empty() {
+        let (gone, left) = (image.removed_packages.len(), image.kept_packages.len());
+        let _ = writeln!(text, "{gone} of {} operating-system packages go", gone + left);
+    }
+    if !image.unread.is_empty() {
+        let _ = writeln!(text, "{} files could not be read, or not in full; the report lists them", image.unread.len());
+    }
     if !image.kept.is_empty() {
         let _ = writeln!(text, "{} paths stay although a rule names them", image.kept.len());
     }

@@ -11,7 +11,7 @@ const TIERS: &[&[&str]] = &[
     &["packages"],
     &["evidence"],
     &["plan"],
-    &["layering", "savings", "saved_plan"],
+    &["layering", "savings", "saved_plan", "explain"],
     &["transport"],
     &["job"],
     &["slim"],

@@ -1,7 +1,7 @@
 //! Tools that no one here wrote agree: umoci unpacks old and new, and the difference is exactly the plan; skopeo, crane and
 //! Docker accept every output.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use pydock::rootfs_path::RootfsPath;
@@ -13,8 +13,8 @@ use crate::support::{pydock, tree};
 const MODES: [(&str, &str); 6] =
     [("none", "gzip"), ("none", "zstd"), ("app", "gzip"), ("app", "zstd"), ("all", "gzip"), ("all", "zstd")];
 
-/// Slims the fixture as an archive and returns the paths that the plan removes.
-fn slim(squash: &str, compression: &str, archive: &Path) -> BTreeSet<Vec<u8>> {
+/// Slims the fixture as an archive and returns the paths that the plan removes, and the new contents of those it edits.
+fn slim(squash: &str, compression: &str, archive: &Path) -> (BTreeSet<Vec<u8>>, BTreeMap<Vec<u8>, String>) {
     let report = archive.with_extension("json");
     pydock(["slim", "-q", "--squash", squash, "--compression", compression, "--report"])
         .arg(&report)
@@ -22,9 +22,10 @@ fn slim(squash: &str, compression: &str, archive: &Path) -> BTreeSet<Vec<u8>> {
         .arg(format!("oci-archive:{}:pydock-test/{squash}-{compression}:1", archive.display()))
         .ok();
     let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
-    let removed = report["images"][0]["removed"].as_array().unwrap().iter();
     let path = |item: &Value| RootfsPath::parse_escaped(item["path"].as_str().unwrap()).unwrap().as_bytes().to_vec();
-    removed.map(path).collect()
+    let list = |key: &str| report["images"][0][key].as_array().unwrap().clone();
+    let short = |item: &Value| item["digest"].as_str().unwrap()[7..19].to_owned();
+    (list("removed").iter().map(path).collect(), list("edited").iter().map(|item| (path(item), short(item))).collect())
 }
 
 /// Unpacks an archive with umoci and reads the tree. umoci reads gzip only: skopeo unpacks zstd for it.
@@ -56,10 +57,11 @@ fn umoci_unpacks_old_and_new_and_they_differ_by_exactly_the_plan() {
         let place = place.path().join(format!("{squash}-{compression}"));
         std::fs::create_dir(&place).unwrap();
         let archive = place.join("new.tar");
-        let removed = slim(squash, compression, &archive);
+        let (removed, edited) = slim(squash, compression, &archive);
         assert!(removed.len() > 400, "{squash} {compression}: only {} paths go", removed.len());
         let new = unpack(&archive, &place, compression == "zstd");
-        tree::assert_is_old_minus(&old, &new, &removed);
+        assert!(edited.len() >= 4, "{edited:?}");
+        tree::assert_is_old_minus(&tree::with_contents(&old, &edited), &new, &removed);
     }
 }
 

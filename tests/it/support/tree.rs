@@ -271,6 +271,17 @@ pub(crate) fn show(path: &[u8]) -> String {
     pydock::rootfs_path::escape(path)
 }
 
+/// Returns a tree of [`of_folder`] in which some files have another content, given by its short digest.
+pub(crate) fn with_contents(tree: &Tree, contents: &BTreeMap<Vec<u8>, String>) -> Tree {
+    let mut tree = tree.clone();
+    for (path, digest) in contents {
+        let line = tree.get_mut(path).unwrap_or_else(|| panic!("{} is edited but not there", show(path)));
+        let (rest, _) = line.trim_end().rsplit_once(' ').unwrap();
+        *line = format!("{rest} {digest} ");
+    }
+    tree
+}
+
 /// Checks that `new` is `old` without `removed`, and nothing else. A hard link's group is known by its first name, which
 /// may be among the removed: such lines are compared without it, as long as the group itself stays one.
 pub(crate) fn assert_is_old_minus(old: &Tree, new: &Tree, removed: &BTreeSet<Vec<u8>>) {

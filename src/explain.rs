@@ -1,0 +1,133 @@
+//! Why a path stays or goes: the rule that names it, what needs it, and what needs that, up to something that stays by itself.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::evidence::Reason;
+use crate::plan::Plan;
+use crate::rootfs::Rootfs;
+use crate::rootfs_path::RootfsPath;
+
+/// How many reasons a chain holds at most.
+const MAX_CHAIN: usize = 30;
+
+/// The answer for one path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The path, with the symlinks of its parents followed.
+    pub path: RootfsPath,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// The profile and the rule that name it, if any do.
+    pub rule: Option<(String, String)>,
+    /// The packages that own it.
+    pub packages: Vec<String>,
+    /// Why, the nearest reason first.
+    pub chain: Vec<String>,
+}
+
+/// What becomes of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The image does not have it.
+    NotThere,
+    /// It goes.
+    Goes,
+    /// It stays.
+    Stays,
+    /// It stays with another content.
+    Edited,
+}
+
+/// Explains what the plan does with a path.
+pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
+    let folder = rootfs.resolve(rootfs.root(), path.parent().as_bytes(), &mut |_| {});
+    let node = folder.and_then(|folder| rootfs.node(folder).children.get(path.file_name()).copied());
+    let path = node.map_or_else(|| path.clone(), |node| rootfs.path(node));
+    let removed = plan.removed.iter().find(|removed| removed.path == path);
+    let kept = plan.kept.iter().find(|kept| kept.path == path);
+    let verdict = match (node, removed) {
+        (None, _) => Verdict::NotThere,
+        (_, Some(_)) => Verdict::Goes,
+        _ if plan.edits.iter().any(|edit| edit.path == path) => Verdict::Edited,
+        _ => Verdict::Stays,
+    };
+    let rule = removed.map(|removed| (removed.profile.clone(), removed.rule.clone()));
+    let rule = rule.or_else(|| kept.map(|kept| (kept.profile.clone(), kept.rule.clone())));
+    let packages = plan.owners.get(&path).cloned().unwrap_or_default();
+    let chain = match verdict {
+        Verdict::Stays | Verdict::Edited => chain(plan, &path),
+        Verdict::Goes | Verdict::NotThere => Vec::new(),
+    };
+    Explanation { path, verdict, rule, packages, chain }
+}
+
+/// Follows reasons from a path to something that stays by itself.
+fn chain(plan: &Plan, path: &RootfsPath) -> Vec<String> {
+    let mut chain = Vec::new();
+    let mut at = Some(path.clone());
+    while let Some(path) = at.take().filter(|_| chain.len() < MAX_CHAIN) {
+        let kept = plan.kept.iter().find(|kept| kept.path == path).map(|kept| kept.reason.clone());
+        let reason = kept.or_else(|| {
+            let owner = plan.owners.get(&path)?.iter().find(|name| package(plan, name).is_some())?;
+            chain.push(format!("{path}: a file of package {owner}"));
+            follow_packages(plan, owner, &mut chain)
+        });
+        let Some(reason) = reason else {
+            if plan.owners.get(&path).is_none() {
+                chain.push(format!("{path}: no rule names it"));
+            }
+            break;
+        };
+        chain.push(format!("{path}: {reason}"));
+        at = reason.from().filter(|from| **from != path).cloned();
+    }
+    chain
+}
+
+fn package<'a>(plan: &'a Plan, name: &str) -> Option<&'a Reason> {
+    plan.kept_packages.iter().find(|kept| kept.name == name).map(|kept| &kept.reason)
+}
+
+/// Follows dependencies up to a package that stays for another reason; returns that reason if it comes from a file.
+fn follow_packages(plan: &Plan, name: &str, chain: &mut Vec<String>) -> Option<Reason> {
+    let mut name = name.to_owned();
+    while chain.len() < MAX_CHAIN {
+        match package(plan, &name)? {
+            Reason::Dependency { of } => {
+                chain.push(format!("package {name}: package {of} depends on it"));
+                name.clone_from(of);
+            }
+            reason if reason.from().is_some() => return Some(reason.clone()),
+            reason => {
+                chain.push(format!("package {name}: {reason}"));
+                return None;
+            }
+        }
+    }
+    None
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::NotThere => "is not in the image",
+            Verdict::Goes => "goes",
+            Verdict::Stays => "stays",
+            Verdict::Edited => "stays, with another content",
+        };
+        writeln!(f, "{} {verdict}", self.path)?;
+        if let Some((profile, rule)) = &self.rule {
+            writeln!(f, "  rule: {profile}, {rule}")?;
+        }
+        if !self.packages.is_empty() {
+            writeln!(f, "  package: {}", self.packages.join(", "))?;
+        }
+        for reason in &self.chain {
+            writeln!(f, "  because {reason}")?;
+        }
+        Ok(())
+    }
+}
