@@ -148,11 +148,10 @@ impl Closure<'_> {
         self.keep_node(node, reason);
         let target = self.rootfs.node(node);
         if let NodeKind::Symlink(path) = &target.kind {
-            let from = self.rootfs.path(node);
             let mut on_the_way = Vec::new();
             let end = self.rootfs.resolve(target.parent, path, &mut |link| on_the_way.push(link));
             for other in on_the_way.into_iter().chain(end) {
-                self.keep_node(other, &Reason::Symlink { from: from.clone() });
+                self.keep_node(other, reason);
             }
         }
     }

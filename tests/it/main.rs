@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod crash;
+mod evidence;
 mod images;
 mod large;
 mod layering;
