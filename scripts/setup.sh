@@ -14,6 +14,7 @@ fi
 command -v go > /dev/null || { echo 'setup: Go is missing (https://go.dev/dl)' >&2; exit 1; }
 export PATH=$PATH:$(go env GOPATH)/bin
 command -v crane > /dev/null || go install github.com/google/go-containerregistry/cmd/crane@v0.20.6
+command -v syft > /dev/null || go install github.com/anchore/syft/cmd/syft@v1.18.1
 go mod download github.com/opencontainers/image-spec@v1.1.1
 if ! docker info > /dev/null 2>&1; then
   nohup dockerd > /tmp/pydock-dockerd.log 2>&1 &

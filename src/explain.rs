@@ -76,7 +76,7 @@ fn chain(plan: &Plan, path: &RootfsPath) -> Vec<String> {
             follow_packages(plan, owner, &mut chain)
         });
         let Some(reason) = reason else {
-            if plan.owners.get(&path).is_none() {
+            if !plan.owners.contains_key(&path) {
                 chain.push(format!("{path}: no rule names it"));
             }
             break;

@@ -1,7 +1,10 @@
 //! The large images of `fixtures/images`, which `scripts/lab.sh` builds. Run by `scripts/test.sh` as
 //! `cargo test --release -- --ignored`: they need gigabytes of disk and minutes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::images::slim;
 use crate::support::tools::run;
@@ -23,6 +26,143 @@ fn load_slimmed(image: &str, name: &str, options: &[&str]) {
         .args(options)
         .ok();
     run("docker", ["load", "-q", "-i", archive.to_str().unwrap()]);
+}
+
+/// Runs a script with Python in an image and returns the JSON that it prints.
+fn python(image: &str, script: &str, names: Option<&Path>) -> Value {
+    let support = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support").join(script);
+    let script = format!("{}:/script.py:ro", support.display());
+    let mut args = vec!["run", "--rm", "--network", "none", "-v", &script];
+    let names = names.map(|path| format!("{}:/names.json:ro", path.display()));
+    args.extend(names.iter().flat_map(|mount| ["-v", mount.as_str()]));
+    args.extend([image, "python", "-B", "/script.py"]);
+    args.extend(names.iter().map(|_| "/names.json"));
+    serde_json::from_str(run("docker", args).lines().last().unwrap()).unwrap()
+}
+
+fn shell(image: &str, command: &str) -> String {
+    run("docker", ["run", "--rm", "--network", "none", "--user", "0", image, "sh", "-c", command])
+}
+
+/// Returns the names of the modules that a plan removes.
+fn removed_modules(report: &Value) -> BTreeSet<String> {
+    let removed = report["images"][0]["removed"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap());
+    let module = |path: &str| {
+        let inside = path.split_once("-packages/")?.1;
+        let (folder, name) = inside.rsplit_once('/').unwrap_or(("", inside));
+        let dotted = format!("{folder}/{}", name.split('.').next()?).trim_matches('/').replace('/', ".");
+        Some(dotted.strip_suffix(".__init__").unwrap_or(&dotted).to_owned())
+    };
+    removed.filter_map(module).collect()
+}
+
+#[test]
+#[ignore = "needs the lab images: scripts/test.sh builds them and runs this"]
+fn every_module_that_could_be_imported_can_be_imported_after_slimming() {
+    for image in ["fat-web", "fat-ds"] {
+        let place = tempfile::tempdir().unwrap();
+        let report = place.path().join("report.json");
+        let name = format!("pydock-test/imports-{image}:1");
+        load_slimmed(image, &name, &["--report", report.to_str().unwrap()]);
+        let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        let gone = removed_modules(&report);
+        let before = python(&format!("lab/{image}:1"), "imports.py", None);
+        let before =
+            before.as_object().unwrap().iter().filter(|(_, result)| *result == "ok").collect::<BTreeMap<_, _>>();
+        let names = place.path().join("names.json");
+        std::fs::write(&names, serde_json::to_string(&before).unwrap()).unwrap();
+        let after = python(&name, "imports.py", Some(&names));
+        let broken = before.keys().filter(|module| after[module.as_str()] != "ok" && !gone.contains(**module));
+        let broken = broken.map(|module| format!("{module}: {}", after[module.as_str()])).collect::<Vec<_>>();
+        assert!(before.len() > 2000, "{image}: only {} modules", before.len());
+        assert!(broken.is_empty(), "{image}: {broken:#?}");
+        run("docker", ["rmi", "-f", &name]);
+    }
+}
+
+#[test]
+#[ignore = "needs the lab images: scripts/test.sh builds them and runs this"]
+fn the_system_that_is_left_is_sound() {
+    for image in ["fat-web", "fat-ds"] {
+        let old = format!("lab/{image}:1");
+        let new = format!("pydock-test/system-{image}:1");
+        load_slimmed(image, &new, &[]);
+        // The package database is clean and true.
+        assert_eq!(shell(&new, "dpkg --audit"), "");
+        assert_eq!(
+            shell(&new, "dpkg -V || true"),
+            shell(&old, "dpkg -V || true")
+                .lines()
+                .filter(|line| line.contains("/var/lib/apt/lists"))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        );
+        shell(&new, "apt-get check");
+        shell(&new, "pip check");
+        let left = shell(&new, "dpkg-query -W -f '${Package} ${Version}\\n'");
+        assert!(left.lines().count() < 160, "{}", left.lines().count());
+        assert!(!left.contains("gcc-12 ") && !left.contains("git ") && left.contains("ca-certificates "));
+        // syft, which nobody here wrote, lists exactly these packages.
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        run("docker", ["save", "-o", archive.path().to_str().unwrap(), &new]);
+        let listed = run("syft", ["scan", "-q", "-o", "json", &format!("docker-archive:{}", archive.path().display())]);
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        let artifacts = listed["artifacts"].as_array().unwrap().iter();
+        let debs = artifacts.filter(|artifact| artifact["type"] == "deb").map(|artifact| {
+            format!("{} {}", artifact["name"].as_str().unwrap(), artifact["version"].as_str().unwrap())
+        });
+        assert_eq!(debs.collect::<BTreeSet<_>>(), left.lines().map(str::to_owned).collect::<BTreeSet<_>>());
+        // No symlink dangles that did not dangle before.
+        let dangling = "find / -xdev -xtype l 2>/dev/null | grep -vE '^/(proc|sys|dev)' | sort";
+        let before = shell(&old, dangling).lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let new_ones =
+            shell(&new, dangling).lines().filter(|line| !before.contains(*line)).map(str::to_owned).collect::<Vec<_>>();
+        assert!(new_ones.is_empty(), "{new_ones:#?}");
+        // Every object finds the libraries that it found.
+        let (before, after) = (python(&old, "libraries.py", None), python(&new, "libraries.py", None));
+        let after = after.as_object().unwrap();
+        assert!(after.len() > 300, "{image}: only {} objects", after.len());
+        for (object, libraries) in after {
+            assert_eq!(before[object], *libraries, "{image}: {object}");
+        }
+        run("docker", ["rmi", "-f", &new]);
+    }
+}
+
+#[test]
+#[ignore = "needs the lab images: scripts/test.sh builds them and runs this"]
+fn applications_work_with_a_read_only_root_and_as_another_user() {
+    let restricted = ["--read-only", "--tmpfs", "/tmp", "--user", "12345:12345", "-e", "HOME=/tmp"];
+    for level in ["standard", "max"] {
+        load_slimmed("fat-web", "pydock-test/restricted-web:1", &["--level", level]);
+        check("check-web.sh", &[&["pydock-test/restricted-web:1"], &restricted[..]].concat());
+        load_slimmed("fat-ds", "pydock-test/restricted-ds:1", &["--level", level]);
+        for options in [&[][..], &restricted[..]] {
+            let args = [&["run", "--rm", "--network", "none"], options, &["pydock-test/restricted-ds:1"]].concat();
+            assert!(run("docker", args).contains(r#""ok": true"#));
+        }
+    }
+    run("docker", ["rmi", "-f", "pydock-test/restricted-web:1", "pydock-test/restricted-ds:1"]);
+}
+
+#[test]
+#[ignore = "needs the lab images: scripts/test.sh builds them and runs this"]
+fn sizes_are_smaller_than_those_of_careful_rebuilds() {
+    let packed = |image: &str, level: &str| -> (f64, f64) {
+        let out = tempfile::tempdir().unwrap();
+        let run = pydock(["slim", "-q", "--format", "json", "--level", level]);
+        let ran = run.arg(format!("oci:{}", lab(image).display())).arg(format!("oci:{}", out.path().display())).ok();
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let size = |key: &str| report["images"][0][key]["packed"].as_f64().unwrap() / 1e6;
+        (size("before"), size("after"))
+    };
+    assert!(packed("fat-web", "standard").1 <= 92.0);
+    assert!(packed("fat-web", "max").1 <= 76.0);
+    let (rebuild, slimmer) = packed("slim-ds", "standard");
+    assert!(packed("fat-ds", "standard").1 < rebuild);
+    assert!(slimmer <= rebuild * 0.92);
+    let (rebuild, slimmer) = packed("slim-web", "standard");
+    assert!(slimmer <= rebuild * 0.92);
 }
 
 fn check(tool: &str, args: &[&str]) -> String {
