@@ -65,9 +65,13 @@ def module_of(path):
 def main():
     work.mkdir(parents=True, exist_ok=True)
     imports = f"{root}/tests/it/support/imports.py:/imports.py"
-    before = python("lab/compat:1", "/imports.py", mounts=[imports])
-    importable = {name: result for name, result in before.items() if result == "ok"}
-    (work / "names.json").write_text(json.dumps(importable))
+    names = work / "names.json"
+    importable = python("lab/compat:1", "/imports.py", mounts=[imports])
+    # What an import does depends on what was imported before it: only modules that import again in the very same order, count.
+    for _ in range(2):
+        names.write_text(json.dumps({name: result for name, result in importable.items() if result == "ok"}))
+        importable = python("lab/compat:1", "/imports.py", "/names.json", mounts=[imports, f"{names}:/names.json"])
+    importable = {name: result for name, result in importable.items() if result == "ok"}
     sizes, owners = python("lab/compat:1", "-c", SIZES)
     after, broken, cases, images = {}, {}, {}, {}
     for level in LEVELS:
