@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::elf::{self, ElfFacts};
 use super::python::{self, PythonFacts, Unread};
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages::{apk, dpkg};
+use crate::rootfs::NodeId;
 
 /// The largest text that is kept, in bytes: a package database, a RECORD.
 const MAX_TEXT: u64 = 16 << 20;
 /// How much of a script's first line is read.
 const MAX_LINE: usize = 256;
+
+/// What the files of a rootfs say, by node; names of one file share it.
+pub type Facts = HashMap<NodeId, Arc<FileFacts>>;
 
 /// What one file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,14 +40,14 @@ pub struct FileFacts {
 #[derive(Debug, Default)]
 pub struct Collector {
     /// What was found.
-    pub found: HashMap<u32, FileFacts>,
+    pub found: HashMap<u32, Arc<FileFacts>>,
 }
 
 impl Observer for Collector {
     fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
         let facts = look(entry, content)?;
         if facts != FileFacts::default() {
-            self.found.insert(index as u32, facts);
+            self.found.insert(index as u32, facts.into());
         }
         Ok(())
     }

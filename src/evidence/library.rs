@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::collect::FileFacts;
+use super::collect::Facts;
 use super::elf::ElfFacts;
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, NodeKind, Rootfs};
@@ -21,7 +21,7 @@ pub struct Libraries {
 
 impl Libraries {
     /// Reads `ld.so.conf` and the image's `LD_LIBRARY_PATH`.
-    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &HashMap<NodeId, FileFacts>) -> Self {
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut folders = Vec::new();
         let mut add = |path: &str| {
             let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
@@ -101,7 +101,7 @@ impl Libraries {
 }
 
 /// Returns the folders of `ld.so.conf`, of what it includes, and of musl's own file.
-fn configured(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>) -> Vec<String> {
+fn configured(rootfs: &Rootfs, facts: &Facts) -> Vec<String> {
     let text = |path: &str| {
         let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})?;
         facts.get(&node)?.text.clone()

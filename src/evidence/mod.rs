@@ -14,6 +14,6 @@ pub mod python;
 pub mod query;
 pub mod world;
 
-pub use collect::{Collector, FileFacts};
+pub use collect::{Collector, Facts, FileFacts};
 pub use needs::Reason;
 pub use query::Evidence;

@@ -1,8 +1,6 @@
 //! Which other files does this file need, and why?
 
-use std::collections::HashMap;
-
-use super::collect::FileFacts;
+use super::collect::{Facts, FileFacts};
 use super::config::Programs;
 use super::library::Libraries;
 use super::needs::Reason;
@@ -45,7 +43,7 @@ const BUILD_PARTS: [&str; 8] = [
 /// All that the scan found out about an image, ready to be asked.
 #[derive(Debug)]
 pub struct Evidence {
-    facts: HashMap<NodeId, FileFacts>,
+    facts: Facts,
     worlds: Worlds,
     libraries: Libraries,
     programs: Programs,
@@ -53,7 +51,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Puts together what the scan found, by the node that a container sees.
-    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: HashMap<NodeId, FileFacts>) -> Self {
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: Facts) -> Self {
         Self {
             worlds: Worlds::new(rootfs, config, &facts),
             libraries: Libraries::new(rootfs, config, &facts),
@@ -64,12 +62,12 @@ impl Evidence {
 
     /// Returns what the scan found in a file.
     pub fn facts(&self, node: NodeId) -> Option<&FileFacts> {
-        self.facts.get(&node)
+        self.facts.get(&node).map(AsRef::as_ref)
     }
 
     /// Returns every file in which the scan found something.
     pub fn files(&self) -> impl Iterator<Item = (NodeId, &FileFacts)> {
-        self.facts.iter().map(|(&node, facts)| (node, facts))
+        self.facts.iter().map(|(&node, facts)| (node, &**facts))
     }
 
     /// Returns the Python installations.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::collect::FileFacts;
+use super::collect::Facts;
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, NodeKind, Rootfs};
 
@@ -30,7 +30,7 @@ pub struct Worlds {
 
 impl Worlds {
     /// Finds the installations, virtual and conda environments.
-    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &HashMap<NodeId, FileFacts>) -> Self {
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut survey = Survey::default();
         survey.walk(rootfs, rootfs.root());
         let mut worlds = survey.stdlibs.iter().map(|&stdlib| World::new(rootfs, stdlib)).collect::<Vec<_>>();
@@ -118,7 +118,7 @@ impl Survey {
 
 /// Returns the installations that a folder of packages belongs to: the one it lies in, the one that its virtual environment
 /// names, else those of the same version.
-fn owners(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, worlds: &[World], site: NodeId) -> Vec<usize> {
+fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec<usize> {
     let parent = rootfs.node(site).parent;
     if let Some(index) = worlds.iter().position(|world| world.stdlib == parent) {
         return vec![index];
@@ -141,7 +141,7 @@ fn owners(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, worlds: &[World],
 }
 
 /// Returns the folder of programs that a virtual environment's `pyvenv.cfg` calls its home.
-fn home(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, prefix: NodeId) -> Option<NodeId> {
+fn home(rootfs: &Rootfs, facts: &Facts, prefix: NodeId) -> Option<NodeId> {
     let config = rootfs.node(prefix).children.get(&b"pyvenv.cfg"[..])?;
     let text = facts.get(config)?.text.as_ref()?;
     let line =
@@ -150,7 +150,7 @@ fn home(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, prefix: NodeId) -> 
 }
 
 /// Returns the folders that `.pth` and `.egg-link` files in a folder of packages add.
-fn path_files(rootfs: &Rootfs, facts: &HashMap<NodeId, FileFacts>, root: NodeId) -> Vec<NodeId> {
+fn path_files(rootfs: &Rootfs, facts: &Facts, root: NodeId) -> Vec<NodeId> {
     let mut found = Vec::new();
     for (name, child) in &rootfs.node(root).children {
         if !name.ends_with(b".pth") && !name.ends_with(b".egg-link") {

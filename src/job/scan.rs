@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::images::Image;
 use super::{Job, SlimError};
-use crate::evidence::{Collector, Evidence, FileFacts};
+use crate::evidence::{Collector, Evidence, Facts, FileFacts};
 use crate::layer::scan;
 use crate::progress::Stage;
-use crate::rootfs::{EntryId, Fate, NodeId, NodeKind, Rootfs};
+use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
 
 impl Job {
     /// Reads every layer of an image once, and returns the rootfs that they make and what its files say.
@@ -37,21 +37,21 @@ impl Job {
                 })
             }
         });
-        let (layers, mut found): (Vec<_>, Vec<_>) = self.in_parallel(tasks.collect()).await?.into_iter().unzip();
+        let (layers, found): (Vec<_>, Vec<_>) = self.in_parallel(tasks.collect()).await?.into_iter().unzip();
         let rootfs = Rootfs::merge(layers).map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
             source,
         })?;
-        let facts = visible(&rootfs, &mut found);
+        let facts = visible(&rootfs, &found);
         let evidence = Evidence::new(&rootfs, &image.config, facts);
         Ok((rootfs, evidence))
     }
 }
 
 /// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.
-fn visible(rootfs: &Rootfs, found: &mut [HashMap<u32, FileFacts>]) -> HashMap<NodeId, FileFacts> {
-    let mut facts = HashMap::new();
+fn visible(rootfs: &Rootfs, found: &[HashMap<u32, Arc<FileFacts>>]) -> Facts {
+    let mut facts = Facts::new();
     for layer in 0..rootfs.layers().len() {
         for (id, _) in rootfs.entries(layer) {
             let Fate::Visible(node) = rootfs.fate(id) else { continue };
