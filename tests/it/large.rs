@@ -32,7 +32,7 @@ fn load_slimmed(image: &str, name: &str, options: &[&str]) {
 fn python(image: &str, script: &str, names: Option<&Path>) -> Value {
     let support = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support").join(script);
     let script = format!("{}:/script.py:ro", support.display());
-    let mut args = vec!["run", "--rm", "--network", "none", "-v", &script];
+    let mut args = vec!["run", "--rm", "--network", "none", "--user", "0", "-v", &script];
     let names = names.map(|path| format!("{}:/names.json:ro", path.display()));
     args.extend(names.iter().flat_map(|mount| ["-v", mount.as_str()]));
     args.extend([image, "python", "-B", "/script.py"]);
