@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::elf::{self, ElfFacts};
-use super::python::{self, PythonFacts, Unread};
+use super::python::{self, Mention, PythonFacts, Unread};
+use super::script;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages::{apk, dpkg};
@@ -32,6 +33,8 @@ pub struct FileFacts {
     pub is_broken_elf: bool,
     /// The words of its `#!` line.
     pub interpreter: Option<Box<str>>,
+    /// The words of a shell script that may be programs.
+    pub words: Vec<Mention>,
     /// Its content, if it is one of the texts that are kept whole.
     pub text: Option<String>,
 }
@@ -74,7 +77,7 @@ fn look(entry: &Entry, content: &mut dyn Read) -> io::Result<FileFacts> {
             Some(elf) => facts.elf = Some(elf.into()),
             None => facts.is_broken_elf = true,
         }
-    } else if start.starts_with(b"#!") && entry.mode & 0o111 != 0 {
+    } else if start.starts_with(b"#!") && (entry.mode & 0o111 != 0 || path.ends_with(".sh")) {
         read_script(entry.size, &mut content, &mut facts)?;
     }
     Ok(facts)
@@ -130,10 +133,12 @@ fn read_script(size: u64, content: &mut dyn Read, facts: &mut FileFacts) -> io::
     let rest = line.clone();
     let end = line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len());
     let words = String::from_utf8_lossy(&line[2.min(end)..end]).trim().to_owned();
-    let is_python = words.contains("python");
-    facts.interpreter = Some(words.into());
-    if is_python {
-        read_python(size, &mut io::Cursor::new(rest).chain(content), facts)?;
+    let mut whole = io::Cursor::new(rest).chain(content);
+    if words.contains("python") {
+        read_python(size, &mut whole, facts)?;
+    } else if script::is_shell(&words) && size <= script::MAX_SCRIPT {
+        facts.words = script::words(&String::from_utf8_lossy(&read_all(size, &mut whole)?));
     }
+    facts.interpreter = Some(words.into());
     Ok(())
 }

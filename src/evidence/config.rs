@@ -1,5 +1,6 @@
 //! What the image's config names: what it starts, where it works, which folders it declares.
 
+use super::script;
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, Rootfs};
 
@@ -40,7 +41,7 @@ pub fn named(config: &ImageConfig, rootfs: &Rootfs, programs: &Programs) -> Vec<
     named.extend(open(workdir).map(|node| (node, "WorkingDir")));
     named.extend(config.names("Volumes").filter_map(open).map(|node| (node, "Volumes")));
     for key in ["Entrypoint", "Cmd", "Shell"] {
-        for word in config.strings(key).flat_map(str::split_whitespace) {
+        for word in config.strings(key).flat_map(script::commands) {
             let relative = open(workdir).and_then(|from| rootfs.resolve(from, word.as_bytes(), &mut |_| {}));
             let found = programs.find(rootfs, word).or(relative.filter(|_| word.contains('/') || word.contains('.')));
             named.extend(found.map(|node| (node, key)));
@@ -56,11 +57,5 @@ pub fn named(config: &ImageConfig, rootfs: &Rootfs, programs: &Programs) -> Vec<
 fn health_check(config: &ImageConfig) -> Vec<String> {
     let test = config.container("Healthcheck").and_then(|check| check.get("Test"));
     let items = test.and_then(|test| test.as_array()).into_iter().flatten();
-    items
-        .filter_map(|item| item.as_str())
-        .skip(1)
-        .flat_map(|item| item.split(|c: char| c.is_whitespace() || "|&;()".contains(c)))
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    items.filter_map(|item| item.as_str()).skip(1).flat_map(script::commands).map(str::to_owned).collect()
 }

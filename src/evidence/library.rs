@@ -14,7 +14,6 @@ const DEFAULT: [&str; 6] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/l
 /// The folders in which libraries are searched, and what lies in them.
 #[derive(Debug)]
 pub struct Libraries {
-    folders: Vec<NodeId>,
     /// The libraries of all folders by name, in search order.
     by_name: HashMap<Box<[u8]>, Vec<NodeId>>,
 }
@@ -53,7 +52,7 @@ impl Libraries {
                 }
             }
         }
-        Self { folders, by_name }
+        Self { by_name }
     }
 
     /// Returns the library that an object gets for one of its `NEEDED`.
@@ -92,11 +91,6 @@ impl Libraries {
             .collect::<Vec<_>>();
         found.sort_unstable();
         found
-    }
-
-    /// Returns the folders, in search order.
-    pub fn folders(&self) -> &[NodeId] {
-        &self.folders
     }
 }
 

@@ -12,6 +12,7 @@ pub mod needs;
 pub mod nesting;
 pub mod python;
 pub mod query;
+pub mod script;
 pub mod world;
 
 pub use collect::{Collector, Facts, FileFacts};

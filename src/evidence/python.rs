@@ -24,6 +24,8 @@ pub struct PythonFacts {
     pub libraries: Vec<Mention>,
     /// Paths in test folders that it names literally, if it opens files beside itself.
     pub data: Vec<Mention>,
+    /// Headers that it names literally: some modules parse their package's own when they are imported.
+    pub headers: Vec<Mention>,
     /// Whether it reads files beside itself (`__file__`, `importlib.resources`, `pkgutil.get_data`).
     pub reads_beside: bool,
 }
@@ -217,13 +219,21 @@ impl Reader {
             Some(other) => std::slice::from_ref(other),
             None => return,
         };
-        if let Some((text, expr)) = items.first().and_then(|item| Some((literal(item)?, item)))
-            && let Some(word) = text.split_whitespace().next()
-        {
-            let second = text.split_whitespace().nth(1).or_else(|| items.get(1).and_then(literal));
-            let command = Command { program: self.mention(word, expr), argument: second.map(Into::into) };
+        self.modules_of(items);
+        let Some((text, expr)) = items.first().and_then(|item| Some((literal(item)?, item))) else { return };
+        let is_list = matches!(first, Some(Expr::List(_) | Expr::Tuple(_)));
+        // A string may be a pipeline for a shell.
+        for part in text.split(|c| !is_list && "|&;".contains(c)) {
+            let mut words = part.split_whitespace();
+            let Some(program) = words.next() else { continue };
+            let argument = words.next().or_else(|| items.get(1).and_then(literal));
+            let command = Command { program: self.mention(program, expr), argument: argument.map(Into::into) };
             self.facts.commands.push(command);
         }
+    }
+
+    /// `-m` is followed by a module of Python.
+    fn modules_of(&mut self, items: &[Expr]) {
         for pair in items.windows(2) {
             if literal(&pair[0]) == Some("-m")
                 && let Some(module) = literal(&pair[1])
@@ -245,6 +255,10 @@ impl Reader {
                 let mention = self.mention(name, at);
                 self.facts.libraries.push(mention);
             }
+        }
+        if text.ends_with(".h") && !text.contains(char::is_whitespace) {
+            let mention = self.mention(text.rsplit('/').next().unwrap_or(text), at);
+            self.facts.headers.push(mention);
         }
         let is_test = |part: &str| matches!(part, "tests" | "test" | "_tests" | "testing");
         if text.split('/').any(is_test) {
@@ -362,6 +376,7 @@ subprocess.run(["git", "status"])
 os.system("convert a b")
 shutil.which("dot")
 run([sys.executable, "-m", "pip", "install"])
+run("curl -s x | jq .", shell=True)
 ctypes.CDLL("libmagic.so.1")
 find_library("cairo")
 dlopen(ffi, "libpango-1.0-0", 'pango')
@@ -370,7 +385,10 @@ run(variable)
 "#;
         let facts = read(source.as_bytes()).0;
         let commands = facts.commands.iter().map(|command| (&*command.program.text, command.argument.as_deref()));
-        assert_eq!(commands.collect::<Vec<_>>(), [("git", Some("status")), ("convert", Some("a")), ("dot", None)]);
+        assert_eq!(
+            commands.collect::<Vec<_>>(),
+            [("git", Some("status")), ("convert", Some("a")), ("dot", None), ("curl", Some("-s")), ("jq", Some("."))]
+        );
         assert_eq!(imports(source), ["pip"]);
         assert_eq!(
             mentions(&facts.libraries),
@@ -384,6 +402,7 @@ run(variable)
         assert_eq!(mentions(&read(with.as_bytes()).0.data), ["tests", "tests/a.csv"]);
         assert!(read(b"x = 'tests'").0.data.is_empty());
         assert_eq!(imports("resources.files('pkg.tests')"), ["pkg.tests"]);
+        assert_eq!(mentions(&read(b"open(join(include, 'a/bitgen.h'))").0.headers), ["bitgen.h"]);
     }
 
     #[test]

@@ -80,8 +80,9 @@ impl Evidence {
         &self.programs
     }
 
-    /// Returns the files that `node` needs. `live` tells which Python installations an application may run on.
-    pub fn needs_of(&mut self, rootfs: &Rootfs, node: NodeId, live: &[bool]) -> Vec<(NodeId, Reason)> {
+    /// Returns the files that `node` needs. `live` tells which Python installations an application may run on; what a
+    /// package's own shell scripts run, the package depends on.
+    pub fn needs_of(&mut self, rootfs: &Rootfs, node: NodeId, live: &[bool], is_owned: bool) -> Vec<(NodeId, Reason)> {
         let mut needs = Vec::new();
         let Some(facts) = self.facts.get(&node).cloned() else { return needs };
         let from = rootfs.path(node);
@@ -98,6 +99,11 @@ impl Evidence {
         if let Some(words) = &facts.interpreter {
             needs
                 .extend(self.interpreter(rootfs, words).map(|node| (node, Reason::Interpreter { from: from.clone() })));
+        }
+        let is_application = !is_owned && self.worlds.of(rootfs, node).is_none() && !is_system_script(&from);
+        for word in facts.words.iter().filter(|_| is_application) {
+            let reason = Reason::Command { from: from.clone(), line: word.line };
+            needs.extend(self.programs.find(rootfs, &word.text).map(|program| (program, reason)));
         }
         if let Some(python) = &facts.python {
             self.python(rootfs, node, &from, python, live, &mut needs);
@@ -140,6 +146,11 @@ impl Evidence {
         }
         if !self.is_tool(rootfs, own, from) {
             self.mentions(rootfs, from, own.is_some(), facts, needs);
+            for mention in &facts.headers {
+                let reason = Reason::Data { from: from.clone(), line: mention.line };
+                needs
+                    .extend(in_own_package(rootfs, node, &mention.text).into_iter().map(|file| (file, reason.clone())));
+            }
         }
         for mention in &facts.data {
             let reason = Reason::Data { from: from.clone(), line: mention.line };
@@ -280,6 +291,16 @@ fn asks_about_checkout(command: &Command) -> bool {
     is_version_control && argument.is_some_and(|argument| QUESTIONS.contains(&argument) || argument.starts_with("-"))
 }
 
+/// Maintainers' scripts run when packages come and go; `python3.11-config` and the like tell compilers' flags. Nobody runs them
+/// in an image that only runs.
+fn is_system_script(path: &RootfsPath) -> bool {
+    let text = path.to_string();
+    text.starts_with("var/lib/")
+        || text.starts_with("lib/apk/")
+        || text.starts_with("usr/lib/apk/")
+        || text.ends_with("-config")
+}
+
 /// Returns the folders from which an application's file may import: its own, and the one above its outermost package.
 fn application_roots(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
     let own = rootfs.node(node).parent;
@@ -304,6 +325,25 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
         folder = rootfs.node(folder).parent;
     }
     Vec::new()
+}
+
+/// Returns the files of a name in the outermost package that a file lies in.
+fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
+    let mut package = rootfs.node(node).parent;
+    let is_package = |folder: NodeId| rootfs.node(folder).children.contains_key(&b"__init__.py"[..]);
+    while is_package(rootfs.node(package).parent) {
+        package = rootfs.node(package).parent;
+    }
+    if !is_package(package) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut todo = vec![package];
+    while let Some(folder) = todo.pop() {
+        found.extend(rootfs.node(folder).children.get(name.as_bytes()));
+        todo.extend(rootfs.node(folder).children.values());
+    }
+    found
 }
 
 /// Returns a file, or all files below a folder but for sources and bytecode: those are known by imports.

@@ -67,8 +67,19 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     let reasons = rules.iter().filter_map(|rules| Some((rules.profile.as_str(), installed.use_of(rules, &is_there)?)));
     let reasons = reasons.collect::<HashMap<_, _>>();
     let used = |profile: &String| reasons.get(profile.as_str()).cloned();
-    claims.used = claims.packages.iter().filter_map(|(&id, profile)| Some((id, used(profile)?))).collect();
-    claims.used_paths = claims.paths.iter().filter_map(|(&node, claim)| Some((node, used(&claim.profile)?))).collect();
+    claims.used_paths =
+        claims.paths.iter().filter_map(|(&node, claim)| Some((node, used(&claim.profile)?.0))).collect();
+    // A distribution that works with a program needs its package; an import only takes the rule's word away.
+    for (id, profile) in std::mem::take(&mut claims.packages) {
+        match used(&profile) {
+            Some((reason, true)) => {
+                claims.used.insert(id, reason);
+            }
+            Some((_, false)) => continue,
+            None => {}
+        }
+        claims.packages.insert(id, profile);
+    }
 }
 
 /// What folders above say of what lies below.
@@ -150,14 +161,14 @@ impl Installed {
         installed
     }
 
-    /// Returns why nothing of a profile goes, if anything is there that may use it.
-    fn use_of(&self, rules: &Rules, is_there: &dyn Fn(&str) -> bool) -> Option<Reason> {
+    /// Returns why nothing of a profile goes, if anything is there that may use it, and whether that is a distribution.
+    fn use_of(&self, rules: &Rules, is_there: &dyn Fn(&str) -> bool) -> Option<(Reason, bool)> {
         let distribution = rules.unless_installed.iter().find(|name| self.distributions.contains(*name));
         if let Some(name) = distribution {
-            return Some(Reason::Uses { what: format!("the distribution {name}") });
+            return Some((Reason::Uses { what: format!("the distribution {name}") }, true));
         }
         let imported = rules.unless_imported.iter().find_map(|module| Some((module, self.imported.get(module)?)));
         let imported = imported.filter(|(module, _)| is_there(module));
-        imported.map(|(module, by)| Reason::Uses { what: format!("the module {module}, which {by} imports,") })
+        imported.map(|(module, by)| (Reason::Uses { what: format!("the module {module}, which {by} imports,") }, false))
     }
 }

@@ -137,7 +137,8 @@ impl Closure<'_> {
             {
                 self.free.push(node);
             }
-            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live) {
+            let is_owned = self.ownership.is_owned(node);
+            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live, is_owned) {
                 self.require(needed, &reason);
             }
         }
@@ -177,10 +178,7 @@ impl Closure<'_> {
             self.enliven(node);
         }
         // A claimed folder that is needed itself: what lies in it decides for itself, but for a symlink's target.
-        if is_folder
-            && is_claimed
-            && matches!(reason, Reason::Symlink { .. } | Reason::Asked { .. } | Reason::Uses { .. })
-        {
+        if is_folder && is_claimed && matches!(reason, Reason::Symlink { .. }) {
             for child in self.rootfs.node(node).children.values().copied().collect::<Vec<_>>() {
                 self.require(child, reason);
             }

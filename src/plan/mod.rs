@@ -2,9 +2,9 @@
 //!
 //! A pure function of the rootfs, the rules and the evidence:
 //!
-//! 1. [`claims`]: which rule names which path, which profile which package.
-//! 2. [`closure`]: start from what stays in any case, and follow what it needs, until nothing changes.
-//! 3. [`edits`]: package databases and RECORD files that tell the truth about what is left.
+//! 1. `claims.rs`: which rule names which path, which profile which package.
+//! 2. `closure.rs`: start from what stays in any case, and follow what it needs, until nothing changes.
+//! 3. `edits.rs`: package databases and RECORD files that tell the truth about what is left.
 
 mod claims;
 mod closure;

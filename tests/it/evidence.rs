@@ -189,6 +189,8 @@ fn a_package_stays_when_anything_names_its_program_or_library() {
     for (path, text, package) in [
         ("app/a.py", "subprocess.run(['git', 'clone', url])", "git"),
         ("app/a.py", "shutil.which('convert')", "imagemagick"),
+        ("app/a.py", "subprocess.run('cat x | convert - y', shell=True)", "imagemagick"),
+        ("app/start.sh", "#!/bin/sh\n# not gcc\nuntil git ls-remote; do :; done\nexec server", "git"),
         ("app/a.py", "os.system('gcc -c x.c')", "gcc"),
         ("app/a.py", "ctypes.CDLL('libmagic.so.1')", "libmagic1"),
         ("app/a.py", "ctypes.util.find_library('magic')", "libmagic1"),
@@ -296,6 +298,15 @@ fn two_pythons_keep_apart_and_a_virtual_environment_belongs_to_its_home() {
     );
     assert!(left.contains(&"usr/local/lib/python3.11/tkinter/__init__.py".to_owned()));
     assert!(!left.contains(&"usr/lib/python3.11/tkinter/__init__.py".to_owned()), "nobody imports it there");
+}
+
+#[test]
+fn a_header_that_a_module_of_its_package_parses_stays() {
+    let (header, other) = (site("pkg/include/bitgen.h"), site("pkg/include/other.h"));
+    let (init, module) = (site("pkg/__init__.py"), site("pkg/parse.py"));
+    let files = [(&*header, ""), (&*other, ""), (&*init, ""), (&*module, "open(os.path.join(include, 'bitgen.h'))")];
+    let (left, ..) = slimmed(&files, &[]);
+    assert!(left.contains(&header) && !left.contains(&other));
 }
 
 #[test]
