@@ -51,6 +51,41 @@ impl From<Mismatch> for io::Error {
     }
 }
 
+/// A blob that can be read anywhere.
+pub trait ReadAt: Send + Sync {
+    /// Reads all of `buffer` from `offset`, in bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, or ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// A place outside of memory for what is needed again later.
+pub trait Scratch: ReadAt {
+    /// Adds bytes at the end; returns where they start.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64>;
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let bytes = start.and_then(|start| self.get(start..start.checked_add(buffer.len())?));
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl Scratch for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        let start = self.len() as u64;
+        self.extend_from_slice(bytes);
+        Ok(start)
+    }
+}
+
 /// A reader that fails at the end of its bytes if they are not the ones that were asked for, and before the end as soon
 /// as there are too many.
 #[derive(Debug)]
@@ -117,32 +152,49 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
+/// Hashes and counts bytes that go by.
+#[derive(Debug, Default)]
+pub struct Tally {
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Tally {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    /// Returns what went by.
+    pub fn finish(self) -> BlobFacts {
+        BlobFacts { digest: self.hasher.finish(), size: self.size }
+    }
+}
+
 /// A writer that hashes and counts what it passes on.
 #[derive(Debug)]
 pub struct HashingWriter<W> {
     inner: W,
-    hasher: Hasher,
-    size: u64,
+    tally: Tally,
 }
 
 impl<W: Write> HashingWriter<W> {
     /// Wraps `inner`.
     pub fn new(inner: W) -> Self {
-        Self { inner, hasher: Hasher::default(), size: 0 }
+        Self { inner, tally: Tally::default() }
     }
 
     /// Returns the inner writer, and what passed.
     pub fn finish(self) -> (W, BlobFacts) {
-        let facts = BlobFacts { digest: self.hasher.finish(), size: self.size };
-        (self.inner, facts)
+        (self.inner, self.tally.finish())
     }
 }
 
 impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
+        self.tally.update(&bytes[..count]);
         Ok(count)
     }
 

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::blob::ReadAt;
+
 /// A stage of the flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -22,7 +24,7 @@ pub trait Progress: Send + Sync {
 }
 
 /// Listens to one piece of work, which ends when this is dropped.
-pub trait Meter: Send {
+pub trait Meter: Send + Sync {
     /// Some bytes more are done.
     fn advance(&self, bytes: u64);
 }
@@ -69,6 +71,17 @@ impl<R> MeteredReader<R> {
     /// Wraps `inner`.
     pub fn new(inner: R, meter: Box<dyn Meter>, stop: Arc<AtomicBool>) -> Self {
         Self { inner, meter, stop }
+    }
+}
+
+impl<R: ReadAt> ReadAt for MeteredReader<R> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the job has ended"));
+        }
+        self.inner.read_at(buffer, offset)?;
+        self.meter.advance(buffer.len() as u64);
+        Ok(())
     }
 }
 

@@ -14,8 +14,10 @@ use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, PlatformChoice, media_type};
 use crate::job::images::{Image, Member, Selection};
 use crate::job::push::Destination;
+use crate::job::rewrite::Wanted;
+use crate::job::scan::Scanned;
 use crate::job::{Job, SlimError};
-use crate::layer::codec::Compression;
+use crate::layer::codec::{BlockMap, Compression};
 use crate::layering::{OutputLayer, Squash, groups, layering};
 use crate::plan::{Plan, plan};
 use crate::profile::{Profile, Rules};
@@ -44,6 +46,8 @@ pub struct Request {
     pub base: Option<Reference>,
     /// How new layers are compressed; `None`: gzip, and layers that stay are left as they are.
     pub compression: Option<Compression>,
+    /// Whether what stays of rewritten layers is compressed anew, rather than copied in compressed blocks.
+    pub recompress: bool,
     /// What the new image must reach to be written.
     pub gates: Gates,
     /// How many layers are worked on at once.
@@ -256,7 +260,8 @@ struct Slimmed {
 impl Run<'_> {
     /// Scans, plans and rewrites one image; in a dry run, scans and plans.
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
-        let (rootfs, evidence) = self.job.scan(image).await?;
+        let spool = self.destination.map(|destination| destination.sink.spool());
+        let Scanned { rootfs, evidence, maps } = self.job.scan(image, spool).await?;
         let plan = self.decide(image, &rootfs, evidence)?;
         let misfit = |source| SlimError::PlanPath { image: self.job.image.clone(), source };
         let removed = plan.removed_nodes(&rootfs).map_err(misfit)?;
@@ -266,7 +271,7 @@ impl Run<'_> {
         let outputs = layering(&rootfs, &removed, &edited, &groups);
         let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
         let savings = savings(&rootfs, &plan, &removed, &packed);
-        let slimmed = self.rewrite(image, outputs).await?;
+        let slimmed = self.rewrite(image, outputs, &maps).await?;
         self.record(image, &rootfs, plan, savings, slimmed.as_ref());
         Ok(slimmed.map(|(slimmed, _)| slimmed))
     }
@@ -309,10 +314,12 @@ impl Run<'_> {
         &mut self,
         image: &Image,
         outputs: Vec<OutputLayer>,
+        maps: &[Option<Arc<BlockMap>>],
     ) -> Result<Option<(Slimmed, Vec<LayerChange>)>, SlimError> {
         let Some(destination) = self.destination else { return Ok(None) };
         let spool = destination.sink.spool();
-        let new = self.job.rewrite(image, outputs, self.request.compression, spool).await?;
+        let wanted = Wanted { compression: self.request.compression, recompress: self.request.recompress };
+        let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;
         let rebuilt = rebuild(&image.manifest, &image.config, &image.stack, &new.changes);
         if !image.stack.history_fits && !image.config.history().is_empty() {
             let note = "the history tells of another number of layers than there are; it is left out if layers go";

@@ -157,6 +157,11 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub compression: Option<Compression>,
 
+    /// Compress what stays of rewritten layers anew instead of copying its compressed blocks: some percent smaller, and
+    /// several times slower. `--level max` does so anyway
+    #[arg(long)]
+    pub recompress: bool,
+
     /// Which platform of an index, `os/arch[/variant]`, or all. One platform gives a single image, all give an index
     #[arg(long, default_value = "all")]
     pub platform: PlatformChoice,

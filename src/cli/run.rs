@@ -50,8 +50,8 @@ pub(crate) fn threads(asked: Option<usize>) -> usize {
 pub(crate) fn run_job(request: &Request, access: &Access, terminal: &Terminal) -> Result<Outcome, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Parsers of sources recurse.
-        .thread_stack_size(32 << 20)
+        // Trees of sources may be deep. Only what is touched takes memory.
+        .thread_stack_size(256 << 20)
         .enable_all()
         .build()
         .map_err(|error| Failure::file("start threads for", Path::new("pydock"), error))?;

@@ -11,7 +11,7 @@ use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
 use pydock::slim::Choice;
 
-use super::args::ChoiceArgs;
+use super::args::{ChoiceArgs, OutputArgs};
 use super::failure::Failure;
 
 /// The name under which a file is read without being asked for.
@@ -34,6 +34,9 @@ pub(crate) struct Settings {
     pub squash: Option<Squash>,
     /// How new layers are compressed.
     pub compression: Option<Compression>,
+    /// Whether what stays of rewritten layers is compressed anew.
+    #[serde(default)]
+    recompress: bool,
     platform: Option<String>,
     /// Where the file lies; profiles that it names are found from there.
     #[serde(skip)]
@@ -62,9 +65,18 @@ impl Settings {
         parsed.map_err(|why: String| Failure::usage(format!("{FILE_NAME}: {why}")))
     }
 
+    /// Tells whether what stays of rewritten layers is compressed anew: at `max`, every byte counts.
+    pub(crate) fn recompress(&self, args: &ChoiceArgs, output: &OutputArgs) -> bool {
+        output.recompress || self.recompress || self.level(args) == Level::Max
+    }
+
+    fn level(&self, args: &ChoiceArgs) -> Level {
+        args.level.or(self.level).unwrap_or_default()
+    }
+
     /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
     pub(crate) fn choice(&self, args: &ChoiceArgs) -> Result<Choice, Failure> {
-        let level = args.level.or(self.level).unwrap_or_default();
+        let level = self.level(args);
         let built_in = Profile::built_in();
         let mut profiles = built_in.iter().filter(|profile| profile.level <= level).cloned().collect::<Vec<_>>();
         let from_file = self.profile.iter().map(|name| add(name, &self.folder, &built_in));

@@ -1,23 +1,22 @@
 //! What one ELF object says of the libraries it needs. Spec: System V ABI, "Dynamic Section"; ld.so(8).
 //!
-//! A layer is a stream, and an object's dynamic section and strings may stand at either end of it (`patchelf` appends
-//! them): so the first and the last megabytes are held, and what lies between is only skipped.
+//! Code is not looked at: the dynamic section and its strings lie in other segments, unless the linker made but one of
+//! code and all that is read only. `patchelf` appends them to the file, in a segment of their own.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 use std::ops::Range;
 
 use object::elf::{
-    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRTAB, FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP,
+    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRTAB, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC,
+    PT_INTERP, PT_LOAD,
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef};
 
+use super::windows::Windows;
+
 /// The first bytes of every ELF object.
 pub const MAGIC: &[u8] = b"\x7fELF";
-/// How much of the beginning is held.
-const HEAD: usize = 24 << 20;
-/// How much of the end is held.
-const TAIL: usize = 8 << 20;
 
 /// What one object says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,13 +31,37 @@ pub struct ElfFacts {
     pub interpreter: Option<Box<str>>,
 }
 
-/// Reads an object of `size` bytes; `None` if it lies about itself.
+/// Reads an object of `size` bytes with the help of `windows`; `None` if it lies about itself.
 ///
 /// # Errors
 /// Those of the reader.
-pub fn read(size: u64, content: &mut dyn Read) -> io::Result<Option<ElfFacts>> {
-    let windows = Windows::read(size, content)?;
-    Ok(parse(&windows))
+pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::Result<Option<ElfFacts>> {
+    windows.fill(size, content, wanted)?;
+    Ok(parse(windows))
+}
+
+/// Returns where the dynamic section and its strings may lie; `None` if the first bytes of the object do not tell.
+fn wanted(start: &[u8]) -> Option<Vec<Range<u64>>> {
+    match FileKind::parse(start).ok()? {
+        FileKind::Elf64 => wanted_of::<FileHeader64<Endianness>>(start),
+        FileKind::Elf32 => wanted_of::<FileHeader32<Endianness>>(start),
+        _ => None,
+    }
+}
+
+fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Vec<Range<u64>>> {
+    let header = Elf::parse(start).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, start).ok()?;
+    let is_wanted = |segment: &&Elf::ProgramHeader| match segment.p_type(endian) {
+        PT_LOAD => !segment.p_flags(endian).contains(PF_X) || segment.p_offset(endian).into() == 0,
+        kind => matches!(kind, PT_DYNAMIC | PT_INTERP),
+    };
+    let range = |segment: &Elf::ProgramHeader| {
+        let start: u64 = segment.p_offset(endian).into();
+        start..start.saturating_add(segment.p_filesz(endian).into())
+    };
+    Some(segments.iter().filter(is_wanted).map(range).collect())
 }
 
 fn parse(windows: &Windows) -> Option<ElfFacts> {
@@ -103,64 +126,10 @@ fn string<Elf: FileHeader<Endian = Endianness>>(
         let start: u64 = segment.p_vaddr(endian).into();
         let size: u64 = segment.p_filesz(endian).into();
         let within = address.checked_sub(start).filter(|&within| within < size)?;
-        (segment.p_type(endian) == object::elf::PT_LOAD)
-            .then(|| within.checked_add(segment.p_offset(endian).into()))
-            .flatten()
+        (segment.p_type(endian) == PT_LOAD).then(|| within.checked_add(segment.p_offset(endian).into())).flatten()
     })?;
     let bytes = windows.read_bytes_at_until(offset..offset.checked_add(4096)?, 0).ok()?;
     Some(String::from_utf8_lossy(bytes).into())
-}
-
-/// The beginning and the end of a file.
-#[derive(Debug)]
-struct Windows {
-    size: u64,
-    head: Vec<u8>,
-    /// Where the tail starts.
-    tail_start: u64,
-    tail: Vec<u8>,
-}
-
-impl Windows {
-    fn read(size: u64, content: &mut dyn Read) -> io::Result<Self> {
-        let mut head = Vec::new();
-        content.take(size.min(HEAD as u64)).read_to_end(&mut head)?;
-        let tail_start = (head.len() as u64).max(size.saturating_sub(TAIL as u64));
-        io::copy(&mut content.take(tail_start - head.len() as u64), &mut io::sink())?;
-        let mut tail = Vec::new();
-        content.take(size - tail_start.min(size)).read_to_end(&mut tail)?;
-        Ok(Self { size, head, tail_start, tail })
-    }
-
-    fn slice(&self, range: Range<u64>) -> Option<&[u8]> {
-        let within = |start: u64, window| -> Option<&[u8]> {
-            let window: &Vec<u8> = window;
-            let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
-            let to = usize::try_from(range.end.checked_sub(start)?).ok()?;
-            window.get(from..to)
-        };
-        within(0, &self.head).or_else(|| within(self.tail_start, &self.tail))
-    }
-}
-
-impl<'a> ReadRef<'a> for &'a Windows {
-    fn len(self) -> Result<u64, ()> {
-        Ok(self.size)
-    }
-
-    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
-        self.slice(offset..offset.checked_add(size).ok_or(())?).ok_or(())
-    }
-
-    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
-        let window = match range.start < self.head.len() as u64 {
-            true => self.slice(range.start..range.end.min(self.head.len() as u64)),
-            false => self.slice(range.start..range.end.min(self.size)),
-        };
-        let bytes = window.ok_or(())?;
-        let end = bytes.iter().position(|&byte| byte == delimiter).ok_or(())?;
-        Ok(&bytes[..end])
-    }
 }
 
 #[cfg(test)]
@@ -174,7 +143,7 @@ mod tests {
     #[test]
     fn an_object_names_its_libraries_and_its_loader() {
         let bytes = own();
-        let facts = read(bytes.len() as u64, &mut &bytes[..]).unwrap().unwrap();
+        let facts = read(bytes.len() as u64, &mut &bytes[..], &mut Windows::default()).unwrap().unwrap();
         assert!(facts.needed.iter().any(|name| name.starts_with("libc.so")), "{facts:?}");
         assert!(facts.interpreter.unwrap().contains("ld-linux"));
     }
@@ -184,13 +153,17 @@ mod tests {
         let bytes = own();
         for size in [4, 16, 63, 64, 100, 500, 4000] {
             let cut = &bytes[..size];
-            assert!(read(size as u64, &mut &*cut).unwrap().is_none_or(|facts| facts.needed.is_empty()));
+            assert!(
+                read(size as u64, &mut &*cut, &mut Windows::default())
+                    .unwrap()
+                    .is_none_or(|facts| facts.needed.is_empty())
+            );
         }
         // Every field of the header and the first segments, one at a time, made as large as can be.
         for at in (16..64 + 56 * 8).step_by(4) {
             let mut lying = bytes[..200_000.min(bytes.len())].to_vec();
             lying[at..at + 4].fill(0xff);
-            let _ = read(lying.len() as u64, &mut &lying[..]).unwrap();
+            let _ = read(lying.len() as u64, &mut &lying[..], &mut Windows::default()).unwrap();
         }
     }
 }

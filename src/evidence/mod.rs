@@ -13,8 +13,9 @@ pub mod nesting;
 pub mod python;
 pub mod query;
 pub mod script;
+pub mod windows;
 pub mod world;
 
-pub use collect::{Collector, Facts, FileFacts};
+pub use collect::{Collector, Facts, FileFacts, SeenSources};
 pub use needs::Reason;
 pub use query::Evidence;

@@ -1,4 +1,5 @@
-//! Tells Python sources that no parser should be let loose on: nested so deep that a recursive reader's stack ends.
+//! Guards the stack against Python sources that nest without end: the parser makes its own stack larger when it must, but a
+//! tree that is that deep has to be walked and dropped as well.
 //!
 //! CPython itself refuses more than 200 nested brackets ("too many nested parentheses"); generated tables of data are
 //! long but flat. Long chains without brackets (`not not …`, `a.b.c…`, `x if y else x if y else …`) nest as well.
@@ -6,53 +7,95 @@
 /// How deep brackets may nest.
 const MAX_BRACKETS: usize = 500;
 /// How many operators or words one expression may chain.
-const MAX_CHAIN: usize = 20_000;
+const MAX_CHAIN: usize = 128_000;
+/// What a level of the tree takes of the stack at most, in bytes, with room to spare.
+const LEVEL: usize = 2 << 10;
+
+/// Runs `read` with as much stack as a tree of `source` may need, or returns `None` if that is too much.
+pub fn with_stack<T>(source: &[u8], read: impl FnOnce() -> T) -> Option<T> {
+    // Every level takes a byte, so most sources need not be looked at.
+    if source.len() > MAX_CHAIN && is_too_deep(source) {
+        return None;
+    }
+    let stack = source.len().min(MAX_CHAIN) * LEVEL + (1 << 20);
+    Some(stacker::maybe_grow(stack, stack + (1 << 20), read))
+}
+
+/// What a byte does to the nesting of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    Comment,
+    Quote,
+    Escape,
+    Open,
+    Close,
+    Comma,
+    End,
+    Letter,
+    Operator,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Plain; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'#' => Class::Comment,
+            b'"' | b'\'' => Class::Quote,
+            b'\\' => Class::Escape,
+            b'(' | b'[' | b'{' => Class::Open,
+            b')' | b']' | b'}' => Class::Close,
+            b',' => Class::Comma,
+            b'\n' | b';' => Class::End,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Letter,
+            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'@' | b'&' | b'|' | b'^' | b'~' | b'<' | b'>' | b'=' => {
+                Class::Operator
+            }
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    classes
+};
 
 /// Tells whether brackets or chains in `source` go too deep. Strings and comments do not count.
-pub fn is_too_deep(source: &[u8]) -> bool {
-    let mut chains = vec![0];
+fn is_too_deep(source: &[u8]) -> bool {
+    let (mut chain, mut outer) = (0, Vec::new());
     let mut at = 0;
     while let Some(&byte) = source.get(at) {
         at += 1;
-        match byte {
-            b'#' => at += source[at..].iter().position(|&b| b == b'\n').unwrap_or(source.len() - at),
-            b'"' | b'\'' => at = end_of_string(source, at - 1),
-            b'\\' => at += 1,
-            b'(' | b'[' | b'{' => {
-                chains.push(0);
-                if chains.len() > MAX_BRACKETS {
+        match CLASSES[usize::from(byte)] {
+            Class::Plain => {}
+            Class::Comment => at = memchr::memchr(b'\n', &source[at..]).map_or(source.len(), |end| at + end),
+            Class::Quote => at = end_of_string(source, at - 1),
+            Class::Escape => at += 1,
+            Class::Open => {
+                outer.push(chain);
+                chain = 0;
+                if outer.len() >= MAX_BRACKETS {
                     return true;
                 }
             }
-            b')' | b']' | b'}' if chains.len() > 1 => {
-                chains.pop();
-                grow(&mut chains);
+            Class::Close => {
+                if let Some(before) = outer.pop() {
+                    chain = before + 1;
+                }
             }
-            b',' => reset(&mut chains),
-            b'\n' | b';' if chains.len() == 1 => reset(&mut chains),
-            b'a'..=b'z' if at < 2 || !is_word(source[at - 2]) => grow(&mut chains),
-            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'@' | b'&' | b'|' | b'^' | b'~' | b'<' | b'>' | b'=' => {
-                grow(&mut chains)
+            Class::Comma => chain = 0,
+            Class::End if outer.is_empty() => chain = 0,
+            Class::End => {}
+            Class::Letter => {
+                at += source[at..].iter().take_while(|&&byte| is_word(byte)).count();
+                chain += 1;
             }
-            _ => {}
+            Class::Operator => chain += 1,
         }
-        if chains.last().is_some_and(|&chain| chain > MAX_CHAIN) {
+        if chain > MAX_CHAIN {
             return true;
         }
     }
     false
-}
-
-fn grow(chains: &mut [usize]) {
-    if let Some(chain) = chains.last_mut() {
-        *chain += 1;
-    }
-}
-
-fn reset(chains: &mut [usize]) {
-    if let Some(chain) = chains.last_mut() {
-        *chain = 0;
-    }
 }
 
 fn is_word(byte: u8) -> bool {
@@ -64,12 +107,17 @@ fn end_of_string(source: &[u8], start: usize) -> usize {
     let quote = source[start];
     let triple = source[start..].starts_with(&[quote; 3]);
     let mut at = start + if triple { 3 } else { 1 };
-    while let Some(&byte) = source.get(at) {
-        match byte {
+    while at < source.len() {
+        let rest = &source[at..];
+        let found =
+            if triple { memchr::memchr2(quote, b'\\', rest) } else { memchr::memchr3(quote, b'\\', b'\n', rest) };
+        let Some(found) = found else { break };
+        at += found;
+        match source[at] {
             b'\\' => at += 1,
-            b'\n' if !triple => return at,
-            _ if byte == quote && !triple => return at + 1,
-            _ if byte == quote && source[at..].starts_with(&[quote; 3]) => return at + 3,
+            b'\n' => return at,
+            _ if !triple => return at + 1,
+            _ if source[at..].starts_with(&[quote; 3]) => return at + 3,
             _ => {}
         }
         at += 1;
@@ -85,7 +133,7 @@ mod tests {
     fn deep_nests_are_told_from_long_tables() {
         let repeated = |text: &str, times: usize| text.repeat(times).into_bytes();
         for deep in ["(", "[", "{", "f(", "-", "~ ", "not ", "a.", "a + ", "x if y else ", "lambda: ", "a**"] {
-            assert!(is_too_deep(&repeated(deep, 100_000)), "{deep}");
+            assert!(is_too_deep(&repeated(deep, 200_000)), "{deep}");
         }
         let table = [b"x = [".to_vec(), repeated("-1.5, (2, 'a((((('),\n", 100_000), b"]".to_vec()].concat();
         assert!(!is_too_deep(&table));

@@ -4,6 +4,9 @@
 //! on after an error, and is the fastest there is. A file with errors is evidence of what could be read of it, and is
 //! reported. An import counts wherever it stands, under `try` or in a function; only under `if TYPE_CHECKING` it does not.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
 use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt, StmtIf, StmtImportFrom};
 use ruff_text_size::{Ranged, TextSize};
@@ -76,27 +79,30 @@ pub enum Unread {
 
 /// Reads one source.
 pub fn read(source: &[u8]) -> (PythonFacts, Option<Unread>) {
-    if nesting::is_too_deep(source) {
-        return (PythonFacts::default(), Some(Unread::TooDeep));
-    }
+    nesting::with_stack(source, || parse(source)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
+}
+
+fn parse(source: &[u8]) -> (PythonFacts, Option<Unread>) {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     // Latin-1 and the like: the names that matter are ASCII, so the rest may be replaced.
-    let text = String::from_utf8_lossy(source);
+    let text = std::str::from_utf8(source).map_or_else(|_| String::from_utf8_lossy(source), Cow::Borrowed);
     let parsed = ruff_python_parser::parse_unchecked_source(&text, PySourceType::Python);
     let unread = (!parsed.errors().is_empty()).then_some(Unread::Syntax);
     let mut reader = Reader {
         facts: PythonFacts::default(),
-        lines: text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32).collect(),
+        source: text.as_bytes(),
+        counted: Cell::default(),
         strings: Vec::new(),
     };
     reader.visit_body(&parsed.syntax().body);
     (reader.finish(), unread)
 }
 
-struct Reader {
+struct Reader<'a> {
     facts: PythonFacts,
-    /// Offsets of line ends.
-    lines: Vec<u32>,
+    source: &'a [u8],
+    /// An offset up to which line ends were counted, and how many there are: most sources are read in order.
+    counted: Cell<(usize, u32)>,
     /// Literals that may name a path in a test folder.
     strings: Vec<Mention>,
 }
@@ -144,9 +150,14 @@ const OPENERS: [&str; 12] = [
     "cdll",
 ];
 
-impl Reader {
+impl Reader<'_> {
     fn line(&self, at: TextSize) -> u32 {
-        self.lines.partition_point(|&end| end < at.to_u32()) as u32 + 1
+        let at = at.to_usize();
+        let (from, before) = self.counted.get();
+        let ends_in = |range| memchr::memchr_iter(b'\n', &self.source[range]).count() as u32;
+        let ends = if from <= at { before + ends_in(from..at) } else { before - ends_in(at..from) };
+        self.counted.set((at, ends));
+        ends + 1
     }
 
     fn mention(&self, text: &str, at: &impl Ranged) -> Mention {
@@ -247,7 +258,8 @@ impl Reader {
         if text.len() > 200 {
             return;
         }
-        if text.contains(".so") {
+        let has_dot = memchr::memchr(b'.', text.as_bytes()).is_some();
+        if has_dot && text.contains(".so") {
             let name = text.rsplit('/').next().unwrap_or(text);
             if name.starts_with("lib")
                 && name.split(".so").nth(1).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -256,12 +268,12 @@ impl Reader {
                 self.facts.libraries.push(mention);
             }
         }
-        if text.ends_with(".h") && !text.contains(char::is_whitespace) {
+        if has_dot && text.ends_with(".h") && !text.contains(char::is_whitespace) {
             let mention = self.mention(text.rsplit('/').next().unwrap_or(text), at);
             self.facts.headers.push(mention);
         }
         let is_test = |part: &str| matches!(part, "tests" | "test" | "_tests" | "testing");
-        if text.split('/').any(is_test) {
+        if text.contains("test") && text.split('/').any(is_test) {
             let mention = self.mention(text, at);
             self.strings.push(mention);
         }
@@ -292,7 +304,7 @@ fn is_type_checking(test: &Expr) -> bool {
     }
 }
 
-impl<'a> Visitor<'a> for Reader {
+impl<'a> Visitor<'a> for Reader<'_> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         match stmt {
             Stmt::Import(import) => {
@@ -413,5 +425,9 @@ run(variable)
         assert_eq!(read("\u{feff}import a".as_bytes()).0.imports.len(), 1);
         assert_eq!(read(b"# caf\xe9\nimport a\n").0.imports.len(), 1);
         read(&[0, 159, 146, 150].repeat(1000));
+        // As deep as it gets, on a thread's usual stack.
+        for part in ["(", "[", "f(", "not ", "a.", "a + ", "x if y else ", "lambda: ", "a**", "if a:\n "] {
+            read(part.repeat(60_000 / part.len()).as_bytes());
+        }
     }
 }

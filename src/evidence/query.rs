@@ -327,16 +327,13 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
     Vec::new()
 }
 
-/// Returns the files of a name in the outermost package that a file lies in.
+/// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
 fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
-    let mut package = rootfs.node(node).parent;
-    let is_package = |folder: NodeId| rootfs.node(folder).children.contains_key(&b"__init__.py"[..]);
-    while is_package(rootfs.node(package).parent) {
-        package = rootfs.node(package).parent;
-    }
-    if !is_package(package) {
-        return Vec::new();
-    }
+    let folders = std::iter::successors(Some(rootfs.node(node).parent), |&folder| {
+        (folder != rootfs.root()).then(|| rootfs.node(folder).parent)
+    });
+    let is_package = |folder: &NodeId| rootfs.node(*folder).children.contains_key(&b"__init__.py"[..]);
+    let Some(package) = folders.filter(is_package).last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut todo = vec![package];
     while let Some(folder) = todo.pop() {

@@ -45,18 +45,26 @@ impl Job {
     /// Opens a blob; reading it is told to the progress and ends when the job does.
     async fn open(&self, stage: Stage, what: &str, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
         let reader = self.source.blob(descriptor).await?;
-        let meter = self.progress.begin(stage, what, descriptor.size);
-        Ok(Box::new(MeteredReader::new(reader, meter, self.stop.flag())))
+        Ok(Box::new(self.meter(reader, stage, what, descriptor)))
     }
 
-    /// Runs tasks in parallel and returns their results in order. At the first error the others are stopped.
+    fn meter<R>(&self, reader: R, stage: Stage, what: &str, descriptor: &Descriptor) -> MeteredReader<R> {
+        let meter = self.progress.begin(stage, what, descriptor.size);
+        MeteredReader::new(reader, meter, self.stop.flag())
+    }
+
+    /// Runs tasks in parallel and returns their results in order. Each comes with what it may cost, in whatever unit: the most
+    /// expensive start first, so that no thread is left alone with one at the end. At the first error the others are
+    /// stopped.
     async fn in_parallel<T: Send + 'static>(
         &self,
-        tasks: Vec<impl Future<Output = Result<T, SlimError>> + Send + 'static>,
+        tasks: Vec<(u64, impl Future<Output = Result<T, SlimError>> + Send + 'static)>,
     ) -> Result<Vec<T>, SlimError> {
         let mut set = JoinSet::new();
         let mut results = tasks.iter().map(|_| None).collect::<Vec<_>>();
-        for (index, task) in tasks.into_iter().enumerate() {
+        let mut tasks = tasks.into_iter().enumerate().collect::<Vec<_>>();
+        tasks.sort_by_key(|(_, (cost, _))| std::cmp::Reverse(*cost));
+        for (index, (_, task)) in tasks {
             let threads = self.threads.clone();
             set.spawn(async move {
                 let _permit = threads.acquire_owned().await.map_err(|_| TransportError::Stopped)?;

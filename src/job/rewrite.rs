@@ -9,12 +9,21 @@ use super::{Job, SlimError};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::Compression;
+use crate::layer::codec::{BlockMap, Compression};
 use crate::layer::cut::CutList;
-use crate::layer::rewrite::{LayerWriter, RewriteError, Rewritten};
+use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
 use crate::layering::{Change, OutputLayer};
-use crate::progress::Stage;
-use crate::transport::{BlobReader, Spool, SpooledBlob};
+use crate::progress::{MeteredReader, Stage};
+use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
+
+/// How new layers are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Their compression. `None` leaves layers that stay as they are, unless they are not compressed at all.
+    pub compression: Option<Compression>,
+    /// Whether what stays of a rewritten layer is compressed anew.
+    pub recompress: bool,
+}
 
 /// What became of an image's layers.
 #[derive(Debug)]
@@ -30,14 +39,25 @@ enum Recipe {
     Keep,
     Drop,
     /// Of what cut lists keep of old layers.
-    Cut(Vec<(StackedLayer, CutList)>),
+    Cut(Vec<(StackedLayer, Option<Arc<BlockMap>>, CutList)>),
     /// Of a whole old layer, compressed otherwise.
     Recompress(Box<StackedLayer>),
 }
 
+impl Recipe {
+    /// About how many bytes have to be decoded.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Keep | Self::Drop => 0,
+            Self::Cut(lists) => lists.iter().map(|(_, _, cut)| cut.kept()).sum(),
+            Self::Recompress(layer) => layer.descriptor.size,
+        }
+    }
+}
+
 impl Job {
-    /// Makes new layers. Those that stay are compressed anew only if they are not compressed at all, or `wanted` says
-    /// otherwise; rewritten ones are compressed as `wanted` says, with gzip by default.
+    /// Makes new layers. Those that stay are compressed anew only if they are not compressed at all, or compressed otherwise
+    /// than `wanted` says; rewritten ones are compressed as it says, with gzip by default.
     ///
     /// # Errors
     /// If an old layer cannot be read, or a new one not be written.
@@ -45,34 +65,37 @@ impl Job {
         self: &Arc<Self>,
         image: &Image,
         outputs: Vec<OutputLayer>,
-        wanted: Option<Compression>,
+        maps: &[Option<Arc<BlockMap>>],
+        wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
-        let compression = wanted.unwrap_or(Compression::Gzip);
+        let packing =
+            Packing { compression: wanted.compression.unwrap_or(Compression::Gzip), copies_blocks: !wanted.recompress };
         let mut tasks = Vec::new();
         for output in &outputs {
-            let recipe = recipe(image, output, wanted);
+            let recipe = recipe(image, output, maps, wanted.compression);
             let (file, path) = spool.file()?;
             let (job, last) = (self.clone(), output.old.end);
-            tasks.push(async move {
+            let cost = recipe.cost();
+            tasks.push((cost, async move {
                 let Some(old) = job.open_old(&recipe, last).await? else {
                     return Ok(None);
                 };
-                let made = super::blocking(move || make(old, compression, BufWriter::new(file))).await?;
+                let made = super::blocking(move || make(old, packing, BufWriter::new(file))).await?;
                 let layer =
                     made.map_err(|source| SlimError::Rewrite { number: last, image: job.image.clone(), source })?;
                 Ok(Some((layer, SpooledBlob { path, facts: layer.blob })))
-            });
+            }));
         }
         let made = self.in_parallel(tasks).await?;
-        Ok(NewLayers::collect(&outputs, made, compression))
+        Ok(NewLayers::collect(&outputs, made, packing.compression))
     }
 
     /// Opens the old layers that a recipe reads; `None` if it makes nothing.
     async fn open_old(&self, recipe: &Recipe, number: usize) -> Result<Option<Old>, SlimError> {
         let open = async |layer: &StackedLayer| {
             let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor).await;
-            blob.map(|blob| OldLayer { blob, compression: layer.compression, diff_id: layer.diff_id })
+            blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
                 .map_err(|source| self.source_error(source))
         };
         Ok(match recipe {
@@ -80,32 +103,61 @@ impl Job {
             Recipe::Recompress(layer) => Some(Old::Whole(open(layer).await?)),
             Recipe::Cut(lists) => {
                 let mut layers = Vec::new();
-                for (layer, cut) in lists {
-                    layers.push((open(layer).await?, cut.clone()));
+                for (layer, map, cut) in lists {
+                    let old = match self.open_mapped(layer, map.as_ref(), number).await? {
+                        Some(old) => old,
+                        None => OldLayer::Streamed(open(layer).await?),
+                    };
+                    layers.push((old, cut.clone()));
                 }
                 Some(Old::Cut(layers))
             }
         })
     }
+
+    /// Opens an old layer where its blocks are known and it can be read anywhere.
+    async fn open_mapped(
+        &self,
+        layer: &StackedLayer,
+        map: Option<&Arc<BlockMap>>,
+        number: usize,
+    ) -> Result<Option<OldLayer>, SlimError> {
+        let Some(map) = map else { return Ok(None) };
+        let slice = self.source.slice(&layer.descriptor).await.map_err(|source| self.source_error(source))?;
+        Ok(slice.map(|slice| {
+            let what = format!("layer {number}");
+            OldLayer::Mapped(self.meter(slice, Stage::Rewrite, &what, &layer.descriptor), map.clone())
+        }))
+    }
 }
 
 /// Opened old layers.
 enum Old {
-    Whole(OldLayer),
+    Whole(Streamed),
     Cut(Vec<(OldLayer, CutList)>),
 }
 
-struct OldLayer {
+enum OldLayer {
+    /// Read from its start.
+    Streamed(Streamed),
+    /// Read where it is needed.
+    Mapped(MeteredReader<FileSlice>, Arc<BlockMap>),
+}
+
+struct Streamed {
     blob: BlobReader,
     compression: Compression,
     diff_id: Digest,
 }
 
-fn recipe(image: &Image, output: &OutputLayer, wanted: Option<Compression>) -> Recipe {
+fn recipe(image: &Image, output: &OutputLayer, maps: &[Option<Arc<BlockMap>>], wanted: Option<Compression>) -> Recipe {
     let layer = |index: usize| image.stack.layers[index].clone();
     match &output.change {
         Change::Drop => Recipe::Drop,
-        Change::Rewrite(lists) => Recipe::Cut(lists.iter().map(|(index, cut)| (layer(*index), cut.clone())).collect()),
+        Change::Rewrite(lists) => {
+            let list = |(index, cut): &(usize, CutList)| (layer(*index), maps[*index].clone(), cut.clone());
+            Recipe::Cut(lists.iter().map(list).collect())
+        }
         Change::Keep => {
             let kept = layer(output.old.start);
             let fits = match wanted {
@@ -117,13 +169,16 @@ fn recipe(image: &Image, output: &OutputLayer, wanted: Option<Compression>) -> R
     }
 }
 
-fn make(old: Old, compression: Compression, output: impl std::io::Write) -> Result<Rewritten, RewriteError> {
-    let mut writer = LayerWriter::new(compression, output)?;
+fn make(old: Old, packing: Packing, output: impl std::io::Write) -> Result<Rewritten, RewriteError> {
+    let mut writer = LayerWriter::new(packing, output)?;
     let (_, rewritten) = match old {
         Old::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
         Old::Cut(layers) => {
             for (layer, cut) in layers {
-                writer.add(layer.blob, layer.compression, layer.diff_id, &cut)?;
+                match layer {
+                    OldLayer::Streamed(layer) => writer.add(layer.blob, layer.compression, layer.diff_id, &cut)?,
+                    OldLayer::Mapped(blob, map) => writer.splice(&blob, &map, &cut)?,
+                }
             }
             writer.finish()?
         }

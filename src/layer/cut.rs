@@ -57,6 +57,15 @@ impl CutList {
         &self.pieces
     }
 
+    /// Returns how many bytes of the old layer are kept as they are.
+    pub fn kept(&self) -> u64 {
+        let kept = |piece: &Piece| match piece {
+            Piece::Keep(range) => range.end - range.start,
+            Piece::Edit(..) | Piece::Insert(_) => 0,
+        };
+        self.pieces.iter().map(kept).sum()
+    }
+
     /// Tells whether nothing at all is left.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()

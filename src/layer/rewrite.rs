@@ -4,14 +4,17 @@
 //! read:  blob -> codec -> diff ID -> cut list
 //! write: cut list -> diff ID -> codec -> digest and size -> output
 //! ```
+//!
+//! An old gzip layer whose blocks were mapped by the scan is not read again from its start: what is kept is decoded from near
+//! where it lies, for the new diff ID, and its blocks are copied as they are.
 
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use super::codec::{self, Compression, Encoder};
+use super::codec::{self, BlockMap, Compression, Encoder, Old, SpliceError};
 use super::cut::{CutList, Piece};
-use super::header::{self, HeaderError};
-use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
+use super::header::{self, HeaderEdit, HeaderError};
+use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingReader};
 use crate::digest::Digest;
 
 /// Two zero blocks end a tar.
@@ -50,10 +53,22 @@ pub enum RewriteError {
     },
 }
 
+/// How a new layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    /// The compression.
+    pub compression: Compression,
+    /// Whether deflate blocks of old layers are copied as they are, where that can be. It is many times faster; the new
+    /// layer is then as well compressed as the old one was.
+    pub copies_blocks: bool,
+}
+
 /// Writes one new layer; old layers are added in order.
 #[derive(Debug)]
 pub struct LayerWriter<W: Write> {
-    output: HashingWriter<Encoder<HashingWriter<W>>>,
+    encoder: Encoder<HashingWriter<W>>,
+    copies_blocks: bool,
+    tar: Tally,
 }
 
 impl<W: Write> LayerWriter<W> {
@@ -61,9 +76,9 @@ impl<W: Write> LayerWriter<W> {
     ///
     /// # Errors
     /// If a compressor cannot be made.
-    pub fn new(compression: Compression, output: W) -> Result<Self, RewriteError> {
-        let encoder = Encoder::new(compression, HashingWriter::new(output)).map_err(RewriteError::Write)?;
-        Ok(Self { output: HashingWriter::new(encoder) })
+    pub fn new(packing: Packing, output: W) -> Result<Self, RewriteError> {
+        let encoder = Encoder::new(packing.compression, HashingWriter::new(output)).map_err(RewriteError::Write)?;
+        Ok(Self { encoder, copies_blocks: packing.copies_blocks, tar: Tally::default() })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
@@ -82,21 +97,70 @@ impl<W: Write> LayerWriter<W> {
             OldLayer { inner: VerifyingReader::diff_id(decoded, diff_id), offset: 0, buffer: vec![0; 128 << 10] };
         for piece in cut.pieces() {
             match piece {
-                Piece::Insert(bytes) => self.output.write_all(bytes).map_err(RewriteError::Write)?,
+                Piece::Insert(bytes) => self.write(bytes)?,
                 Piece::Keep(range) => {
-                    old.pass(range.start, &mut io::sink())?;
-                    old.pass(range.end, &mut self.output)?;
+                    old.pass(range.start, |_| Ok(()))?;
+                    old.pass(range.end, |bytes| self.write(bytes))?;
                 }
                 Piece::Edit(range, edit) => {
-                    old.pass(range.start, &mut io::sink())?;
+                    old.pass(range.start, |_| Ok(()))?;
                     let headers = old.headers(range)?;
-                    let edited = header::edit(&headers, edit)
-                        .map_err(|source| RewriteError::Header { offset: range.start, source })?;
-                    self.output.write_all(&edited).map_err(RewriteError::Write)?;
+                    self.edit(&headers, range, edit)?;
                 }
             }
         }
-        old.pass(u64::MAX, &mut io::sink())
+        old.pass(u64::MAX, |_| Ok(()))
+    }
+
+    /// Adds what `cut` keeps of an old gzip layer whose blocks were mapped when it was verified. Reads only what is kept.
+    ///
+    /// # Errors
+    /// As [`RewriteError`] says.
+    pub fn splice(&mut self, blob: &dyn ReadAt, map: &BlockMap, cut: &CutList) -> Result<(), RewriteError> {
+        let mut old = Old::new(blob, map);
+        let read = |range: &Range<u64>| {
+            let offset = range.start;
+            move |source| RewriteError::Read { offset, source }
+        };
+        for piece in cut.pieces() {
+            match piece {
+                Piece::Insert(bytes) => self.write(bytes)?,
+                Piece::Keep(range) => self.keep(&mut old, range)?,
+                Piece::Edit(range, edit) => {
+                    let headers = old.bytes(range.clone()).map_err(read(range))?;
+                    self.edit(&headers, range, edit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, old: &mut Old<'_>, range: &Range<u64>) -> Result<(), RewriteError> {
+        let Self { encoder, tar, copies_blocks } = self;
+        let kept = match encoder {
+            Encoder::Gzip(splicer) if *copies_blocks => {
+                splicer.keep(old, range.clone(), &mut |bytes| tar.update(bytes))
+            }
+            encoder => old.pass(range.clone(), |bytes| {
+                tar.update(bytes);
+                encoder.write_all(bytes)
+            }),
+        };
+        kept.map_err(|error| match error {
+            SpliceError::Read(source) => RewriteError::Read { offset: range.start, source },
+            SpliceError::Write(source) => RewriteError::Write(source),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), RewriteError> {
+        self.tar.update(bytes);
+        self.encoder.write_all(bytes).map_err(RewriteError::Write)
+    }
+
+    fn edit(&mut self, headers: &[u8], range: &Range<u64>, edit: &HeaderEdit) -> Result<(), RewriteError> {
+        let edited =
+            header::edit(headers, edit).map_err(|source| RewriteError::Header { offset: range.start, source })?;
+        self.write(&edited)
     }
 
     /// Adds a whole decompressed layer as it is, end marker included; nothing may be added before or after.
@@ -120,15 +184,14 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(mut self) -> Result<(W, Rewritten), RewriteError> {
-        self.output.write_all(&END_MARKER).map_err(RewriteError::Write)?;
+        self.write(&END_MARKER)?;
         self.close()
     }
 
     fn close(self) -> Result<(W, Rewritten), RewriteError> {
-        let (encoder, tar) = self.output.finish();
-        let (mut output, blob) = encoder.finish().map_err(RewriteError::Write)?.finish();
+        let (mut output, blob) = self.encoder.finish().map_err(RewriteError::Write)?.finish();
         output.flush().map_err(RewriteError::Write)?;
-        Ok((output, Rewritten { blob, tar }))
+        Ok((output, Rewritten { blob, tar: self.tar.finish() }))
     }
 }
 
@@ -140,8 +203,8 @@ struct OldLayer<R> {
 }
 
 impl<R: Read> OldLayer<R> {
-    /// Passes bytes up to `end`, or the end of the layer, to `output`.
-    fn pass(&mut self, end: u64, output: &mut impl Write) -> Result<(), RewriteError> {
+    /// Passes bytes up to `end`, or the end of the layer, to `write`.
+    fn pass(&mut self, end: u64, mut write: impl FnMut(&[u8]) -> Result<(), RewriteError>) -> Result<(), RewriteError> {
         while self.offset < end {
             let want = self.buffer.len().min(usize::try_from(end - self.offset).unwrap_or(usize::MAX));
             let count = match self.inner.read(&mut self.buffer[..want]) {
@@ -152,7 +215,7 @@ impl<R: Read> OldLayer<R> {
                     return Err(RewriteError::Read { offset: self.offset, source });
                 }
             };
-            output.write_all(&self.buffer[..count]).map_err(RewriteError::Write)?;
+            write(&self.buffer[..count])?;
             self.offset += count as u64;
         }
         Ok(())
@@ -160,7 +223,10 @@ impl<R: Read> OldLayer<R> {
 
     fn headers(&mut self, range: &Range<u64>) -> Result<Vec<u8>, RewriteError> {
         let mut headers = Vec::new();
-        self.pass(range.end, &mut headers)?;
+        self.pass(range.end, |bytes| {
+            headers.extend_from_slice(bytes);
+            Ok(())
+        })?;
         Ok(headers)
     }
 }

@@ -1,10 +1,10 @@
 //! One streaming pass over a layer: its entries, and the contents that somebody asked for.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::codec::{self, Compression};
+use super::codec::{self, BlockMap, Compression};
 use super::entry::{Entry, EntryKind};
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingReader;
@@ -25,12 +25,12 @@ pub trait Observer {
     ///
     /// # Errors
     /// Only those of `content`.
-    fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn Read) -> io::Result<()>;
+    fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()>;
 }
 
 /// Looks at nothing.
 impl Observer for () {
-    fn observe(&mut self, _: usize, _: &Entry, _: &mut dyn Read) -> io::Result<()> {
+    fn observe(&mut self, _: usize, _: &Entry, _: &mut dyn BufRead) -> io::Result<()> {
         Ok(())
     }
 }
@@ -38,7 +38,7 @@ impl Observer for () {
 /// Scans a layer.
 ///
 /// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
-/// the config says of the decompressed bytes. Memory grows with the number of entries, not with the size of files.
+/// the config says of the decompressed bytes. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
@@ -47,10 +47,12 @@ pub fn scan(
     compression: Compression,
     diff_id: Digest,
     observer: &mut dyn Observer,
+    map: Option<&mut BlockMap>,
 ) -> Result<LayerIndex, TarError> {
     let packed = Arc::new(AtomicU64::new(0));
     let counting = CountingReader { inner: blob, count: packed.clone() };
-    let decoded = codec::decoder(compression, counting).map_err(|source| TarError::Read { offset: 0, source })?;
+    let decoded =
+        codec::mapping_decoder(compression, counting, map).map_err(|source| TarError::Read { offset: 0, source })?;
     let mut tar = TarReader::new(BufReader::with_capacity(128 << 10, VerifyingReader::diff_id(decoded, diff_id)));
     let mut entries = Vec::new();
     let mut packed_start = 0;

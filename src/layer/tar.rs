@@ -4,7 +4,7 @@
 //! memory is taken. Follows POSIX pax and GNU tar as Go's `archive/tar` reads them, for that is what unpacks images:
 //! extension headers of at most 1 MiB, no data after a link or a directory, global headers reported but not applied.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use tar::{EntryType, Header, PaxExtensions};
 
@@ -114,7 +114,7 @@ struct Extensions {
     sparse_name: Option<Vec<u8>>,
 }
 
-impl<R: Read> TarReader<R> {
+impl<R: BufRead> TarReader<R> {
     /// Starts at the first byte of a tar.
     pub fn new(inner: R) -> Self {
         Self { inner, offset: 0, end: 0 }
@@ -157,7 +157,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// Returns a reader over the data of `entry`, which must be the one that [`Self::next_entry`] gave last.
-    pub fn data<'a>(&'a mut self, entry: &'a Entry) -> impl Read + 'a {
+    pub fn data<'a>(&'a mut self, entry: &'a Entry) -> impl BufRead + 'a {
         let left = (entry.data_start + entry.size).saturating_sub(self.offset);
         Data { tar: self, left }
     }
@@ -173,9 +173,7 @@ impl<R: Read> TarReader<R> {
     /// If the stream ends before the entry does.
     pub fn finish_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
         let left = self.end.saturating_sub(self.offset);
-        let skipped = io::copy(&mut (&mut self.inner).take(left), &mut io::sink())
-            .map_err(|source| self.data_error(entry, source))?;
-        self.offset += skipped;
+        let skipped = self.skip(left).map_err(|source| self.data_error(entry, source))?;
         let data_end = entry.data_start + entry.size;
         if self.offset < data_end {
             return Err(TarError::CutData { path: entry.path.to_string(), missing: data_end - self.offset });
@@ -184,6 +182,26 @@ impl<R: Read> TarReader<R> {
             return Err(TarError::CutHeader(self.offset));
         }
         Ok(())
+    }
+
+    /// Skips bytes without copying them; returns how many there were.
+    fn skip(&mut self, count: u64) -> io::Result<u64> {
+        let mut skipped = 0;
+        while skipped < count {
+            let held = match self.inner.fill_buf() {
+                Ok(held) => held.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if held == 0 {
+                break;
+            }
+            let step = held.min(usize::try_from(count - skipped).unwrap_or(usize::MAX));
+            self.inner.consume(step);
+            self.offset += step as u64;
+            skipped += step as u64;
+        }
+        Ok(skipped)
     }
 
     fn member(&mut self, start: u64, at: u64, header: &Header, extensions: Extensions) -> Result<Entry, TarError> {
@@ -309,6 +327,19 @@ impl<R: Read> TarReader<R> {
 struct Data<'a, R> {
     tar: &'a mut TarReader<R>,
     left: u64,
+}
+
+impl<R: BufRead> BufRead for Data<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let held = if self.left == 0 { &[] } else { self.tar.inner.fill_buf()? };
+        Ok(&held[..held.len().min(usize::try_from(self.left).unwrap_or(usize::MAX))])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.tar.inner.consume(count);
+        self.left -= count as u64;
+        self.tar.offset += count as u64;
+    }
 }
 
 impl<R: Read> Read for Data<'_, R> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use super::docker_archive::DockerArchiveSource;
 use super::error::TransportError;
 use super::layout::{self, Files, LayoutSource, Staging};
 use super::spool::Spool;
-use super::{Blob, BlobReader, Sink, Source};
+use super::{Blob, FileSlice, Sink, Source};
 use crate::digest::Digest;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest, index};
 use crate::layer::codec::{self, Compression};
@@ -110,15 +110,10 @@ fn relative(folder: &RootfsPath, target: &[u8]) -> Option<RootfsPath> {
 }
 
 impl Files for Archive {
-    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError> {
+    fn slice(&self, path: &str) -> Result<Option<FileSlice>, TransportError> {
         let Some(entry) = self.file(path) else { return Ok(None) };
-        let open = || {
-            let mut file = File::open(&self.path)?;
-            file.seek(SeekFrom::Start(entry.data_start))?;
-            Ok(file.take(entry.size))
-        };
-        let reader = open().map_err(TransportError::file("read", &self.path))?;
-        Ok(Some(Box::new(reader)))
+        let file = File::open(&self.path).map_err(TransportError::file("read", &self.path))?;
+        Ok(Some(FileSlice { file, start: entry.data_start, size: entry.size }))
     }
 
     fn place(&self) -> String {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::archive::Archive;
 use super::error::TransportError;
 use super::layout::{self, Files};
-use super::{BlobReader, Source};
+use super::{BlobReader, FileSlice, Source};
 use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
 use crate::digest::Digest;
 use crate::image::{Descriptor, ImageConfig, media_type};
@@ -139,5 +139,10 @@ impl Source for DockerArchiveSource {
         let reader = opened
             .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })?;
         Ok(Box::new(VerifyingReader::blob(reader, descriptor.facts())))
+    }
+
+    async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
+        let path = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest);
+        Ok(path.map(|(_, path)| self.archive.slice(path)).transpose()?.flatten())
     }
 }

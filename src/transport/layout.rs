@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::error::TransportError;
+use super::slice::FileSlice;
 use super::spool::{Spool, SpooledBlob};
 use super::{Blob, BlobReader, Sink, Source};
 use crate::blob::{HashingWriter, VerifyingReader};
@@ -24,11 +25,20 @@ pub const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The files of a layout, wherever they are.
 pub trait Files: Send + Sync {
-    /// Opens a file by its path in the layout; `None` if it is not there.
+    /// Opens a file by its path in the layout, to be read anywhere; `None` if it is not there.
     ///
     /// # Errors
     /// If it is there but cannot be opened.
-    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError>;
+    fn slice(&self, path: &str) -> Result<Option<FileSlice>, TransportError>;
+
+    /// Opens a file by its path in the layout, to be read from its start; `None` if it is not there.
+    ///
+    /// # Errors
+    /// As [`Files::slice`].
+    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError> {
+        let Some(slice) = self.slice(path)? else { return Ok(None) };
+        Ok(Some(Box::new(slice.reader().map_err(TransportError::file("read", path))?)))
+    }
 
     /// Returns a name for messages.
     fn place(&self) -> String;
@@ -113,6 +123,10 @@ impl<F: Files> Source for LayoutSource<F> {
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
         self.open(descriptor)
     }
+
+    async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
+        self.files.slice(&blob_path(&descriptor.digest))
+    }
 }
 
 /// Reads a document whole, within [`MAX_DOCUMENT`].
@@ -137,10 +151,10 @@ pub fn read_document(
 pub struct Folder(pub PathBuf);
 
 impl Files for Folder {
-    fn open(&self, path: &str) -> Result<Option<BlobReader>, TransportError> {
+    fn slice(&self, path: &str) -> Result<Option<FileSlice>, TransportError> {
         let path = self.0.join(path);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Box::new(file))),
+        match File::open(&path).and_then(FileSlice::whole) {
+            Ok(slice) => Ok(Some(slice)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(TransportError::file("read", path)(error)),
         }

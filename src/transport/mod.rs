@@ -10,6 +10,7 @@ pub mod layout;
 pub mod logins;
 pub mod open;
 pub mod registry;
+pub mod slice;
 pub mod spool;
 
 use std::io::Read;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 pub use error::TransportError;
 pub use logins::Logins;
 pub use open::{Access, create, open};
+pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
 
 use crate::image::Descriptor;
@@ -37,6 +39,9 @@ pub trait Source: Send + Sync {
 
     /// Opens a config, a layer or another blob. The reader fails at its end if the bytes are not the descriptor's.
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError>;
+
+    /// Opens a blob to be read anywhere, if that can be had without fetching it again. Its bytes are not verified.
+    async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError>;
 }
 
 /// A place where an image can be written.

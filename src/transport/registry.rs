@@ -17,6 +17,7 @@ use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use super::error::TransportError;
 use super::open::Access;
+use super::slice::FileSlice;
 use super::spool::Spool;
 use super::{Blob, BlobReader, Sink, Source};
 use crate::blob::VerifyingReader;
@@ -146,6 +147,12 @@ impl Source for RegistrySource {
             file,
             done: Some((descriptor.digest, path, self.pulled.clone())),
         }))
+    }
+
+    async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
+        let Some(path) = self.spooled(&descriptor.digest) else { return Ok(None) };
+        let slice = File::open(&path).and_then(FileSlice::whole);
+        slice.map(Some).map_err(TransportError::file("read", path))
     }
 }
 

@@ -4,12 +4,15 @@
 //! same place sees that nobody holds it and removes it.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::TransportError;
-use crate::blob::BlobFacts;
+use super::slice::FileSlice;
+use crate::blob::{BlobFacts, ReadAt, Scratch};
 
 const PREFIX: &str = ".pydock-";
 const LOCK: &str = "lock";
@@ -58,6 +61,15 @@ impl Spool {
         self.folder.path()
     }
 
+    /// Makes a file without a name, which goes when it is closed.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn scratch(&self) -> Result<ScratchFile, TransportError> {
+        let file = tempfile::tempfile_in(self.path()).map_err(TransportError::file("write in", self.path()))?;
+        Ok(ScratchFile(FileSlice { file, start: 0, size: 0 }))
+    }
+
     /// Makes a file that goes when its path is dropped.
     ///
     /// # Errors
@@ -73,6 +85,25 @@ impl Spool {
             .map_err(TransportError::file("create", &path))?;
         let path = tempfile::TempPath::try_from_path(&path).map_err(TransportError::file("create", &path))?;
         Ok((file, path))
+    }
+}
+
+/// A file without a name.
+#[derive(Debug)]
+pub struct ScratchFile(FileSlice);
+
+impl ReadAt for ScratchFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_at(buffer, offset)
+    }
+}
+
+impl Scratch for ScratchFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        let start = self.0.size;
+        self.0.file.write_all_at(bytes, start)?;
+        self.0.size += bytes.len() as u64;
+        Ok(start)
     }
 }
 

@@ -303,8 +303,10 @@ fn two_pythons_keep_apart_and_a_virtual_environment_belongs_to_its_home() {
 #[test]
 fn a_header_that_a_module_of_its_package_parses_stays() {
     let (header, other) = (site("pkg/include/bitgen.h"), site("pkg/include/other.h"));
-    let (init, module) = (site("pkg/__init__.py"), site("pkg/parse.py"));
-    let files = [(&*header, ""), (&*other, ""), (&*init, ""), (&*module, "open(os.path.join(include, 'bitgen.h'))")];
+    let (init, module) = (site("pkg/__init__.py"), site("pkg/_examples/cffi/parse.py"));
+    let between = site("pkg/_examples/cffi/__init__.py");
+    let parser = "open(os.path.join(include, 'bitgen.h'))";
+    let files = [(&*header, ""), (&*other, ""), (&*init, ""), (&*between, ""), (&*module, parser)];
     let (left, ..) = slimmed(&files, &[]);
     assert!(left.contains(&header) && !left.contains(&other));
 }

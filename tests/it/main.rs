@@ -15,5 +15,6 @@ mod properties;
 mod real_tools;
 mod registry;
 mod schemas;
+mod splice;
 mod support;
 mod transports;

@@ -1,6 +1,14 @@
-//! Compress and decompress layers: one file per format.
+//! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
+//!
+//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `blocks` notes where blocks lie
+//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, and `splice` makes a new member of all that.
 
+mod bits;
+mod blocks;
 mod gzip;
+mod inflate;
+mod resume;
+mod splice;
 mod zstd;
 
 use std::fmt;
@@ -8,6 +16,9 @@ use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use blocks::BlockMap;
+pub use splice::{Old, SpliceError, Splicer};
 
 /// How a layer blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,9 +72,21 @@ impl FromStr for Compression {
 /// # Errors
 /// If a decompressor cannot be made.
 pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    mapping_decoder(compression, blob, None)
+}
+
+/// As [`decoder`]; the blocks of a gzip blob are noted in `map`, if there is one.
+///
+/// # Errors
+/// If a decompressor cannot be made.
+pub fn mapping_decoder<'a>(
+    compression: Compression,
+    blob: impl Read + 'a,
+    map: Option<&'a mut BlockMap>,
+) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(blob),
-        Compression::Gzip => Box::new(gzip::decoder(blob)),
+        Compression::Gzip => Box::new(gzip::Decoder::new(blob, map)),
         Compression::Zstd => Box::new(zstd::decoder(blob)?),
     })
 }
@@ -73,7 +96,7 @@ pub enum Encoder<W: Write> {
     /// Passes bytes on.
     None(W),
     /// Makes one gzip member.
-    Gzip(gzip::Encoder<W>),
+    Gzip(Box<Splicer<W>>),
     /// Makes one zstd frame.
     Zstd(zstd::Encoder<W>),
 }
@@ -86,7 +109,7 @@ impl<W: Write> Encoder<W> {
     pub fn new(compression: Compression, output: W) -> io::Result<Self> {
         Ok(match compression {
             Compression::None => Self::None(output),
-            Compression::Gzip => Self::Gzip(gzip::encoder(output)),
+            Compression::Gzip => Self::Gzip(Splicer::new(output)?.into()),
             Compression::Zstd => Self::Zstd(zstd::encoder(output)?),
         })
     }
@@ -118,7 +141,7 @@ impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::None(output) => output.write(bytes),
-            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Gzip(splicer) => splicer.add(bytes).map(|()| bytes.len()),
             Self::Zstd(encoder) => encoder.write(bytes),
         }
     }
@@ -126,7 +149,7 @@ impl<W: Write> Write for Encoder<W> {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::None(output) => output.flush(),
-            Self::Gzip(encoder) => encoder.flush(),
+            Self::Gzip(_) => Ok(()),
             Self::Zstd(encoder) => encoder.flush(),
         }
     }

@@ -1,0 +1,144 @@
+//! Holds the parts of a file that are wanted while it streams by. A layer is a stream, and what an object says of itself may
+//! stand at either end of it: so parts of the first and the last megabytes can be held, and the rest is only skipped.
+
+use std::io::{self, BufRead, Read};
+use std::iter;
+use std::ops::Range;
+
+use object::ReadRef;
+
+/// How much of the beginning is looked at before it is known what is wanted.
+const START: u64 = 4096;
+/// How much of the beginning can be held.
+const HEAD: u64 = 24 << 20;
+/// How much of the end can be held.
+const TAIL: u64 = 8 << 20;
+/// How much memory is kept for the next file.
+const SPARE: usize = 4 << 20;
+
+/// Parts of one file. Made once and filled for file after file, for fresh memory costs more than the copy.
+#[derive(Debug, Default)]
+pub struct Windows {
+    size: u64,
+    bytes: Vec<u8>,
+    /// What is held, in order: where each part lies in the file.
+    parts: Vec<Range<u64>>,
+}
+
+impl Windows {
+    /// Fills the windows with parts of a file of `size` bytes. `wanted` is given its first bytes and tells which parts are
+    /// wanted; `None` means whatever can be held.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn fill(
+        &mut self,
+        size: u64,
+        content: &mut dyn BufRead,
+        wanted: impl FnOnce(&[u8]) -> Option<Vec<Range<u64>>>,
+    ) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.shrink_to(SPARE);
+        self.parts.clear();
+        self.size = size;
+        let start = size.min(START);
+        self.hold(0..start, content)?;
+        let mut wanted = wanted(&self.bytes).unwrap_or_else(|| iter::once(0..size).collect());
+        wanted.sort_by_key(|range| range.start);
+        let mut at = start;
+        for range in wanted {
+            for window in [0..HEAD.min(size), size.saturating_sub(TAIL)..size] {
+                let range = range.start.max(window.start).max(at)..range.end.min(window.end);
+                if !range.is_empty() {
+                    skip(content, range.start - at)?;
+                    at = range.end;
+                    self.hold(range, content)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, range: Range<u64>, content: &mut dyn BufRead) -> io::Result<()> {
+        let read = content.take(range.end - range.start).read_to_end(&mut self.bytes)? as u64;
+        match self.parts.last_mut() {
+            Some(last) if last.end == range.start => last.end += read,
+            _ => self.parts.push(range.start..range.start + read),
+        }
+        Ok(())
+    }
+
+    /// Returns what is held of the file from `start`, as far as it goes without a gap.
+    fn from(&self, start: u64) -> Option<&[u8]> {
+        let mut before = 0;
+        for part in &self.parts {
+            let length = usize::try_from(part.end - part.start).ok()?;
+            if part.contains(&start) {
+                let within = usize::try_from(start - part.start).ok()?;
+                return self.bytes.get(before + within..before + length);
+            }
+            before += length;
+        }
+        None
+    }
+}
+
+/// Skips bytes without copying them.
+fn skip(content: &mut dyn BufRead, mut count: u64) -> io::Result<()> {
+    while count > 0 {
+        let held = content.fill_buf()?.len();
+        if held == 0 {
+            break;
+        }
+        let step = held.min(usize::try_from(count).unwrap_or(usize::MAX));
+        content.consume(step);
+        count -= step as u64;
+    }
+    Ok(())
+}
+
+impl<'a> ReadRef<'a> for &'a Windows {
+    fn len(self) -> Result<u64, ()> {
+        Ok(self.size)
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        if size == 0 && offset <= self.size {
+            return Ok(&[]);
+        }
+        let size = usize::try_from(size).map_err(|_| ())?;
+        self.from(offset).and_then(|bytes| bytes.get(..size)).ok_or(())
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        let longest = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| ())?;
+        let bytes = self.from(range.start).ok_or(())?;
+        let bytes = &bytes[..bytes.len().min(longest)];
+        memchr::memchr(delimiter, bytes).map(|end| &bytes[..end]).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wanted_is_held_and_only_at_either_end() {
+        let file = (0..40 << 20).map(|at: u32| (at >> 8) as u8).collect::<Vec<_>>();
+        let size = file.len() as u64;
+        let mut windows = Windows::default();
+        let megabyte = 1 << 20;
+        let wanted = vec![3 * megabyte..4 * megabyte, 20 * megabyte..39 * megabyte, 100..8000];
+        windows.fill(size, &mut &file[..], |_| Some(wanted)).unwrap();
+        let read = |at: u64, count: u64| (&windows).read_bytes_at(at, count);
+        let of = |at: u64, count: u64| &file[at as usize..(at + count) as usize];
+        for (at, count) in [(0, 8000), (3 * megabyte, megabyte), (23 * megabyte, megabyte), (38 * megabyte, megabyte)] {
+            assert_eq!(read(at, count), Ok(of(at, count)), "{at}");
+        }
+        for at in [8000, 2 * megabyte, 25 * megabyte, 39 * megabyte, size, u64::MAX] {
+            assert_eq!(read(at, 1), Err(()), "{at}");
+        }
+        windows.fill(5000, &mut &file[..5000], |_| None).unwrap();
+        assert_eq!((&windows).read_bytes_at(0, 5000), Ok(of(0, 5000)));
+    }
+}

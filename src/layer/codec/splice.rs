@@ -1,0 +1,295 @@
+//! Writes one gzip member out of new bytes and of deflate blocks of old members, which are copied bit for bit.
+//!
+//! A block can be copied if all that it can refer to, the 32 KiB before it, stands before it in the new stream as well. What
+//! lies between copied blocks is compressed afresh with what stands before it as dictionary, and ends at a whole byte by an
+//! empty stored block (`Z_SYNC_FLUSH` of the zlib manual), so that the bytes of the output do not depend on how it is made.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use flate2::{Compress, Compression, FlushCompress};
+
+use super::bits::BitWriter;
+use super::blocks::{BlockMap, Kind};
+use super::inflate::WINDOW;
+use super::resume::Resumed;
+use crate::blob::ReadAt;
+
+/// A member without name and time (RFC 1952, 2.3), as flate2 begins one at level 6.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// Bytes that are compressed afresh rather than to make a seam.
+const WORTHWHILE: u64 = 4 << 10;
+/// Bytes that are decoded at once.
+const CHUNK: usize = 128 << 10;
+/// Bytes that the compressor gives at once.
+const PACKED: usize = 64 << 10;
+
+/// An old blob that blocks are copied from, and where they lie.
+pub struct Old<'a> {
+    map: &'a BlockMap,
+    decoder: Resumed<'a>,
+}
+
+impl<'a> Old<'a> {
+    /// Opens a blob whose blocks were mapped.
+    pub fn new(blob: &'a dyn ReadAt, map: &'a BlockMap) -> Self {
+        Self { map, decoder: Resumed::new(blob, map) }
+    }
+
+    /// Decodes a range of the decompressed bytes.
+    ///
+    /// # Errors
+    /// If the blob cannot be read, or is no longer what it was.
+    pub fn bytes(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+        self.decoder.seek(range.start)?;
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled += self.decoder.read(&mut bytes[filled..])?;
+        }
+        Ok(bytes)
+    }
+
+    /// Decodes a range of the decompressed bytes, chunk by chunk.
+    ///
+    /// # Errors
+    /// If the blob cannot be read, or is no longer what it was; and those of `write`.
+    pub fn pass(
+        &mut self,
+        range: Range<u64>,
+        mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), SpliceError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.decoder.seek(range.start).map_err(SpliceError::Read)?;
+        let mut chunk = vec![0; CHUNK];
+        let mut left = range.end - range.start;
+        while left > 0 {
+            let want = CHUNK.min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = self.decoder.read(&mut chunk[..want]).map_err(SpliceError::Read)?;
+            write(&chunk[..count]).map_err(SpliceError::Write)?;
+            left -= count as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Writes one gzip member.
+pub struct Splicer<W: Write> {
+    output: BitWriter<W>,
+    compressor: Compress,
+    is_compressing: bool,
+    packed: Vec<u8>,
+    /// The last bytes that were written, decompressed; at least [`WINDOW`] of them, if there are.
+    tail: Vec<u8>,
+    crc: crc32fast::Hasher,
+    size: u32,
+    chunk: Vec<u8>,
+}
+
+impl<W: Write> Splicer<W> {
+    /// Starts a member.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn new(output: W) -> io::Result<Self> {
+        let mut output = BitWriter::new(output);
+        output.put_bytes(&HEADER)?;
+        Ok(Self {
+            output,
+            compressor: Compress::new(Compression::new(6), false),
+            is_compressing: false,
+            packed: vec![0; PACKED],
+            tail: Vec::new(),
+            crc: crc32fast::Hasher::new(),
+            size: 0,
+            chunk: vec![0; CHUNK],
+        })
+    }
+
+    /// Adds bytes, compressed afresh.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.compress(bytes)?;
+        self.count(bytes);
+        Ok(())
+    }
+
+    /// Adds a range of an old blob's decompressed bytes, in blocks that are copied as far as that can be; `see` is shown
+    /// every byte.
+    ///
+    /// # Errors
+    /// Those of the output; and if the blob cannot be read, or is no longer what it was.
+    pub fn keep(
+        &mut self,
+        old: &mut Old<'_>,
+        range: Range<u64>,
+        see: &mut impl FnMut(&[u8]),
+    ) -> Result<(), SpliceError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let (map, units) = (old.map, old.map.copyable(&range));
+        let copied = map.units.get(units.start).map_or(range.end, |unit| unit.out)
+            ..map.units.get(units.end).map_or(range.start, |unit| unit.out);
+        old.decoder.seek(range.start).map_err(SpliceError::Read)?;
+        if units.is_empty() || copied.end - copied.start < WORTHWHILE {
+            return self.keep_afresh(old, range.end - range.start, see);
+        }
+        self.keep_afresh(old, copied.start - range.start, see)?;
+        self.end_compressing().map_err(SpliceError::Write)?;
+        for number in units {
+            // Decoded first: then the pages that the block's bits are in, are held.
+            let (unit, next) = (map.units[number], map.units[number + 1]);
+            self.pass(old, next.out - unit.out, see, |_, _| Ok(()))?;
+            self.copy(old, unit.bit..next.bit, unit.kind)?;
+        }
+        self.keep_afresh(old, range.end - copied.end, see)
+    }
+
+    fn keep_afresh(&mut self, old: &mut Old<'_>, count: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
+        self.pass(old, count, see, |splicer, bytes| splicer.compress(bytes))
+    }
+
+    /// Decodes the next bytes of an old blob, and counts them as written.
+    fn pass(
+        &mut self,
+        old: &mut Old<'_>,
+        mut count: u64,
+        see: &mut impl FnMut(&[u8]),
+        mut write: impl FnMut(&mut Self, &[u8]) -> io::Result<()>,
+    ) -> Result<(), SpliceError> {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        while count > 0 {
+            let want = chunk.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+            let bytes = old.decoder.read(&mut chunk[..want]).map_err(SpliceError::Read)?;
+            write(self, &chunk[..bytes]).map_err(SpliceError::Write)?;
+            self.count(&chunk[..bytes]);
+            see(&chunk[..bytes]);
+            count -= bytes as u64;
+        }
+        self.chunk = chunk;
+        Ok(())
+    }
+
+    /// Copies the bits of a unit of blocks.
+    fn copy(&mut self, old: &mut Old<'_>, bits: Range<u64>, kind: Kind) -> Result<(), SpliceError> {
+        let start = match kind {
+            Kind::End => return Ok(()),
+            Kind::Packed => bits.start,
+            // The bit that says that it is the last is not copied.
+            Kind::LastPacked => {
+                self.output.put(0, 1);
+                bits.start + 1
+            }
+            // A stored block's length starts at the next whole byte, here and there; all later bits stand as they stood.
+            Kind::Stored | Kind::LastStored => {
+                self.output.put(0, 3);
+                self.output.align();
+                (bits.start + 3).next_multiple_of(8)
+            }
+        };
+        let mut at = start;
+        while at < bits.end {
+            let page = old.decoder.pages.from(at / 8).map_err(SpliceError::Read)?;
+            let within = at % 8;
+            let end = (page.len() as u64 * 8).min(bits.end - at + within);
+            self.output.put_range(page, within as usize, end as usize).map_err(SpliceError::Write)?;
+            at += end - within;
+        }
+        Ok(())
+    }
+
+    /// Compresses bytes that are not counted yet.
+    fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if !self.is_compressing {
+            self.start_compressing()?;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = &rest[self.drive(rest, FlushCompress::None)?.0..];
+        }
+        Ok(())
+    }
+
+    fn start_compressing(&mut self) -> io::Result<()> {
+        if self.output.phase() != 0 {
+            // An empty stored block (RFC 1951, 3.2.4) ends at a whole byte.
+            self.output.put(0, 3);
+            self.output.align();
+            self.output.put_bytes(&[0, 0, 0xff, 0xff])?;
+        }
+        self.compressor.reset();
+        let window = &self.tail[self.tail.len().saturating_sub(WINDOW)..];
+        if !window.is_empty() {
+            self.compressor.set_dictionary(window).map_err(io::Error::other)?;
+        }
+        self.is_compressing = true;
+        Ok(())
+    }
+
+    fn end_compressing(&mut self) -> io::Result<()> {
+        if self.is_compressing {
+            // With room to spare in the output, the flush is complete (zlib manual, `deflate`).
+            while self.drive(&[], FlushCompress::Sync)?.1 == PACKED {}
+            self.is_compressing = false;
+        }
+        Ok(())
+    }
+
+    /// Lets the compressor work; returns how many bytes it took and gave.
+    fn drive(&mut self, bytes: &[u8], flush: FlushCompress) -> io::Result<(usize, usize)> {
+        let before = (self.compressor.total_in(), self.compressor.total_out());
+        self.compressor.compress(bytes, &mut self.packed, flush).map_err(io::Error::other)?;
+        let taken = (self.compressor.total_in() - before.0) as usize;
+        let made = (self.compressor.total_out() - before.1) as usize;
+        self.output.put_bytes(&self.packed[..made])?;
+        Ok((taken, made))
+    }
+
+    /// Counts bytes as written.
+    fn count(&mut self, bytes: &[u8]) {
+        self.crc.update(bytes);
+        self.size = self.size.wrapping_add(bytes.len() as u32);
+        if bytes.len() >= WINDOW {
+            self.tail.clear();
+        } else if self.tail.len() + bytes.len() > 4 * WINDOW {
+            self.tail.drain(..self.tail.len() - WINDOW);
+        }
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);
+    }
+
+    /// Ends the member and returns the output.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(mut self) -> io::Result<W> {
+        if self.is_compressing {
+            while self.drive(&[], FlushCompress::Finish)?.1 == PACKED {}
+        } else {
+            // An empty block of fixed codes that says that it is the last (RFC 1951, 3.2.6).
+            self.output.put(0b011, 10);
+            self.output.align();
+        }
+        self.output.put_bytes(&self.crc.finalize().to_le_bytes())?;
+        self.output.put_bytes(&self.size.to_le_bytes())?;
+        self.output.finish()
+    }
+}
+
+/// Why a part of an old blob could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum SpliceError {
+    /// The old blob cannot be read.
+    #[error("cannot read the old layer")]
+    Read(#[source] io::Error),
+    /// The new one cannot be written.
+    #[error("cannot write the new layer")]
+    Write(#[source] io::Error),
+}
