@@ -11,6 +11,7 @@ use std::fs::File;
 
 use pydock::blob::VerifyingReader;
 use pydock::evidence::{Collector, SeenSources};
+use pydock::hasher::Hasher;
 use pydock::layer::codec::{BlockMap, Compression};
 use pydock::layer::scan::{Observer, scan};
 
@@ -35,7 +36,7 @@ fn run() {
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
             let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts);
             let mut map = BlockMap::new(Box::new(Vec::new()));
-            scan(blob, Compression::Gzip, layer.diff_id, observer, Some(&mut map)).unwrap();
+            scan(blob, Compression::Gzip, layer.diff_id, Hasher::default(), observer, Some(&mut map)).unwrap();
         }
         on_processor() - start
     };

@@ -12,6 +12,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use pydock::digest::Digest;
+use pydock::hasher::Hasher;
 use pydock::layer::codec::{BlockMap, Compression};
 use pydock::layer::cut::{CutList, Piece};
 use pydock::layer::rewrite::{LayerWriter, Packing};
@@ -23,7 +24,14 @@ fn main() {
         let blob = std::fs::read(&layer.path).unwrap();
         assert_eq!(Digest::of(&blob), layer.facts.digest);
         let mut map = BlockMap::new(Box::new(Vec::new()));
-        let index = scan(File::open(layer.path).unwrap(), Compression::Gzip, layer.diff_id, &mut (), Some(&mut map));
+        let index = scan(
+            File::open(layer.path).unwrap(),
+            Compression::Gzip,
+            layer.diff_id,
+            Hasher::default(),
+            &mut (),
+            Some(&mut map),
+        );
         (blob, map, cut(&index.unwrap()))
     });
     let (blob, map, cut) = scanned.max_by_key(|(_, _, cut)| cut.pieces().len()).unwrap();
@@ -31,7 +39,7 @@ fn main() {
     let mut sizes = (0, 0);
     for _ in 0..5 {
         let start = Instant::now();
-        let packing = Packing { compression: Compression::Gzip, copies_blocks: true };
+        let packing = Packing { compression: Compression::Gzip, copies_blocks: true, hashes_aside: false };
         let mut writer = LayerWriter::new(packing, Vec::new()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;

@@ -5,7 +5,8 @@
 
 use std::io::{self, Read, Write};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
+use crate::hasher::Hasher;
 
 /// Digest and size, in bytes, of a finished blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +112,9 @@ impl<R: Read> VerifyingReader<R> {
         }
     }
 
-    /// Verifies the decompressed bytes of a layer against its diff ID.
-    pub fn diff_id(inner: R, expected: Digest) -> Self {
-        Self { inner, what: "diff ID", hasher: Some(Hasher::default()), expected, size: None, read: 0 }
+    /// Verifies the decompressed bytes of a layer against its diff ID, with the help of `hasher`, which is new.
+    pub fn diff_id(inner: R, expected: Digest, hasher: Hasher) -> Self {
+        Self { inner, what: "diff ID", hasher: Some(hasher), expected, size: None, read: 0 }
     }
 
     fn verify(&mut self) -> Result<(), Mismatch> {
@@ -160,6 +161,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Starts with a hasher, which is new.
+    pub fn new(hasher: Hasher) -> Self {
+        Self { hasher, size: 0 }
+    }
+
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);

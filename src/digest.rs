@@ -47,19 +47,9 @@ impl Digest {
     }
 }
 
-/// Hashes bytes as they pass; ends as a [`Digest`].
-#[derive(Debug, Clone, Default)]
-pub struct Hasher(sha2::Sha256);
-
-impl Hasher {
-    /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// Returns the digest of all bytes added.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

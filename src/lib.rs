@@ -15,6 +15,7 @@ pub mod blob;
 pub mod digest;
 pub mod evidence;
 pub mod explain;
+pub mod hasher;
 pub mod image;
 pub mod job;
 pub mod layer;

@@ -8,13 +8,16 @@
 const MAX_BRACKETS: usize = 500;
 /// How many operators or words one expression may chain.
 const MAX_CHAIN: usize = 128_000;
+/// So many brackets have to be looked at, whether they nest or not.
+const MANY_BRACKETS: usize = 5_000;
 /// What a level of the tree takes of the stack at most, in bytes, with room to spare.
 const LEVEL: usize = 2 << 10;
 
 /// Runs `read` with as much stack as a tree of `source` may need, or returns `None` if that is too much.
 pub fn with_stack<T>(source: &[u8], read: impl FnOnce() -> T) -> Option<T> {
-    // Every level takes a byte, so most sources need not be looked at.
-    if source.len() > MAX_CHAIN && is_too_deep(source) {
+    // Every level takes a byte, and of brackets no source of a person's has many: most need not be looked at closely.
+    let brackets = source.iter().map(|byte| usize::from(matches!(byte, b'(' | b'[' | b'{'))).sum::<usize>();
+    if (source.len() > MAX_CHAIN || brackets > MANY_BRACKETS) && is_too_deep(source) {
         return None;
     }
     let stack = source.len().min(MAX_CHAIN) * LEVEL + (1 << 20);

@@ -27,6 +27,7 @@ pub struct Job {
     pub image: String,
     progress: Arc<dyn Progress>,
     threads: Arc<Semaphore>,
+    thread_count: usize,
     stop: StopOnDrop,
 }
 
@@ -38,8 +39,14 @@ impl Job {
             image,
             progress,
             threads: Arc::new(Semaphore::new(threads.max(1))),
+            thread_count: threads,
             stop: StopOnDrop::default(),
         }
+    }
+
+    /// Tells whether threads are left when so many layers are worked on at once.
+    fn has_idle(&self, layers: usize) -> bool {
+        layers < self.thread_count
     }
 
     /// Opens a blob; reading it is told to the progress and ends when the job does.

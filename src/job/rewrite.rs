@@ -69,8 +69,12 @@ impl Job {
         wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
-        let packing =
-            Packing { compression: wanted.compression.unwrap_or(Compression::Gzip), copies_blocks: !wanted.recompress };
+        let rewritten = outputs.iter().filter(|output| matches!(output.change, Change::Rewrite(_))).count();
+        let packing = Packing {
+            compression: wanted.compression.unwrap_or(Compression::Gzip),
+            copies_blocks: !wanted.recompress,
+            hashes_aside: self.has_idle(rewritten),
+        };
         let mut tasks = Vec::new();
         for output in &outputs {
             let recipe = recipe(image, output, maps, wanted.compression);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::images::Image;
 use super::{Job, SlimError};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
+use crate::hasher::Hasher;
 use crate::layer::codec::{BlockMap, Compression};
 use crate::layer::scan;
 use crate::progress::Stage;
@@ -31,6 +32,7 @@ impl Job {
     pub async fn scan(self: &Arc<Self>, image: &Image, spool: Option<&Spool>) -> Result<Scanned, SlimError> {
         let seen = SeenSources::default();
         let mut tasks = Vec::new();
+        let hashes_aside = self.has_idle(image.stack.layers.len());
         for (index, layer) in image.stack.layers.iter().cloned().enumerate() {
             let (job, seen) = (self.clone(), seen.clone());
             let is_mapped = layer.compression == Compression::Gzip;
@@ -45,7 +47,9 @@ impl Job {
                     .map_err(|source| job.source_error(source))?;
                 let scanned = super::blocking(move || {
                     let mut collector = Collector::sharing(seen);
-                    let index = scan::scan(blob, layer.compression, layer.diff_id, &mut collector, map.as_mut())?;
+                    let hasher = if hashes_aside { Hasher::aside() } else { Hasher::default() };
+                    let index =
+                        scan::scan(blob, layer.compression, layer.diff_id, hasher, &mut collector, map.as_mut())?;
                     Ok(((index, collector.found), map.map(Arc::new)))
                 });
                 scanned.await?.map_err(|source| SlimError::Scan {

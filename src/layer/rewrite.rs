@@ -16,6 +16,7 @@ use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingReader};
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 
 /// Two zero blocks end a tar.
 const END_MARKER: [u8; 1024] = [0; 1024];
@@ -61,6 +62,14 @@ pub struct Packing {
     /// Whether deflate blocks of old layers are copied as they are, where that can be. It is many times faster; the new
     /// layer is then as well compressed as the old one was.
     pub copies_blocks: bool,
+    /// Whether the new diff ID is hashed on a thread of its own.
+    pub hashes_aside: bool,
+}
+
+impl Packing {
+    fn hasher(&self) -> Hasher {
+        if self.hashes_aside { Hasher::aside() } else { Hasher::default() }
+    }
 }
 
 /// Writes one new layer; old layers are added in order.
@@ -78,7 +87,7 @@ impl<W: Write> LayerWriter<W> {
     /// If a compressor cannot be made.
     pub fn new(packing: Packing, output: W) -> Result<Self, RewriteError> {
         let encoder = Encoder::new(packing.compression, HashingWriter::new(output)).map_err(RewriteError::Write)?;
-        Ok(Self { encoder, copies_blocks: packing.copies_blocks, tar: Tally::default() })
+        Ok(Self { encoder, copies_blocks: packing.copies_blocks, tar: Tally::new(packing.hasher()) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
@@ -93,8 +102,11 @@ impl<W: Write> LayerWriter<W> {
         cut: &CutList,
     ) -> Result<(), RewriteError> {
         let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old =
-            OldLayer { inner: VerifyingReader::diff_id(decoded, diff_id), offset: 0, buffer: vec![0; 128 << 10] };
+        let mut old = OldLayer {
+            inner: VerifyingReader::diff_id(decoded, diff_id, Hasher::default()),
+            offset: 0,
+            buffer: vec![0; 128 << 10],
+        };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.write(bytes)?,

@@ -9,6 +9,7 @@ use super::entry::{Entry, EntryKind};
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingReader;
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 
 /// What one pass over a layer learns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Observer for () {
 /// Scans a layer.
 ///
 /// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
-/// the config says of the decompressed bytes. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
+/// the config says of the decompressed bytes, which `hasher` verifies. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
@@ -46,6 +47,7 @@ pub fn scan(
     blob: impl Read,
     compression: Compression,
     diff_id: Digest,
+    hasher: Hasher,
     observer: &mut dyn Observer,
     map: Option<&mut BlockMap>,
 ) -> Result<LayerIndex, TarError> {
@@ -53,7 +55,8 @@ pub fn scan(
     let counting = CountingReader { inner: blob, count: packed.clone() };
     let decoded =
         codec::mapping_decoder(compression, counting, map).map_err(|source| TarError::Read { offset: 0, source })?;
-    let mut tar = TarReader::new(BufReader::with_capacity(128 << 10, VerifyingReader::diff_id(decoded, diff_id)));
+    let mut tar =
+        TarReader::new(BufReader::with_capacity(128 << 10, VerifyingReader::diff_id(decoded, diff_id, hasher)));
     let mut entries = Vec::new();
     let mut packed_start = 0;
     while let Some(mut entry) = tar.next_entry()? {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Modules by tier, the lowest first.
 const TIERS: &[&[&str]] = &[
-    &["digest", "blob", "rootfs_path", "reference", "progress"],
+    &["digest", "hasher", "blob", "rootfs_path", "reference", "progress"],
     &["layer"],
     &["image"],
     &["rootfs", "profile"],
