@@ -185,28 +185,51 @@ impl<R: Read> Input<'_, R> {
         Ok(u32::from_le_bytes([self.byte()?, self.byte()?, self.byte()?, self.byte()?]))
     }
 
-    /// Skips a member's header.
+    /// Skips a member's header; its checksum, if it has one, must be right.
     fn header(&mut self) -> io::Result<()> {
-        let [a, b, method, flags] = self.word()?.to_le_bytes();
+        let mut crc = crc32fast::Hasher::new();
+        let mut byte = || {
+            let byte = self.byte()?;
+            crc.update(&[byte]);
+            Ok::<_, io::Error>(byte)
+        };
+        let [a, b, method, flags] = [byte()?, byte()?, byte()?, byte()?];
         if [a, b, method] != [0x1f, 0x8b, 8] || flags & 0xe0 != 0 {
             return Err(corrupt("invalid gzip header"));
         }
         // Time, extra flags and operating system.
         for _ in 0..6 {
-            self.byte()?;
+            byte()?;
         }
         if flags & HAS_EXTRA != 0 {
-            for _ in 0..u16::from_le_bytes([self.byte()?, self.byte()?]) {
-                self.byte()?;
+            for _ in 0..u16::from_le_bytes([byte()?, byte()?]) {
+                byte()?;
             }
         }
         for _ in 0..(flags & (HAS_NAME | HAS_COMMENT)).count_ones() {
-            while self.byte()? != 0 {}
+            while byte()? != 0 {}
         }
-        if flags & HAS_CRC != 0 {
-            self.byte()?;
-            self.byte()?;
+        if flags & HAS_CRC != 0 && u16::from_le_bytes([self.byte()?, self.byte()?]) != crc.finalize() as u16 {
+            return Err(corrupt("a gzip header is not what its checksum says"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_with_a_checksum_is_held_to_it() {
+        let mut member = vec![0x1f, 0x8b, 8, HAS_CRC | HAS_NAME, 0, 0, 0, 0, 0, 3, b'a', 0];
+        let crc = (crc32fast::hash(&member) as u16).to_le_bytes();
+        member.extend(crc);
+        // A last block of fixed codes without content, and the checksum and size of nothing.
+        member.extend([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let read = |member: &[u8]| Decoder::new(member, None).read_to_end(&mut Vec::new());
+        assert_eq!(read(&member).unwrap(), 0);
+        member[12] ^= 1;
+        assert!(read(&member).unwrap_err().to_string().contains("header"));
     }
 }
