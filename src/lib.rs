@@ -12,6 +12,7 @@
 //! [`plan`] and [`layering`] is values in, values out.
 
 pub mod blob;
+pub mod cache;
 pub mod digest;
 pub mod evidence;
 pub mod explain;

@@ -216,8 +216,7 @@ impl Rootfs {
             names.push(&*self.node(at).name);
             at = self.node(at).parent;
         }
-        names.reverse();
-        names.iter().fold(RootfsPath::root(), |path, name| path.join(name))
+        RootfsPath::of_components(names.into_iter().rev())
     }
 
     /// Returns every entry of one layer, in order.

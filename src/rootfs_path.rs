@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// A path in a rootfs, relative to its root. The root itself is the empty path.
 ///
 /// Paths in layers are bytes, not text: any byte but NUL is allowed. `Display` and serde escape what is not UTF-8, and
-/// control characters, as `\xNN`, and a backslash as `\\`, so that both are lossless and safe on a terminal.
+/// control characters, as `\xNN`, and a backslash as `\\`, so that both are lossless and safe on a terminal; formats that nobody
+/// reads get the bytes.
 ///
 /// ```
 /// use pydock::rootfs_path::RootfsPath;
@@ -101,6 +102,18 @@ impl RootfsPath {
         Self(path.into())
     }
 
+    /// Returns the path whose components are these, from the root down.
+    pub fn of_components<'a>(components: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut path = Vec::with_capacity(64);
+        for component in components {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(component);
+        }
+        Self(path.into())
+    }
+
     /// Tells whether this is `folder` or lies below it.
     pub fn is_within(&self, folder: &Self) -> bool {
         folder.is_root() || self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/'))
@@ -169,13 +182,18 @@ impl fmt::Debug for RootfsPath {
 
 impl Serialize for RootfsPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
     }
 }
 
 impl<'de> Deserialize<'de> for RootfsPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse_escaped(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        let parsed = if deserializer.is_human_readable() {
+            Self::parse_escaped(&String::deserialize(deserializer)?)
+        } else {
+            Self::parse(&Vec::deserialize(deserializer)?)
+        };
+        parsed.map_err(serde::de::Error::custom)
     }
 }
 
@@ -204,6 +222,7 @@ mod tests {
         assert_eq!(path("a/b").parent(), path("a"));
         assert_eq!(path("a").parent(), RootfsPath::root());
         assert_eq!(path("a").join(b"b"), path("a/b"));
+        assert_eq!(RootfsPath::of_components(path("a/b/c").components()), path("a/b/c"));
     }
 
     proptest! {

@@ -4,8 +4,10 @@
 //! reference ──> source ──> scan ──> rootfs ──> plan ──> rewrite ──> sink
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::cache::{Cache, Place};
 use crate::digest::Digest;
 use crate::evidence::Evidence;
 use crate::explain::{Explanation, explain};
@@ -14,7 +16,7 @@ use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, PlatformChoice, media_type};
 use crate::job::images::{Image, Member, Selection};
 use crate::job::push::Destination;
-use crate::job::rewrite::Wanted;
+use crate::job::rewrite::{MadeBlob, Wanted};
 use crate::job::scan::Scanned;
 use crate::job::{Job, SlimError};
 use crate::layer::codec::{BlockMap, Compression};
@@ -52,6 +54,8 @@ pub struct Request {
     pub gates: Gates,
     /// How many layers are worked on at once.
     pub threads: usize,
+    /// Where earlier runs may have left what they learned and made, and where this one will.
+    pub cache: Option<Place>,
     /// Paths to explain.
     pub explain: Vec<RootfsPath>,
 }
@@ -206,7 +210,8 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
     let name = request.source.to_string();
     let source = transport::open(&request.source, access).await;
     let source = source.map_err(|source| SlimError::Source { image: name.clone(), source })?;
-    let job = Arc::new(Job::new(source, name, request.threads, progress));
+    let cache = open_cache(request.cache.as_ref())?;
+    let job = Arc::new(Job::new(source, name, request.threads, progress).with_cache(cache));
     let selection = job.select(&request.platform).await?;
     let destination = open_destination(request, access).await?;
 
@@ -239,7 +244,9 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
             run.finish_index(&index, members, slimmed).await?;
         }
     }
-    Ok(run.outcome)
+    let outcome = run.outcome;
+    job.trim_cache().await?;
+    Ok(outcome)
 }
 
 /// One run, as far as it has come.
@@ -254,7 +261,7 @@ struct Run<'a> {
 /// A new image that has not been written yet.
 struct Slimmed {
     rebuilt: Rebuilt,
-    blobs: std::collections::HashMap<Digest, transport::SpooledBlob>,
+    blobs: HashMap<Digest, MadeBlob>,
 }
 
 impl Run<'_> {
@@ -425,6 +432,14 @@ fn source_digest(selection: &Selection) -> Digest {
     match selection {
         Selection::One(image) => Digest::of(&image.manifest.bytes),
         Selection::Index { index, .. } => Digest::of(&index.bytes),
+    }
+}
+
+fn open_cache(place: Option<&Place>) -> Result<Option<Arc<Cache>>, SlimError> {
+    let Some(place) = place else { return Ok(None) };
+    match Cache::open(place) {
+        Ok(cache) => Ok(Some(cache.into())),
+        Err(source) => Err(SlimError::Cache { folder: place.folder.display().to_string(), source }),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         recompress: output.recompress,
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
+        cache: output.cache.place(),
         explain: Vec::new(),
     };
     run::run(&request, output, None, terminal)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use pydock::cache::Place;
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
@@ -123,6 +124,9 @@ pub(crate) struct ExplainArgs {
     /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
     #[arg(long, value_name = "HOST")]
     pub insecure: Vec<String>,
+
+    #[command(flatten)]
+    pub cache: CacheArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -139,6 +143,26 @@ pub(crate) struct ApplyArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Where work is kept from run to run.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CacheArgs {
+    /// Keep in this folder what is learned of layers, and the layers that are made: the next image on the same base is done
+    /// without reading the base, and the same image without reading at all. Several runs may share it
+    #[arg(long, value_name = "DIR", env = "PYDOCK_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// How large the cache may be when a run is over; what was not used for longest goes
+    #[arg(long, value_name = "SIZE", env = "PYDOCK_CACHE_SIZE", value_parser = size::parse, default_value = "10GB")]
+    pub cache_size: u64,
+}
+
+impl CacheArgs {
+    /// Returns the place of the cache, if there is to be one.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.cache_dir.as_ref().map(|folder| Place { folder: folder.clone(), limit: self.cache_size })
+    }
 }
 
 /// Choices that every verb which writes an image has.
@@ -189,6 +213,9 @@ pub(crate) struct OutputArgs {
     /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
     #[arg(long, value_name = "HOST")]
     pub insecure: Vec<String>,
+
+    #[command(flatten)]
+    pub cache: CacheArgs,
 }
 
 /// What is printed on standard output.

@@ -24,6 +24,7 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         recompress: false,
         gates: Gates::default(),
         threads: run::threads(None),
+        cache: args.cache.place(),
         explain: args.paths.iter().map(parse).collect::<Result<_, _>>()?,
     };
     let outcome = run::run_job(&request, &run::access(&args.insecure)?, terminal)?;

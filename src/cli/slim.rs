@@ -28,6 +28,7 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         recompress: settings.recompress(&args.choice, output),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
+        cache: output.cache.place(),
         explain: Vec::new(),
     };
     run::run(&request, output, args.plan.as_deref(), terminal)

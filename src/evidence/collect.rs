@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::elf::{self, ElfFacts};
 use super::python::{self, Mention, PythonFacts, Unread};
 use super::script;
@@ -22,7 +24,7 @@ const MAX_LINE: usize = 256;
 pub type Facts = HashMap<NodeId, Arc<FileFacts>>;
 
 /// What one file says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// What it says as Python source.
     pub python: Option<Box<PythonFacts>>,

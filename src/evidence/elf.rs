@@ -12,6 +12,7 @@ use object::elf::{
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef};
+use serde::{Deserialize, Serialize};
 
 use super::windows::Windows;
 
@@ -19,7 +20,7 @@ use super::windows::Windows;
 pub const MAGIC: &[u8] = b"\x7fELF";
 
 /// What one object says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElfFacts {
     /// Libraries that it needs (`DT_NEEDED`).
     pub needed: Vec<Box<str>>,

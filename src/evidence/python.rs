@@ -10,6 +10,7 @@ use std::cell::Cell;
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
 use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt, StmtIf, StmtImportFrom};
 use ruff_text_size::{Ranged, TextSize};
+use serde::{Deserialize, Serialize};
 
 use super::nesting;
 
@@ -17,7 +18,7 @@ use super::nesting;
 pub const MAX_SOURCE: u64 = 4 << 20;
 
 /// What one Python file says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PythonFacts {
     /// Modules that it imports.
     pub imports: Vec<Import>,
@@ -34,7 +35,7 @@ pub struct PythonFacts {
 }
 
 /// An import.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// Leading dots.
     pub level: u32,
@@ -47,7 +48,7 @@ pub struct Import {
 }
 
 /// A literal and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mention {
     /// The literal.
     pub text: Box<str>,
@@ -56,7 +57,7 @@ pub struct Mention {
 }
 
 /// A program that is run, and its first argument if that is literal too.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The program.
     pub program: Mention,
@@ -65,7 +66,7 @@ pub struct Command {
 }
 
 /// Why a file is evidence of nothing, or not of all that it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
     /// Larger than [`MAX_SOURCE`].
     TooLarge,

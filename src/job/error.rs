@@ -73,6 +73,14 @@ pub enum SlimError {
         /// What there is.
         there: Vec<String>,
     },
+    /// The cache cannot be used.
+    #[error("cannot use the cache `{folder}`")]
+    Cache {
+        /// Its folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A layer cannot be read.
     #[error("cannot read layer {number} ({digest}) of `{image}`")]
     Scan {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 pub use error::SlimError;
 
+use crate::cache::Cache;
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
 use crate::transport::{BlobReader, Source, TransportError};
@@ -25,6 +26,8 @@ pub struct Job {
     pub source: Arc<dyn Source>,
     /// The source's name, for messages.
     pub image: String,
+    /// What earlier runs learned and made, if it is kept.
+    pub cache: Option<Arc<Cache>>,
     progress: Arc<dyn Progress>,
     threads: Arc<Semaphore>,
     thread_count: usize,
@@ -37,6 +40,7 @@ impl Job {
         Self {
             source: source.into(),
             image,
+            cache: None,
             progress,
             threads: Arc::new(Semaphore::new(threads.max(1))),
             thread_count: threads,
@@ -44,9 +48,33 @@ impl Job {
         }
     }
 
+    /// Uses a cache.
+    pub fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
     /// Tells whether threads are left when so many layers are worked on at once.
     fn has_idle(&self, layers: usize) -> bool {
         layers < self.thread_count
+    }
+
+    /// Asks the cache, if there is one, on a thread that may block.
+    async fn ask_cache<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Cache) -> T + Send + 'static,
+    ) -> Result<Option<T>, TransportError> {
+        let Some(cache) = self.cache.clone() else { return Ok(None) };
+        let asked = tokio::task::spawn_blocking(move || ask(&cache)).await;
+        asked.map(Some).map_err(|_| TransportError::Stopped)
+    }
+
+    /// Makes the cache, if there is one, as small as it has to be.
+    ///
+    /// # Errors
+    /// If the job was stopped.
+    pub async fn trim_cache(&self) -> Result<(), SlimError> {
+        self.ask_cache(Cache::trim).await?;
+        Ok(())
     }
 
     /// Opens a blob; reading it is told to the progress and ends when the job does.

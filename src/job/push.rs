@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::rewrite::MadeBlob;
 use super::{Job, SlimError};
 use crate::digest::Digest;
 use crate::image::rebuild::Rebuilt;
 use crate::image::{Descriptor, Document};
 use crate::progress::Stage;
-use crate::transport::{Blob, Sink, SpooledBlob};
+use crate::transport::{Blob, Sink};
 
 /// How many blobs are pushed at once.
 const AT_ONCE: usize = 3;
@@ -45,7 +46,7 @@ impl Job {
     pub async fn push_blobs(
         &self,
         image: &Rebuilt,
-        mut made: HashMap<Digest, SpooledBlob>,
+        mut made: HashMap<Digest, MadeBlob>,
         to: &Destination,
     ) -> Result<(), SlimError> {
         let mut seen = HashSet::new();
@@ -62,7 +63,7 @@ impl Job {
     async fn push_blob(
         &self,
         descriptor: &Descriptor,
-        made: Option<SpooledBlob>,
+        made: Option<MadeBlob>,
         to: &Destination,
     ) -> Result<(), SlimError> {
         if to.sink.has(descriptor).await.map_err(|error| to.error(error))? {
@@ -70,9 +71,13 @@ impl Job {
         }
         let what = descriptor.digest.short();
         let put = match made {
-            Some(blob) => {
+            Some(made) => {
                 let meter = self.progress.begin(Stage::Push, &what, descriptor.size);
-                let put = to.sink.put(descriptor, Blob::Spooled(blob)).await;
+                let blob = match made {
+                    MadeBlob::Spooled(blob) => Blob::Spooled(blob),
+                    MadeBlob::Cached(layer) => Blob::Stream(layer.reader()),
+                };
+                let put = to.sink.put(descriptor, blob).await;
                 meter.advance(descriptor.size);
                 put
             }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use super::images::Image;
 use super::{Job, SlimError};
+use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{BlockMap, Compression};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
+use crate::layer::scan;
 use crate::layering::{Change, OutputLayer};
 use crate::progress::{MeteredReader, Stage};
+use crate::transport::spool::ScratchFile;
 use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
 
 /// How new layers are wanted.
@@ -31,7 +34,16 @@ pub struct NewLayers {
     /// One item for each old layer.
     pub changes: Vec<LayerChange>,
     /// The blobs that were made, by digest.
-    pub blobs: HashMap<Digest, SpooledBlob>,
+    pub blobs: HashMap<Digest, MadeBlob>,
+}
+
+/// The blob of a layer that was made.
+#[derive(Debug)]
+pub enum MadeBlob {
+    /// By this run.
+    Spooled(SpooledBlob),
+    /// By an earlier one.
+    Cached(CachedLayer),
 }
 
 /// How one output layer is made.
@@ -39,9 +51,26 @@ enum Recipe {
     Keep,
     Drop,
     /// Of what cut lists keep of old layers.
-    Cut(Vec<(StackedLayer, Option<Arc<BlockMap>>, CutList)>),
+    Cut(Vec<Part>),
     /// Of a whole old layer, compressed otherwise.
     Recompress(Box<StackedLayer>),
+}
+
+/// What an output layer takes from an old one.
+struct Part {
+    layer: StackedLayer,
+    blocks: Blocks,
+    cut: CutList,
+}
+
+/// Where the deflate blocks of an old layer lie.
+enum Blocks {
+    /// As the scan noted.
+    Mapped(Arc<BlockMap>),
+    /// The layer was not read, for the cache knew what is in it; its map may go here.
+    Unread(ScratchFile),
+    /// There are none.
+    None,
 }
 
 impl Recipe {
@@ -49,8 +78,20 @@ impl Recipe {
     fn cost(&self) -> u64 {
         match self {
             Self::Keep | Self::Drop => 0,
-            Self::Cut(lists) => lists.iter().map(|(_, _, cut)| cut.kept()).sum(),
+            Self::Cut(parts) => parts.iter().map(|part| part.cut.kept()).sum(),
             Self::Recompress(layer) => layer.descriptor.size,
+        }
+    }
+
+    /// Returns what the layer depends on; `None` if nothing is made.
+    fn key(&self, packing: Packing) -> Option<RewriteKey> {
+        match self {
+            Self::Keep | Self::Drop => None,
+            Self::Cut(parts) => {
+                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &part.cut));
+                Some(RewriteKey::of_cuts(packing, old))
+            }
+            Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, layer.descriptor.digest)),
         }
     }
 }
@@ -77,60 +118,84 @@ impl Job {
         };
         let mut tasks = Vec::new();
         for output in &outputs {
-            let recipe = recipe(image, output, maps, wanted.compression);
+            let recipe = recipe(image, output, maps, wanted.compression, spool)?;
             let (file, path) = spool.file()?;
             let (job, last) = (self.clone(), output.old.end);
-            let cost = recipe.cost();
-            tasks.push((cost, async move {
-                let Some(old) = job.open_old(&recipe, last).await? else {
-                    return Ok(None);
-                };
-                let made = super::blocking(move || make(old, packing, BufWriter::new(file))).await?;
-                let layer =
-                    made.map_err(|source| SlimError::Rewrite { number: last, image: job.image.clone(), source })?;
-                Ok(Some((layer, SpooledBlob { path, facts: layer.blob })))
+            tasks.push((recipe.cost(), async move {
+                let Some(key) = recipe.key(packing) else { return Ok(None) };
+                let asked = key.clone();
+                if let Some(cached) = job.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
+                    return Ok(Some((cached.layer, MadeBlob::Cached(cached))));
+                }
+                let old = job.open_old(recipe, last).await?;
+                let cache = job.cache.clone();
+                let made = super::blocking(move || {
+                    let layer = make(old, packing, BufWriter::new(file))?;
+                    if let Some(cache) = cache {
+                        cache.keep_layer(&key, &layer, &path);
+                    }
+                    Ok((layer, MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob })))
+                });
+                let failed = |source| SlimError::Rewrite { number: last, image: job.image.clone(), source };
+                made.await?.map(Some).map_err(failed)
             }));
         }
         let made = self.in_parallel(tasks).await?;
         Ok(NewLayers::collect(&outputs, made, packing.compression))
     }
 
-    /// Opens the old layers that a recipe reads; `None` if it makes nothing.
-    async fn open_old(&self, recipe: &Recipe, number: usize) -> Result<Option<Old>, SlimError> {
-        let open = async |layer: &StackedLayer| {
-            let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor).await;
-            blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
-                .map_err(|source| self.source_error(source))
-        };
+    /// Opens the old layers that a recipe reads.
+    async fn open_old(&self, recipe: Recipe, number: usize) -> Result<Old, SlimError> {
         Ok(match recipe {
-            Recipe::Keep | Recipe::Drop => None,
-            Recipe::Recompress(layer) => Some(Old::Whole(open(layer).await?)),
-            Recipe::Cut(lists) => {
+            Recipe::Keep | Recipe::Drop => Old::Cut(Vec::new()),
+            Recipe::Recompress(layer) => Old::Whole(self.open_streamed(&layer, number).await?),
+            Recipe::Cut(parts) => {
                 let mut layers = Vec::new();
-                for (layer, map, cut) in lists {
-                    let old = match self.open_mapped(layer, map.as_ref(), number).await? {
-                        Some(old) => old,
-                        None => OldLayer::Streamed(open(layer).await?),
+                for Part { layer, blocks, cut } in parts {
+                    let map = match blocks {
+                        Blocks::Mapped(map) => Some(map),
+                        Blocks::Unread(scratch) => Some(self.map(&layer, scratch, number).await?),
+                        Blocks::None => None,
                     };
-                    layers.push((old, cut.clone()));
+                    let old = match self.open_mapped(&layer, map, number).await? {
+                        Some(old) => old,
+                        None => OldLayer::Streamed(self.open_streamed(&layer, number).await?),
+                    };
+                    layers.push((old, cut));
                 }
-                Some(Old::Cut(layers))
+                Old::Cut(layers)
             }
         })
+    }
+
+    async fn open_streamed(&self, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
+        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor).await;
+        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
+            .map_err(|source| self.source_error(source))
+    }
+
+    /// Reads a layer that the cache knew, but not as it is to be now.
+    async fn map(&self, layer: &StackedLayer, scratch: ScratchFile, number: usize) -> Result<Arc<BlockMap>, SlimError> {
+        let Streamed { blob, diff_id, .. } = self.open_streamed(layer, number).await?;
+        let mapped = super::blocking(move || {
+            let mut map = BlockMap::new(Box::new(scratch));
+            scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
+        });
+        mapped.await?.map_err(|source| self.scan_error(number, &layer.descriptor, source))
     }
 
     /// Opens an old layer where its blocks are known and it can be read anywhere.
     async fn open_mapped(
         &self,
         layer: &StackedLayer,
-        map: Option<&Arc<BlockMap>>,
+        map: Option<Arc<BlockMap>>,
         number: usize,
     ) -> Result<Option<OldLayer>, SlimError> {
         let Some(map) = map else { return Ok(None) };
         let slice = self.source.slice(&layer.descriptor).await.map_err(|source| self.source_error(source))?;
         Ok(slice.map(|slice| {
             let what = format!("layer {number}");
-            OldLayer::Mapped(self.meter(slice, Stage::Rewrite, &what, &layer.descriptor), map.clone())
+            OldLayer::Mapped(self.meter(slice, Stage::Rewrite, &what, &layer.descriptor), map)
         }))
     }
 }
@@ -154,13 +219,27 @@ struct Streamed {
     diff_id: Digest,
 }
 
-fn recipe(image: &Image, output: &OutputLayer, maps: &[Option<Arc<BlockMap>>], wanted: Option<Compression>) -> Recipe {
+fn recipe(
+    image: &Image,
+    output: &OutputLayer,
+    maps: &[Option<Arc<BlockMap>>],
+    wanted: Option<Compression>,
+    spool: &Spool,
+) -> Result<Recipe, SlimError> {
     let layer = |index: usize| image.stack.layers[index].clone();
-    match &output.change {
+    Ok(match &output.change {
         Change::Drop => Recipe::Drop,
         Change::Rewrite(lists) => {
-            let list = |(index, cut): &(usize, CutList)| (layer(*index), maps[*index].clone(), cut.clone());
-            Recipe::Cut(lists.iter().map(list).collect())
+            let part = |(index, cut): &(usize, CutList)| {
+                let layer = layer(*index);
+                let blocks = match &maps[*index] {
+                    Some(map) => Blocks::Mapped(map.clone()),
+                    None if layer.compression == Compression::Gzip => Blocks::Unread(spool.scratch()?),
+                    None => Blocks::None,
+                };
+                Ok::<_, SlimError>(Part { layer, blocks, cut: cut.clone() })
+            };
+            Recipe::Cut(lists.iter().map(part).collect::<Result<_, _>>()?)
         }
         Change::Keep => {
             let kept = layer(output.old.start);
@@ -170,7 +249,7 @@ fn recipe(image: &Image, output: &OutputLayer, maps: &[Option<Arc<BlockMap>>], w
             };
             if fits { Recipe::Keep } else { Recipe::Recompress(kept.into()) }
         }
-    }
+    })
 }
 
 fn make(old: Old, packing: Packing, output: impl std::io::Write) -> Result<Rewritten, RewriteError> {
@@ -191,7 +270,7 @@ fn make(old: Old, packing: Packing, output: impl std::io::Write) -> Result<Rewri
 }
 
 impl NewLayers {
-    fn collect(outputs: &[OutputLayer], made: Vec<Option<(Rewritten, SpooledBlob)>>, compression: Compression) -> Self {
+    fn collect(outputs: &[OutputLayer], made: Vec<Option<(Rewritten, MadeBlob)>>, compression: Compression) -> Self {
         let mut new = Self { changes: Vec::new(), blobs: HashMap::new() };
         for (output, made) in outputs.iter().zip(made) {
             let squashed = output.old.len() - 1;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use super::images::Image;
 use super::{Job, SlimError};
+use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
 use crate::hasher::Hasher;
+use crate::image::Descriptor;
+use crate::image::stack::StackedLayer;
 use crate::layer::codec::{BlockMap, Compression};
 use crate::layer::scan;
+use crate::layer::tar::TarError;
 use crate::progress::Stage;
 use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
 use crate::transport::Spool;
@@ -19,7 +23,7 @@ pub struct Scanned {
     pub rootfs: Rootfs,
     /// What its files say.
     pub evidence: Evidence,
-    /// Where the blocks of each layer lie, if it is a gzip layer and may be rewritten.
+    /// Where the blocks of each layer lie, if it is a gzip layer, may be rewritten, and was read.
     pub maps: Vec<Option<Arc<BlockMap>>>,
 }
 
@@ -31,37 +35,22 @@ impl Job {
     /// If a layer cannot be read, or they cannot be merged.
     pub async fn scan(self: &Arc<Self>, image: &Image, spool: Option<&Spool>) -> Result<Scanned, SlimError> {
         let seen = SeenSources::default();
-        let mut tasks = Vec::new();
         let hashes_aside = self.has_idle(image.stack.layers.len());
-        for (index, layer) in image.stack.layers.iter().cloned().enumerate() {
-            let (job, seen) = (self.clone(), seen.clone());
-            let is_mapped = layer.compression == Compression::Gzip;
-            let scratch = spool.filter(|_| is_mapped).map(Spool::scratch).transpose()?;
-            let mut map = scratch.map(|scratch| BlockMap::new(Box::new(scratch)));
-            let cost = layer.descriptor.size;
-            tasks.push((cost, async move {
-                let number = index + 1;
-                let blob = job
-                    .open(Stage::Scan, &format!("layer {number}"), &layer.descriptor)
-                    .await
-                    .map_err(|source| job.source_error(source))?;
-                let scanned = super::blocking(move || {
-                    let mut collector = Collector::sharing(seen);
-                    let hasher = if hashes_aside { Hasher::aside() } else { Hasher::default() };
-                    let index =
-                        scan::scan(blob, layer.compression, layer.diff_id, hasher, &mut collector, map.as_mut())?;
-                    Ok(((index, collector.found), map.map(Arc::new)))
-                });
-                scanned.await?.map_err(|source| SlimError::Scan {
-                    number,
-                    digest: layer.descriptor.digest,
-                    image: job.image.clone(),
-                    source,
-                })
-            }));
+        let mut tasks = Vec::new();
+        for (index, layer) in image.stack.layers.iter().enumerate() {
+            let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
+            let pass = Pass {
+                number: index + 1,
+                layer: layer.clone(),
+                seen: seen.clone(),
+                map: scratch.map(|scratch| BlockMap::new(Box::new(scratch))),
+                hashes_aside,
+            };
+            let job = self.clone();
+            tasks.push((layer.descriptor.size, async move { job.scan_layer(pass).await }));
         }
         let (scanned, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
-        let (layers, found): (Vec<_>, Vec<_>) = scanned.into_iter().unzip();
+        let (layers, found): (Vec<_>, Vec<_>) = scanned.into_iter().map(|layer| (layer.index, layer.found)).unzip();
         let rootfs = Rootfs::merge(layers).map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
@@ -71,6 +60,45 @@ impl Job {
         let evidence = Evidence::new(&rootfs, &image.config, facts);
         Ok(Scanned { rootfs, evidence, maps })
     }
+
+    /// Scans one layer, unless the cache knows what is in it: then there is no map of its blocks.
+    async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<BlockMap>>), SlimError> {
+        let Pass { number, layer, seen, mut map, hashes_aside } = pass;
+        let StackedLayer { descriptor, diff_id, compression, .. } = layer;
+        let key = ScanKey { blob: descriptor.digest, diff_id, compression };
+        let asked = key.clone();
+        if let Some(scanned) = self.ask_cache(move |cache| cache.scan(&asked)).await?.flatten() {
+            return Ok((scanned, None));
+        }
+        let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
+        let blob = blob.map_err(|source| self.source_error(source))?;
+        let cache = self.cache.clone();
+        let scanned = super::blocking(move || {
+            let mut collector = Collector::sharing(seen);
+            let hasher = if hashes_aside { Hasher::aside() } else { Hasher::default() };
+            let index = scan::scan(blob, compression, diff_id, hasher, &mut collector, map.as_mut())?;
+            let scanned = ScannedLayer { index, found: collector.found };
+            if let Some(cache) = cache {
+                cache.keep_scan(&key, &scanned);
+            }
+            Ok((scanned, map.map(Arc::new)))
+        });
+        scanned.await?.map_err(|source| self.scan_error(number, &descriptor, source))
+    }
+
+    pub(super) fn scan_error(&self, number: usize, layer: &Descriptor, source: TarError) -> SlimError {
+        SlimError::Scan { number, digest: layer.digest, image: self.image.clone(), source }
+    }
+}
+
+/// What it takes to scan one layer.
+struct Pass {
+    /// The layer, counted from 1.
+    number: usize,
+    layer: StackedLayer,
+    seen: SeenSources,
+    map: Option<BlockMap>,
+    hashes_aside: bool,
 }
 
 /// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::header::HeaderEdit;
 
 /// A piece of a rewritten layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Piece {
     /// These bytes of the old layer, as they are.
     Keep(Range<u64>),

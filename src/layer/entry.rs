@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rootfs_path::RootfsPath;
 
 /// One member of a layer's tar. Offsets are into the decompressed layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// From the first extension header to the padding after the data; a multiple of 512 at both ends.
     pub range: Range<u64>,
@@ -24,7 +26,7 @@ pub struct Entry {
 }
 
 /// What a tar member is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A regular file, sparse ones included.
     File,

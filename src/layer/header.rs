@@ -3,13 +3,14 @@
 //! The one place where pydock writes tar headers; needed when a hard link's first name goes, when a path led through
 //! a symlink that goes, and when a package database changes its size.
 
+use serde::Serialize;
 use tar::{EntryType, Header, PaxExtensions};
 
 use super::tar::BLOCK;
 use crate::rootfs_path::RootfsPath;
 
 /// What to change in a member's headers. `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct HeaderEdit {
     /// A new path.
     pub path: Option<RootfsPath>,

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::codec::{self, BlockMap, Compression};
 use super::entry::{Entry, EntryKind};
 use super::tar::{TarError, TarReader};
@@ -12,7 +14,7 @@ use crate::digest::Digest;
 use crate::hasher::Hasher;
 
 /// What one pass over a layer learns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerIndex {
     /// The members of the tar, in order.
     pub entries: Vec<Entry>,
@@ -71,6 +73,19 @@ pub fn scan(
     }
     entries.shrink_to_fit();
     Ok(LayerIndex { entries, size: tar.offset() })
+}
+
+/// Notes where the blocks of a gzip layer lie, and verifies the layer, without looking at what it holds.
+///
+/// # Errors
+/// If it cannot be read, or is not what its digest or diff ID say.
+pub fn map(blob: impl Read, diff_id: Digest, map: &mut BlockMap) -> Result<(), TarError> {
+    let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
+    let read = decoded.and_then(|decoded| {
+        let mut layer = VerifyingReader::diff_id(decoded, diff_id, Hasher::default());
+        io::copy(&mut layer, &mut io::sink())
+    });
+    read.map(|_| ()).map_err(|source| TarError::Read { offset: 0, source })
 }
 
 /// Counts what passes, where a decoder above can no longer be asked.

@@ -26,11 +26,13 @@ pub(super) struct Ownership {
 
 impl Ownership {
     pub(super) fn new(rootfs: &Rootfs, evidence: &Evidence, unread: &mut Vec<String>) -> Self {
-        let texts = evidence
-            .files()
-            .filter_map(|(node, facts)| Some((rootfs.path(node), facts.text.clone()?)))
-            .filter(|(path, _)| dpkg::wants(&path.to_string()) || apk::wants(&path.to_string()))
-            .collect::<Texts>();
+        let database = |(node, text): (NodeId, &String)| {
+            let path = rootfs.path(node);
+            let name = path.to_string();
+            (dpkg::wants(&name) || apk::wants(&name)).then(|| (path, text.clone()))
+        };
+        let texts = evidence.files().filter_map(|(node, facts)| Some((node, facts.text.as_ref()?)));
+        let texts = texts.filter_map(database).collect::<Texts>();
         let db = dpkg::read(&texts, &mut |line| unread.push(line))
             .or_else(|| apk::read(&texts, &mut |line| unread.push(line)));
         for other in ["var/lib/rpm", "usr/lib/sysimage/rpm"] {

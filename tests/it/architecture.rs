@@ -13,6 +13,7 @@ const TIERS: &[&[&str]] = &[
     &["plan"],
     &["layering", "savings", "saved_plan", "explain"],
     &["transport"],
+    &["cache"],
     &["job"],
     &["slim"],
     &["report"],

@@ -16,7 +16,7 @@ pub(crate) struct Ran {
 /// Starts a run without login and without bars.
 pub(crate) fn pydock<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pydock"));
-    command.args(args).env("DOCKER_CONFIG", "/nonexistent").stdin(Stdio::null());
+    command.args(args).env("DOCKER_CONFIG", "/nonexistent").env_remove("PYDOCK_CACHE_DIR").stdin(Stdio::null());
     Run(command)
 }
 
