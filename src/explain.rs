@@ -56,27 +56,28 @@ pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
     };
     let rule = removed.map(|removed| (removed.profile.clone(), removed.rule.clone()));
     let rule = rule.or_else(|| kept.map(|kept| (kept.profile.clone(), kept.rule.clone())));
-    let packages = plan.owners.get(&path).cloned().unwrap_or_default();
+    let packages = node.into_iter().flat_map(|node| plan.owners.of(node)).map(str::to_owned).collect();
     let chain = match verdict {
-        Verdict::Stays | Verdict::Edited => chain(plan, &path),
+        Verdict::Stays | Verdict::Edited => chain(plan, rootfs, &path),
         Verdict::Goes | Verdict::NotThere => Vec::new(),
     };
     Explanation { path, verdict, rule, packages, chain }
 }
 
 /// Follows reasons from a path to something that stays by itself.
-fn chain(plan: &Plan, path: &RootfsPath) -> Vec<String> {
+fn chain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Vec<String> {
     let mut chain = Vec::new();
     let mut at = Some(path.clone());
     while let Some(path) = at.take().filter(|_| chain.len() < MAX_CHAIN) {
+        let owners = rootfs.lookup(&path).into_iter().flat_map(|node| plan.owners.of(node)).collect::<Vec<_>>();
         let kept = plan.kept.iter().find(|kept| kept.path == path).map(|kept| kept.reason.clone());
         let reason = kept.or_else(|| {
-            let owner = plan.owners.get(&path)?.iter().find(|name| package(plan, name).is_some())?;
+            let owner = owners.iter().find(|name| package(plan, name).is_some())?;
             chain.push(format!("{path}: a file of package {owner}"));
             follow_packages(plan, owner, &mut chain)
         });
         let Some(reason) = reason else {
-            if !plan.owners.contains_key(&path) {
+            if owners.is_empty() {
                 chain.push(format!("{path}: no rule names it"));
             }
             break;

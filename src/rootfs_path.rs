@@ -79,10 +79,12 @@ impl RootfsPath {
 
     /// Returns the folder that holds this path; the root's is the root.
     pub fn parent(&self) -> Self {
-        match self.0.iter().rposition(|&b| b == b'/') {
-            Some(slash) => Self(self.0[..slash].into()),
-            None => Self::root(),
-        }
+        Self(self.parent_bytes().into())
+    }
+
+    /// Returns the bytes of the folder that holds this path.
+    pub fn parent_bytes(&self) -> &[u8] {
+        self.0.iter().rposition(|&b| b == b'/').map_or(&[], |slash| &self.0[..slash])
     }
 
     /// Returns the last component; empty for the root.

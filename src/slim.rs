@@ -22,7 +22,7 @@ use crate::job::{Job, SlimError};
 use crate::layer::codec::{BlockMap, Compression};
 use crate::layering::{OutputLayer, Squash, groups, layering};
 use crate::plan::{Plan, plan};
-use crate::profile::{Profile, Rules};
+use crate::profile::{Profile, RuleBook, Rules};
 use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::rootfs::Rootfs;
@@ -298,7 +298,8 @@ impl Run<'_> {
         for profile in &choice.profiles {
             rules.push(Rules::of_profile(profile, &env)?);
         }
-        let keep = Rules::new("--keep", choice.keep.clone(), &[])?;
+        let rules = RuleBook::new(rules)?;
+        let keep = RuleBook::new(vec![Rules::new("--keep", choice.keep.clone(), &[])?])?;
         Ok(plan(rootfs, &image.config, &rules, &keep, evidence))
     }
 

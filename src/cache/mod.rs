@@ -49,6 +49,11 @@ impl Cache {
         self.drop_damaged(&name, scanned)
     }
 
+    /// Tells whether an earlier run learned of a layer.
+    pub fn has_scan(&self, key: &ScanKey) -> bool {
+        self.store.path(&key.name()).exists()
+    }
+
     /// Keeps what was learned of a layer.
     pub fn keep_scan(&self, key: &ScanKey, scanned: &ScannedLayer) {
         self.store.write(&key.name(), |file| scans::write(scanned, file));
@@ -60,6 +65,11 @@ impl Cache {
         let file = self.store.open_file(&name)?;
         let layer = layers::open(file, self.store.path(&name));
         self.drop_damaged(&name, layer)
+    }
+
+    /// Tells whether an earlier run made a layer.
+    pub fn has_layer(&self, key: &RewriteKey) -> bool {
+        self.store.path(&key.name()).exists()
     }
 
     /// Keeps a layer that was made; its blob is in the file at `blob`.

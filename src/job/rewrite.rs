@@ -110,19 +110,22 @@ impl Job {
         wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
-        let rewritten = outputs.iter().filter(|output| matches!(output.change, Change::Rewrite(_))).count();
-        let packing = Packing {
+        let mut packing = Packing {
             compression: wanted.compression.unwrap_or(Compression::Gzip),
             copies_blocks: !wanted.recompress,
-            hashes_aside: self.has_idle(rewritten),
+            hashes_aside: false,
         };
+        let recipes = outputs.iter().map(|output| recipe(image, output, maps, wanted.compression, spool));
+        let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
+        let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
+        let keys = recipes.iter().map(|recipe| recipe.key(packing)).collect::<Vec<_>>();
+        packing.hashes_aside = self.has_idle(keys.iter().flatten().filter(|key| !is_made(key)).count());
         let mut tasks = Vec::new();
-        for output in &outputs {
-            let recipe = recipe(image, output, maps, wanted.compression, spool)?;
+        for ((output, recipe), key) in outputs.iter().zip(recipes).zip(keys) {
             let (file, path) = spool.file()?;
             let (job, last) = (self.clone(), output.old.end);
             tasks.push((recipe.cost(), async move {
-                let Some(key) = recipe.key(packing) else { return Ok(None) };
+                let Some(key) = key else { return Ok(None) };
                 let asked = key.clone();
                 if let Some(cached) = job.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
                     return Ok(Some((cached.layer, MadeBlob::Cached(cached))));

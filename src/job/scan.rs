@@ -35,7 +35,9 @@ impl Job {
     /// If a layer cannot be read, or they cannot be merged.
     pub async fn scan(self: &Arc<Self>, image: &Image, spool: Option<&Spool>) -> Result<Scanned, SlimError> {
         let seen = SeenSources::default();
-        let hashes_aside = self.has_idle(image.stack.layers.len());
+        let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
+        let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
+        let hashes_aside = self.has_idle(known.iter().filter(|known| !**known).count());
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -47,7 +49,8 @@ impl Job {
                 hashes_aside,
             };
             let job = self.clone();
-            tasks.push((layer.descriptor.size, async move { job.scan_layer(pass).await }));
+            let cost = if known[index] { 0 } else { layer.descriptor.size };
+            tasks.push((cost, async move { job.scan_layer(pass).await }));
         }
         let (scanned, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
         let (layers, found): (Vec<_>, Vec<_>) = scanned.into_iter().map(|layer| (layer.index, layer.found)).unzip();
@@ -64,8 +67,8 @@ impl Job {
     /// Scans one layer, unless the cache knows what is in it: then there is no map of its blocks.
     async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<BlockMap>>), SlimError> {
         let Pass { number, layer, seen, mut map, hashes_aside } = pass;
+        let key = key_of(&layer);
         let StackedLayer { descriptor, diff_id, compression, .. } = layer;
-        let key = ScanKey { blob: descriptor.digest, diff_id, compression };
         let asked = key.clone();
         if let Some(scanned) = self.ask_cache(move |cache| cache.scan(&asked)).await?.flatten() {
             return Ok((scanned, None));
@@ -89,6 +92,10 @@ impl Job {
     pub(super) fn scan_error(&self, number: usize, layer: &Descriptor, source: TarError) -> SlimError {
         SlimError::Scan { number, digest: layer.digest, image: self.image.clone(), source }
     }
+}
+
+fn key_of(layer: &StackedLayer) -> ScanKey {
+    ScanKey { blob: layer.descriptor.digest, diff_id: layer.diff_id, compression: layer.compression }
 }
 
 /// What it takes to scan one layer.

@@ -1,11 +1,12 @@
 //! Which rule names which path, and which profile which package.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, world};
 use crate::packages::PackageId;
-use crate::profile::{self, Rules};
+use crate::profile::{self, RuleBook, Rules};
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -37,14 +38,15 @@ pub(super) struct Claims {
 
 pub(super) fn claim(
     rootfs: &Rootfs,
-    rules: &[Rules],
-    keep: &Rules,
+    book: &RuleBook,
+    keep: &RuleBook,
     ownership: &Ownership,
     evidence: &Evidence,
 ) -> Claims {
-    let mut claims = Claims::default();
-    let walk = Walk { rules, keep, ownership, inherited: vec![None; rules.len()], kept_by: None };
-    walk.below(rootfs, rootfs.root(), &RootfsPath::root(), &mut claims);
+    let mut walk = Walk { rootfs, book, keep, ownership, matched: Vec::new(), claims: Claims::default() };
+    walk.below(rootfs.root(), &RootfsPath::root(), &Above { claimed: vec![None; book.rules().len()], kept_by: None });
+    let mut claims = walk.claims;
+    let rules = book.rules();
     claims.removes_packages = rules.iter().any(Rules::names_packages);
     for (id, package) in ownership.db.iter().flat_map(|db| db.packages.iter().enumerate()) {
         let named = rules.iter().find(|rules| rules.claims_package(&package.name, &package.section));
@@ -82,46 +84,63 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     }
 }
 
+/// A walk over all paths, from the root down.
+struct Walk<'a> {
+    rootfs: &'a Rootfs,
+    book: &'a RuleBook,
+    keep: &'a RuleBook,
+    ownership: &'a Ownership,
+    matched: Vec<usize>,
+    claims: Claims,
+}
+
 /// What folders above say of what lies below.
 #[derive(Clone)]
-struct Walk<'a> {
-    rules: &'a [Rules],
-    keep: &'a Rules,
-    ownership: &'a Ownership,
+struct Above<'a> {
     /// For each of the rules, its glob that claims a folder above.
-    inherited: Vec<Option<&'a str>>,
+    claimed: Vec<Option<&'a str>>,
     /// The glob of `--keep` that holds a folder above.
     kept_by: Option<&'a str>,
 }
 
 impl<'a> Walk<'a> {
-    fn below(self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, claims: &mut Claims) {
+    fn below(&mut self, folder: NodeId, path: &RootfsPath, above: &Above<'a>) {
+        let (rootfs, rules) = (self.rootfs, self.book.rules());
         for (name, &child) in &rootfs.node(folder).children {
             let path = path.join(name);
-            let candidate = profile::candidate(&path);
-            let mut below = self.clone();
-            let mut claim = None;
-            for (index, (rules, inherited)) in self.rules.iter().zip(&mut below.inherited).enumerate() {
-                *inherited = match inherited.or_else(|| rules.claim(&candidate)) {
-                    Some(_) if rules.keeps(&candidate) => None,
-                    claimed => claimed,
-                };
-                // What a package owns goes with the package or not at all, but for docs and the like.
-                let may = rules.takes_owned || !self.ownership.is_owned(child);
-                if claim.is_none() && may {
-                    claim = inherited.map(|rule| (index, rule));
-                }
+            let here = self.at(&path, above);
+            if let Some(glob) = here.kept_by {
+                self.claims.asked.insert(child, Reason::Asked { glob: glob.to_owned() });
             }
-            below.kept_by = self.kept_by.or_else(|| self.keep.claim(&candidate));
-            if let Some(glob) = below.kept_by {
-                claims.asked.insert(child, Reason::Asked { glob: glob.to_owned() });
+            // What a package owns goes with the package or not at all, but for docs and the like.
+            let is_owned = self.ownership.is_owned(child);
+            let claimed = rules.iter().zip(&here.claimed).filter(|(rules, _)| rules.takes_owned || !is_owned);
+            let first = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?))).next();
+            if let Some((rules, glob)) = first {
+                self.claims.paths.insert(child, Claim { profile: rules.profile.clone(), rule: glob.to_owned() });
             }
-            if let Some((index, rule)) = claim {
-                let profile = self.rules[index].profile.clone();
-                claims.paths.insert(child, Claim { profile, rule: rule.to_owned() });
-            }
-            below.below(rootfs, child, &path, claims);
+            self.below(child, &path, &here);
         }
+    }
+
+    /// Returns what `above` and the rules that name this very path say of it and of what lies below.
+    fn at<'b>(&mut self, path: &RootfsPath, above: &'b Above<'a>) -> Cow<'b, Above<'a>> {
+        let candidate = profile::candidate(path);
+        let mut here = Cow::Borrowed(above);
+        self.book.for_each_claim(&candidate, &mut self.matched, |rules, glob| {
+            if here.claimed[rules].is_none() {
+                here.to_mut().claimed[rules] = Some(glob);
+            }
+        });
+        for (number, rules) in self.book.rules().iter().enumerate() {
+            if here.claimed[number].is_some() && rules.keeps(&candidate) {
+                here.to_mut().claimed[number] = None;
+            }
+        }
+        if here.kept_by.is_none() {
+            self.keep.for_each_claim(&candidate, &mut self.matched, |_, glob| here.to_mut().kept_by = Some(glob));
+        }
+        here
     }
 }
 

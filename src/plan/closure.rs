@@ -365,7 +365,6 @@ impl Decision {
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
         self.list_packages(&mut plan);
         edits::add(&self, rootfs, &gone.nodes, &mut plan);
-        plan.owners = self.ownership.by_path(rootfs);
         for (node, facts) in self.evidence.files() {
             if let Some(unread) = &facts.unread {
                 plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
@@ -374,6 +373,7 @@ impl Decision {
             }
         }
         plan.unread.sort();
+        plan.owners = self.ownership.into_owners();
         plan
     }
 

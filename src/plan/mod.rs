@@ -11,13 +11,15 @@ mod closure;
 mod edits;
 mod ownership;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use ownership::Owners;
+
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
-use crate::profile::Rules;
+use crate::profile::RuleBook;
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -40,9 +42,9 @@ pub struct Plan {
     /// What could not be read, and so is evidence of nothing, or not of all.
     #[serde(default)]
     pub unread: Vec<String>,
-    /// Which packages own each path; for explanations, not saved.
+    /// Which packages own each file; for explanations, not saved.
     #[serde(skip)]
-    pub owners: BTreeMap<RootfsPath, Vec<String>>,
+    pub owners: Owners,
 }
 
 /// A path that goes.
@@ -132,7 +134,7 @@ impl Plan {
 }
 
 /// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
-pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &[Rules], keep: &Rules, evidence: Evidence) -> Plan {
+pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
     let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
     let claims = claims::claim(rootfs, rules, keep, &ownership, &evidence);

@@ -1,6 +1,7 @@
 //! Which package owns which path of the rootfs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 
 use crate::evidence::Evidence;
 use crate::packages::{PackageDb, PackageId, Texts, alternatives, apk, dpkg};
@@ -22,6 +23,20 @@ pub(super) struct Ownership {
     files: Vec<Vec<NodeId>>,
     /// For each group of alternatives: its links, and its choices.
     pub(super) alternatives: Vec<(Vec<NodeId>, Vec<NodeId>)>,
+}
+
+/// The packages that own each file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owners {
+    of: HashMap<NodeId, Vec<PackageId>>,
+    names: Vec<String>,
+}
+
+impl Owners {
+    /// Returns the names of the packages that own a file.
+    pub fn of(&self, file: NodeId) -> impl Iterator<Item = &str> {
+        self.of.get(&file).into_iter().flatten().map(|&id| self.names[id].as_str())
+    }
 }
 
 impl Ownership {
@@ -48,22 +63,25 @@ impl Ownership {
 
     fn lay_over(&mut self, rootfs: &Rootfs) {
         let diverted = diversions(&self.texts);
+        let mut folders = Folders { rootfs, last: None };
         let packages = self.db.as_ref().map_or(&[][..], |db| &db.packages);
         for (id, package) in packages.iter().enumerate() {
             let mut files = Vec::new();
             // A directory for the package may be a symlink in the image (`/lib`): it is known by what lies in it.
-            let parents = package.files.iter().map(RootfsPath::parent).collect::<HashSet<_>>();
+            let parents =
+                LazyCell::new(|| package.files.iter().map(|path| path.parent_bytes()).collect::<HashSet<_>>());
             for path in &package.files {
                 let path = match diverted.get(path) {
                     Some((to, by)) if *by != package.name => to,
                     _ => path,
                 };
-                let Some(node) = at(rootfs, path) else { continue };
+                let Some(node) = folders.at(path) else { continue };
                 if rootfs.node(node).kind == NodeKind::Directory {
                     self.folders.entry(node).or_default().push(id);
                     continue;
                 }
-                if parents.contains(path) || is_merged(rootfs, node, path) {
+                let is_link = matches!(rootfs.node(node).kind, NodeKind::Symlink(_));
+                if is_link && (is_merged(path) || parents.contains(path.as_bytes())) {
                     continue;
                 }
                 let owners = self.owners.entry(node).or_default();
@@ -85,11 +103,10 @@ impl Ownership {
         owners.map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the names of the packages that own each file, by path.
-    pub(super) fn by_path(&self, rootfs: &Rootfs) -> BTreeMap<RootfsPath, Vec<String>> {
-        let Some(db) = &self.db else { return BTreeMap::new() };
-        let names = |ids: &[PackageId]| ids.iter().map(|&id| db.label(id).to_owned()).collect();
-        self.owners.iter().map(|(&node, ids)| (rootfs.path(node), names(ids))).collect()
+    /// Returns which packages own each file, for explanations.
+    pub(super) fn into_owners(self) -> Owners {
+        let names = self.db.map_or_else(Vec::new, |db| db.packages.into_iter().map(|package| package.name).collect());
+        Owners { of: self.owners, names }
     }
 
     /// Tells whether a package owns this file.
@@ -113,14 +130,36 @@ impl Ownership {
     }
 }
 
-/// Tells whether a path is one of the root's folders that a merged `/usr` makes a symlink; packages still list them.
-fn is_merged(rootfs: &Rootfs, node: NodeId, path: &RootfsPath) -> bool {
-    path.parent().is_root() && matches!(rootfs.node(node).kind, NodeKind::Symlink(_))
+/// Tells whether a symlink is one of the root's folders that a merged `/usr` makes one; packages still list them.
+fn is_merged(path: &RootfsPath) -> bool {
+    path.parent_bytes().is_empty()
+}
+
+/// Finds files whose folders may be symlinks (`/lib/x` where `lib -> usr/lib`); neighbours in a list share their folder.
+struct Folders<'a> {
+    rootfs: &'a Rootfs,
+    last: Option<(&'a [u8], Option<NodeId>)>,
+}
+
+impl<'a> Folders<'a> {
+    fn at(&mut self, path: &'a RootfsPath) -> Option<NodeId> {
+        let parent = path.parent_bytes();
+        let folder = match self.last {
+            Some((last, folder)) if last == parent => folder,
+            _ => self.rootfs.resolve(self.rootfs.root(), parent, &mut |_| {}),
+        };
+        self.last = Some((parent, folder));
+        in_folder(self.rootfs, folder?, path)
+    }
 }
 
 /// Returns the node at a path whose parents may be symlinks (`/lib/x` where `lib -> usr/lib`); the last is not followed.
 pub(super) fn at(rootfs: &Rootfs, path: &RootfsPath) -> Option<NodeId> {
-    let folder = rootfs.resolve(rootfs.root(), path.parent().as_bytes(), &mut |_| {})?;
+    let folder = rootfs.resolve(rootfs.root(), path.parent_bytes(), &mut |_| {})?;
+    in_folder(rootfs, folder, path)
+}
+
+fn in_folder(rootfs: &Rootfs, folder: NodeId, path: &RootfsPath) -> Option<NodeId> {
     if path.is_root() {
         return Some(rootfs.root());
     }

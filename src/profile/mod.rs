@@ -24,36 +24,36 @@
 //!
 //! Globs are globset's, on the path in the rootfs without its leading slash; `*` and `?` do not match a slash, `**` does.
 
+mod rules;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::str::FromStr;
 
-use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
+
+pub use rules::{RuleBook, Rules, candidate};
 
 use crate::rootfs_path::RootfsPath;
 
 /// The profiles that are built into the program, in the order in which they claim paths.
 const BUILT_IN: [&str; 16] = [
-    include_str!("../profiles/pip-cache.toml"),
-    include_str!("../profiles/os-cache.toml"),
-    include_str!("../profiles/vcs.toml"),
-    include_str!("../profiles/bytecode.toml"),
-    include_str!("../profiles/compilers.toml"),
-    include_str!("../profiles/headers.toml"),
-    include_str!("../profiles/vcs-tools.toml"),
-    include_str!("../profiles/fetch-tools.toml"),
-    include_str!("../profiles/imaging.toml"),
-    include_str!("../profiles/interpreters.toml"),
-    include_str!("../profiles/packaging.toml"),
-    include_str!("../profiles/stubs.toml"),
-    include_str!("../profiles/debug.toml"),
-    include_str!("../profiles/docs.toml"),
-    include_str!("../profiles/tests.toml"),
-    include_str!("../profiles/licences.toml"),
+    include_str!("../../profiles/pip-cache.toml"),
+    include_str!("../../profiles/os-cache.toml"),
+    include_str!("../../profiles/vcs.toml"),
+    include_str!("../../profiles/bytecode.toml"),
+    include_str!("../../profiles/compilers.toml"),
+    include_str!("../../profiles/headers.toml"),
+    include_str!("../../profiles/vcs-tools.toml"),
+    include_str!("../../profiles/fetch-tools.toml"),
+    include_str!("../../profiles/imaging.toml"),
+    include_str!("../../profiles/interpreters.toml"),
+    include_str!("../../profiles/packaging.toml"),
+    include_str!("../../profiles/stubs.toml"),
+    include_str!("../../profiles/debug.toml"),
+    include_str!("../../profiles/docs.toml"),
+    include_str!("../../profiles/tests.toml"),
+    include_str!("../../profiles/licences.toml"),
 ];
 
 /// How much is removed.
@@ -210,6 +210,7 @@ impl Profile {
         // Each variable stands for a folder of its own name, so that examples can show rules that need it.
         let names = self.needs.keys().cloned().collect::<Vec<_>>();
         let rules = Rules::of_profile(self, &|name| names.iter().find(|known| *known == name).cloned())?;
+        let book = RuleBook::new(vec![rules])?;
         let wrong =
             |verdict, path: &str| ProfileError::Example { profile: self.name.clone(), verdict, path: path.to_owned() };
         let goes = |path: &str| {
@@ -218,8 +219,8 @@ impl Profile {
             let mut claimed = false;
             folders.try_for_each(|path| {
                 let candidate = candidate(&path);
-                claimed |= rules.claim(&candidate).is_some();
-                (!rules.keeps(&candidate)).then_some(())
+                book.for_each_claim(&candidate, &mut Vec::new(), |_, _| claimed = true);
+                (!book.rules()[0].keeps(&candidate)).then_some(())
             })?;
             claimed.then_some(())
         };
@@ -233,88 +234,6 @@ impl Profile {
     }
 }
 
-/// A profile's globs, compiled for one image.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// The profile's name.
-    pub profile: String,
-    /// Whether its globs may take single files of packages that stay.
-    pub takes_owned: bool,
-    /// Python distributions that may use what it removes.
-    pub unless_installed: Vec<String>,
-    /// Modules whose importers may use what it removes.
-    pub unless_imported: Vec<String>,
-    remove: GlobSet,
-    remove_texts: Vec<String>,
-    keep: GlobSet,
-    packages: GlobSet,
-    sections: GlobSet,
-}
-
-impl Rules {
-    /// Compiles a profile. `env` gives the image's environment variables.
-    ///
-    /// # Errors
-    /// If a glob is malformed.
-    pub fn of_profile(profile: &Profile, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProfileError> {
-        let mut remove = profile.remove.clone();
-        for (variable, globs) in &profile.needs {
-            let folder = env(variable).and_then(|folder| RootfsPath::parse(folder.as_bytes()).ok());
-            if let Some(folder) = folder.filter(|folder| !folder.is_root()) {
-                let folder = globset::escape(&String::from_utf8_lossy(folder.as_bytes()));
-                remove.extend(globs.iter().map(|glob| format!("{folder}/{glob}")));
-            }
-        }
-        Ok(Self {
-            takes_owned: profile.owned_files,
-            unless_installed: profile.unless_installed.clone(),
-            unless_imported: profile.unless_imported.clone(),
-            packages: glob_set(&profile.name, &profile.packages)?,
-            sections: glob_set(&profile.name, &profile.sections)?,
-            ..Self::new(&profile.name, remove, &profile.keep)?
-        })
-    }
-
-    /// Compiles globs that are no profile's, such as the command line's.
-    ///
-    /// # Errors
-    /// If a glob is malformed.
-    pub fn new(name: &str, remove: Vec<String>, keep: &[String]) -> Result<Self, ProfileError> {
-        Ok(Self {
-            profile: name.to_owned(),
-            takes_owned: true,
-            unless_installed: Vec::new(),
-            unless_imported: Vec::new(),
-            remove: glob_set(name, &remove)?,
-            keep: glob_set(name, keep)?,
-            packages: GlobSet::empty(),
-            sections: GlobSet::empty(),
-            remove_texts: remove,
-        })
-    }
-
-    /// Tells whether it names any packages.
-    pub fn names_packages(&self) -> bool {
-        !self.packages.is_empty() || !self.sections.is_empty()
-    }
-
-    /// Tells whether it names a package.
-    pub fn claims_package(&self, name: &str, section: &str) -> bool {
-        self.packages.is_match(name) || self.sections.is_match(section)
-    }
-
-    /// Returns the first glob that names a path for removal.
-    pub fn claim(&self, path: &Candidate<'_>) -> Option<&str> {
-        let first = self.remove.matches_candidate(path).into_iter().min()?;
-        Some(&self.remove_texts[first])
-    }
-
-    /// Tells whether a path stays, with all below it, although `remove` names it.
-    pub fn keeps(&self, path: &Candidate<'_>) -> bool {
-        self.keep.is_match_candidate(path)
-    }
-}
-
 /// Words what is wrong with a TOML text in one line, with its place.
 pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', ", ");
@@ -324,31 +243,6 @@ pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
     format!("line {line}, column {column}: {message}")
-}
-
-/// Prepares a path for matching against several [`Rules`].
-pub fn candidate(path: &RootfsPath) -> Candidate<'_> {
-    Candidate::new(Path::new(OsStr::from_bytes(path.as_bytes())))
-}
-
-fn glob_set(profile: &str, globs: &[String]) -> Result<GlobSet, ProfileError> {
-    let error = |glob: &str| {
-        let (profile, glob) = (profile.to_owned(), glob.to_owned());
-        move |source| ProfileError::Glob { profile, glob, source }
-    };
-    let mut set = GlobSetBuilder::new();
-    for text in globs {
-        set.add(parse_glob(text).map_err(error(text))?);
-    }
-    set.build().map_err(error(&globs.join(" ")))
-}
-
-fn parse_glob(text: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(text.trim_start_matches('/').trim_end_matches('/'))
-        .literal_separator(true)
-        .backslash_escape(true)
-        .empty_alternates(true)
-        .build()
 }
 
 impl fmt::Display for Level {
@@ -433,7 +327,8 @@ mod tests {
         for value in [None, Some("/"), Some("/../x")] {
             let rules = Rules::of_profile(&profile, &|_| value.map(str::to_owned)).unwrap();
             let path = RootfsPath::parse(b"http").unwrap();
-            assert_eq!(rules.claim(&candidate(&path)), None, "{value:?}");
+            let book = RuleBook::new(vec![rules]).unwrap();
+            book.for_each_claim(&candidate(&path), &mut Vec::new(), |_, glob| panic!("{value:?}: {glob}"));
         }
     }
 }
