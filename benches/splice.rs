@@ -39,8 +39,8 @@ fn main() {
     let mut sizes = (0, 0);
     for _ in 0..5 {
         let start = Instant::now();
-        let packing = Packing { compression: Compression::Gzip, copies_blocks: true, hashes_aside: false };
-        let mut writer = LayerWriter::new(packing, Vec::new()).unwrap();
+        let packing = Packing { compression: Compression::Gzip, copies_blocks: true, level: None, hashes_aside: false };
+        let mut writer = LayerWriter::new(packing, None, Vec::new()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;
         let ours = start.elapsed().as_secs_f64();

@@ -48,6 +48,8 @@ pub struct Request {
     pub base: Option<Reference>,
     /// How new layers are compressed; `None`: gzip, and layers that stay are left as they are.
     pub compression: Option<Compression>,
+    /// The level at which bytes are compressed; `None` for the compression's usual one.
+    pub compression_level: Option<u32>,
     /// Whether what stays of rewritten layers is compressed anew, rather than copied in compressed blocks.
     pub recompress: bool,
     /// What the new image must reach to be written.
@@ -326,7 +328,11 @@ impl Run<'_> {
     ) -> Result<Option<(Slimmed, Vec<LayerChange>)>, SlimError> {
         let Some(destination) = self.destination else { return Ok(None) };
         let spool = destination.sink.spool();
-        let wanted = Wanted { compression: self.request.compression, recompress: self.request.recompress };
+        let wanted = Wanted {
+            compression: self.request.compression,
+            recompress: self.request.recompress,
+            level: self.request.compression_level,
+        };
         let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;
         let rebuilt = rebuild(&image.manifest, &image.config, &image.stack, &new.changes);
         if !image.stack.history_fits && !image.config.history().is_empty() {

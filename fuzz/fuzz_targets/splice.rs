@@ -39,7 +39,7 @@ fuzz_target!(|input: &[u8]| {
     ends.sort_unstable();
     let blob = blob.to_vec();
     let mut old = Old::new(&blob, &map);
-    let mut splicer = Splicer::new(Vec::new()).unwrap();
+    let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
     let mut expected = Vec::new();
     for range in ends.as_chunks::<2>().0 {
         let kept = &content[range[0]..range[1]];

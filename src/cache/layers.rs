@@ -22,12 +22,12 @@ impl RewriteKey {
     /// The blobs' digests count as well: copied blocks are theirs.
     pub fn of_cuts<'a>(packing: Packing, old: impl Iterator<Item = (Digest, Digest, &'a CutList)>) -> Self {
         let old = old.map(|(blob, diff_id, cut)| (blob, diff_id, cut.pieces())).collect::<Vec<_>>();
-        Self(super::name("layer", &(packing.compression, packing.copies_blocks, old)))
+        Self(super::name("layer", &(packing.compression, packing.level, packing.copies_blocks, old)))
     }
 
     /// Returns the key of a layer that is a whole old layer, compressed anew.
     pub fn of_whole(packing: Packing, blob: Digest) -> Self {
-        Self(super::name("layer", &(packing.compression, "whole", blob)))
+        Self(super::name("layer", &(packing.compression, packing.level, "whole", blob)))
     }
 
     pub(super) fn name(&self) -> String {

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         squash: output.squash.unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression,
+        compression_level: output.compression_level(output.compression, None)?,
         recompress: output.recompress,
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),

@@ -12,6 +12,8 @@ use pydock::profile::Level;
 use pydock::report::size;
 use pydock::slim::MinSaving;
 
+use super::failure::Failure;
+
 /// Slim container images of Python applications that are already built
 ///
 /// pydock reads an image, decides which files it can do without, rewrites only the layers that change, and writes a new
@@ -150,11 +152,11 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct CacheArgs {
     /// Keep in this folder what is learned of layers, and the layers that are made: the next image on the same base is done
     /// without reading the base, and the same image without reading at all. Several runs may share it
-    #[arg(long, value_name = "DIR", env = "PYDOCK_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", env = "PYDOCK_CACHE_DIR", hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
 
     /// How large the cache may be when a run is over; what was not used for longest goes
-    #[arg(long, value_name = "SIZE", env = "PYDOCK_CACHE_SIZE", value_parser = size::parse, default_value = "10GB")]
+    #[arg(long, value_name = "SIZE", env = "PYDOCK_CACHE_SIZE", hide_env_values = true, value_parser = size::parse, default_value = "10GB")]
     pub cache_size: u64,
 }
 
@@ -180,6 +182,11 @@ pub(crate) struct OutputArgs {
     /// they are; with it those of another compression are made anew
     #[arg(long)]
     pub compression: Option<Compression>,
+
+    /// How hard new data is compressed: 1 to 12 for gzip [default: 6], 1 to 22 for zstd [default: 3]. What is copied in
+    /// compressed blocks stays as it is; see --recompress
+    #[arg(long, value_name = "N")]
+    pub compression_level: Option<u32>,
 
     /// Compress what stays of rewritten layers anew instead of copying its compressed blocks: some percent smaller, and
     /// several times slower. `--level max` does so anyway
@@ -216,6 +223,26 @@ pub(crate) struct OutputArgs {
 
     #[command(flatten)]
     pub cache: CacheArgs,
+}
+
+impl OutputArgs {
+    /// Returns the level that was asked for, or the file's; the compression must have it.
+    pub(crate) fn compression_level(
+        &self,
+        compression: Option<Compression>,
+        usual: Option<u32>,
+    ) -> Result<Option<u32>, Failure> {
+        let compression = compression.unwrap_or(Compression::Gzip);
+        let levels = compression.levels();
+        match self.compression_level.or(usual) {
+            Some(level) if !levels.contains(&level) => Err(Failure::usage(format!(
+                "{compression} has no level {level}: --compression-level goes from {} to {}",
+                levels.start(),
+                levels.end()
+            ))),
+            level => Ok(level),
+        }
+    }
 }
 
 /// What is printed on standard output.

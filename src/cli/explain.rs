@@ -21,6 +21,7 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         squash: pydock::layering::Squash::None,
         base: None,
         compression: None,
+        compression_level: None,
         recompress: false,
         gates: Gates::default(),
         threads: run::threads(None),

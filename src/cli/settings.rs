@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub squash: Option<Squash>,
     /// How new layers are compressed.
     pub compression: Option<Compression>,
+    /// How hard new data is compressed.
+    pub compression_level: Option<u32>,
     /// Whether what stays of rewritten layers is compressed anew.
     #[serde(default)]
     recompress: bool,

@@ -25,6 +25,8 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         squash: output.squash.or(settings.squash).unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression.or(settings.compression),
+        compression_level: output
+            .compression_level(output.compression.or(settings.compression), settings.compression_level)?,
         recompress: settings.recompress(&args.choice, output),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),

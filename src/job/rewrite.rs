@@ -10,7 +10,7 @@ use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::{BlockMap, Compression};
+use crate::layer::codec::{BlockMap, Compression, Workers};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
 use crate::layer::scan;
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub compression: Option<Compression>,
     /// Whether what stays of a rewritten layer is compressed anew.
     pub recompress: bool,
+    /// The level at which it is; `None` for the compression's usual one.
+    pub level: Option<u32>,
 }
 
 /// What became of an image's layers.
@@ -113,17 +115,20 @@ impl Job {
         let mut packing = Packing {
             compression: wanted.compression.unwrap_or(Compression::Gzip),
             copies_blocks: !wanted.recompress,
+            level: wanted.level,
             hashes_aside: false,
         };
         let recipes = outputs.iter().map(|output| recipe(image, output, maps, wanted.compression, spool));
         let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
         let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
         let keys = recipes.iter().map(|recipe| recipe.key(packing)).collect::<Vec<_>>();
-        packing.hashes_aside = self.has_idle(keys.iter().flatten().filter(|key| !is_made(key)).count());
+        let to_make = keys.iter().flatten().filter(|key| !is_made(key)).count();
+        packing.hashes_aside = self.has_idle(to_make);
+        let workers = Workers::start(self.thread_count, to_make).filter(|_| to_make > 0);
         let mut tasks = Vec::new();
         for ((output, recipe), key) in outputs.iter().zip(recipes).zip(keys) {
             let (file, path) = spool.file()?;
-            let (job, last) = (self.clone(), output.old.end);
+            let (job, last, workers) = (self.clone(), output.old.end, workers.clone());
             tasks.push((recipe.cost(), async move {
                 let Some(key) = key else { return Ok(None) };
                 let asked = key.clone();
@@ -133,7 +138,7 @@ impl Job {
                 let old = job.open_old(recipe, last).await?;
                 let cache = job.cache.clone();
                 let made = super::blocking(move || {
-                    let layer = make(old, packing, BufWriter::new(file))?;
+                    let layer = make(old, packing, workers, BufWriter::new(file))?;
                     if let Some(cache) = cache {
                         cache.keep_layer(&key, &layer, &path);
                     }
@@ -255,8 +260,13 @@ fn recipe(
     })
 }
 
-fn make(old: Old, packing: Packing, output: impl std::io::Write) -> Result<Rewritten, RewriteError> {
-    let mut writer = LayerWriter::new(packing, output)?;
+fn make(
+    old: Old,
+    packing: Packing,
+    workers: Option<Workers>,
+    output: impl std::io::Write,
+) -> Result<Rewritten, RewriteError> {
+    let mut writer = LayerWriter::new(packing, workers, output)?;
     let (_, rewritten) = match old {
         Old::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
         Old::Cut(layers) => {

@@ -11,7 +11,7 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
-use super::codec::{self, BlockMap, Compression, Encoder, Old, SpliceError};
+use super::codec::{self, BlockMap, Compression, Encoder, Old, SpliceError, Workers};
 use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingReader};
@@ -62,6 +62,8 @@ pub struct Packing {
     /// Whether deflate blocks of old layers are copied as they are, where that can be. It is many times faster; the new
     /// layer is then as well compressed as the old one was.
     pub copies_blocks: bool,
+    /// The level at which bytes are compressed afresh; `None` for the compression's usual one.
+    pub level: Option<u32>,
     /// Whether the new diff ID is hashed on a thread of its own.
     pub hashes_aside: bool,
 }
@@ -81,12 +83,13 @@ pub struct LayerWriter<W: Write> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Starts a layer.
+    /// Starts a layer; `workers` help to compress it.
     ///
     /// # Errors
     /// If a compressor cannot be made.
-    pub fn new(packing: Packing, output: W) -> Result<Self, RewriteError> {
-        let encoder = Encoder::new(packing.compression, HashingWriter::new(output)).map_err(RewriteError::Write)?;
+    pub fn new(packing: Packing, workers: Option<Workers>, output: W) -> Result<Self, RewriteError> {
+        let encoder = Encoder::new(packing.compression, packing.level, workers, HashingWriter::new(output));
+        let encoder = encoder.map_err(RewriteError::Write)?;
         Ok(Self { encoder, copies_blocks: packing.copies_blocks, tar: Tally::new(packing.hasher()) })
     }
 

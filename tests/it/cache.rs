@@ -232,12 +232,12 @@ fn what_a_scan_gives_changes_only_with_the_version_of_the_cache() {
         "f usr/run.sh #!/bin/sh\nexec tool",
     ]);
     let mut collector = Collector::default();
-    let (blob, diff_id) = (layer.blob(), Digest::of(&layer.tar));
-    let index = scan(&blob[..], Compression::Gzip, diff_id, Hasher::default(), &mut collector, None).unwrap();
+    let diff_id = Digest::of(&layer.tar);
+    let index = scan(&layer.tar[..], Compression::None, diff_id, Hasher::default(), &mut collector, None).unwrap();
     let scanned = ScannedLayer { index, found: collector.found };
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&Place { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();
-    let key = ScanKey { blob: Digest::of(&blob), diff_id, compression: Compression::Gzip };
+    let key = ScanKey { blob: diff_id, diff_id, compression: Compression::None };
     cache.keep_scan(&key, &scanned);
     assert_eq!(cache.scan(&key).as_ref(), Some(&scanned));
     let mut found = scanned.found.iter().collect::<Vec<_>>();

@@ -85,7 +85,7 @@ impl Maker {
             }
             Self::Stored => Self::Zlib(0, false).member(content),
             Self::Own => {
-                let mut encoder = Encoder::new(Compression::Gzip, Vec::new()).unwrap();
+                let mut encoder = Encoder::new(Compression::Gzip, None, None, Vec::new()).unwrap();
                 encoder.write_all(content).unwrap();
                 encoder.finish().unwrap()
             }
@@ -155,7 +155,7 @@ proptest! {
         let (blob, content) = blob(&members);
         let map = map(&blob, &content);
         let mut expected = Vec::new();
-        let mut splicer = Splicer::new(Vec::new()).unwrap();
+        let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
         let mut old = Old::new(&blob, &map);
         let mut seen = Vec::new();
         for (range, new) in pieces(&cuts, content.len()) {
@@ -213,7 +213,7 @@ fn a_blob_that_changes_after_it_was_read_is_refused() {
     let map = map(&blob, &content);
     let middle = blob.len() / 2;
     blob[middle] ^= 1;
-    let mut splicer = Splicer::new(Vec::new()).unwrap();
+    let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
     let error = splicer.keep(&mut Old::new(&blob, &map), 0..3_000_000, &mut |_| {}).unwrap_err();
     assert!(format!("{error:?}").contains("changed while it was in use"), "{error:?}");
 }
@@ -224,7 +224,7 @@ fn what_is_kept_whole_keeps_its_size() {
     for maker in [Maker::Zlib(9, true), Maker::Libdeflate(9), Maker::Stored, Maker::Flushed(6, 50_000, true)] {
         let blob = maker.member(&content);
         let map = map(&blob, &content);
-        let mut splicer = Splicer::new(Vec::new()).unwrap();
+        let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
         splicer.keep(&mut Old::new(&blob, &map), 0..content.len() as u64, &mut |_| {}).unwrap();
         let member = splicer.finish().unwrap();
         assert!(member.len() <= blob.len() + 40, "{maker:?}: {} of {}", member.len(), blob.len());
@@ -243,17 +243,17 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         cut.insert(b"new".to_vec());
     }
     for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-        let packing = Packing { compression, copies_blocks: true, hashes_aside: true };
-        let mut plain = LayerWriter::new(packing, Vec::new()).unwrap();
+        let packing = Packing { compression, copies_blocks: true, level: None, hashes_aside: true };
+        let mut plain = LayerWriter::new(packing, None, Vec::new()).unwrap();
         plain.add(Cursor::new(&blob), Compression::Gzip, Digest::of(&content), &cut).unwrap();
         let (_, plain) = plain.finish().unwrap();
-        let mut spliced = LayerWriter::new(packing, Vec::new()).unwrap();
+        let mut spliced = LayerWriter::new(packing, None, Vec::new()).unwrap();
         spliced.splice(&blob, &map, &cut).unwrap();
         let (bytes, spliced) = spliced.finish().unwrap();
         assert_eq!(plain.tar, spliced.tar);
         assert_eq!(spliced.blob.digest, Digest::of(&bytes));
         assert!(compression == Compression::Gzip || plain.blob == spliced.blob);
-        let mut anew = LayerWriter::new(Packing { copies_blocks: false, ..packing }, Vec::new()).unwrap();
+        let mut anew = LayerWriter::new(Packing { copies_blocks: false, ..packing }, None, Vec::new()).unwrap();
         anew.splice(&blob, &map, &cut).unwrap();
         assert_eq!(anew.finish().unwrap().1, plain);
     }

@@ -32,11 +32,6 @@ impl<W: Write> BitWriter<W> {
         }
     }
 
-    /// Returns how many bits of the last byte are written: 0 to 7.
-    pub(super) fn phase(&self) -> u32 {
-        self.held
-    }
-
     /// Fills the last byte with zeros.
     pub(super) fn align(&mut self) {
         if self.held > 0 {
@@ -120,7 +115,7 @@ mod tests {
                 let (start, end) = (a.min(b), a.max(b));
                 writer.put_range(&bytes, start, end).unwrap();
                 expected.extend(bits(&bytes, start, end));
-                prop_assert_eq!(writer.phase() as usize, expected.len() % 8);
+                prop_assert_eq!(writer.held as usize, expected.len() % 8);
             }
             let written = writer.finish().unwrap();
             prop_assert_eq!(written.len(), expected.len().div_ceil(8));

@@ -1,8 +1,9 @@
 //! Where the deflate blocks of a gzip blob lie, and points from which it can be decoded: what one pass over a blob leaves behind
 //! so that it need not be decoded from its start again.
 
-use std::io;
+use std::io::{self, Write};
 
+use super::bits::BitWriter;
 use super::inflate::{Inflate, WINDOW};
 use crate::blob::Scratch;
 
@@ -55,12 +56,31 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Tells a block by the three bits of its header (RFC 1951, 3.2.3).
-    fn of(header: u8) -> Self {
+    pub(super) fn of(header: u8) -> Self {
         match (header & 1 == 1, header >> 1 & 3 == 0) {
             (false, false) => Self::Packed,
             (false, true) => Self::Stored,
             (true, false) => Self::LastPacked,
             (true, true) => Self::LastStored,
+        }
+    }
+
+    /// Writes what stands before the bits of a block that can be copied as they are, wherever they go; returns the first of
+    /// those. The block starts at bit `start`, and will not be the last.
+    pub(super) fn begin(self, start: u64, output: &mut BitWriter<impl Write>) -> u64 {
+        match self {
+            Self::Packed | Self::End => start,
+            // The bit that says that it is the last is not copied.
+            Self::LastPacked => {
+                output.put(0, 1);
+                start + 1
+            }
+            // A stored block's length starts at the next whole byte, here and there; all later bits stand as they stood.
+            Self::Stored | Self::LastStored => {
+                output.put(0, 3);
+                output.align();
+                (start + 3).next_multiple_of(8)
+            }
         }
     }
 }

@@ -1,24 +1,29 @@
 //! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
 //!
 //! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `blocks` notes where blocks lie
-//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, and `splice` makes a new member of all that.
+//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` compresses what is new, by `workers` if it is
+//! much, and `splice` makes a new member of all that.
 
 mod bits;
 mod blocks;
+mod fresh;
 mod gzip;
 mod inflate;
 mod resume;
 mod splice;
+mod workers;
 mod zstd;
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 pub use blocks::BlockMap;
 pub use splice::{Old, SpliceError, Splicer};
+pub use workers::Workers;
 
 /// How a layer blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +46,24 @@ impl Compression {
             Self::Zstd
         } else {
             Self::None
+        }
+    }
+
+    /// Returns the levels that there are: libdeflate's, or zstd's.
+    pub fn levels(self) -> RangeInclusive<u32> {
+        match self {
+            Self::None => 0..=0,
+            Self::Gzip => 1..=12,
+            Self::Zstd => 1..=22,
+        }
+    }
+
+    /// Returns the level that the format's own command takes if it is told none.
+    pub fn usual_level(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 6,
+            Self::Zstd => 3,
         }
     }
 }
@@ -102,15 +125,16 @@ pub enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Starts a stream.
+    /// Starts a stream at the compression's usual level, or another one. `workers` help if there are any; the output is the same.
     ///
     /// # Errors
-    /// If a compressor cannot be made.
-    pub fn new(compression: Compression, output: W) -> io::Result<Self> {
+    /// If a compressor cannot be made, or there is no such level.
+    pub fn new(compression: Compression, level: Option<u32>, workers: Option<Workers>, output: W) -> io::Result<Self> {
+        let level = level.unwrap_or(compression.usual_level());
         Ok(match compression {
             Compression::None => Self::None(output),
-            Compression::Gzip => Self::Gzip(Splicer::new(output)?.into()),
-            Compression::Zstd => Self::Zstd(zstd::encoder(output)?),
+            Compression::Gzip => Self::Gzip(Splicer::new(level, workers, output)?.into()),
+            Compression::Zstd => Self::Zstd(zstd::encoder(level, workers.as_ref(), output)?),
         })
     }
 
@@ -160,7 +184,7 @@ mod tests {
     use super::*;
 
     fn pack(compression: Compression, chunks: &[&[u8]]) -> Vec<u8> {
-        let mut encoder = Encoder::new(compression, Vec::new()).unwrap();
+        let mut encoder = Encoder::new(compression, None, None, Vec::new()).unwrap();
         for chunk in chunks {
             encoder.write_all(chunk).unwrap();
         }
@@ -181,6 +205,27 @@ mod tests {
             assert_eq!(unpack(compression, &blob).unwrap(), content);
             assert_eq!(Compression::sniff(&blob), compression);
             assert_eq!(pack(compression, &[&content[..7], &content[7..]]), blob);
+        }
+    }
+
+    #[test]
+    fn the_output_does_not_depend_on_how_many_threads_make_it() {
+        let content = (0..700_000_u32).flat_map(|at| (at.wrapping_mul(2_654_435_761) >> 25).to_string().into_bytes());
+        let content = content.collect::<Vec<_>>();
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            for level in [None, Some(1), Some(9)] {
+                let pack = |threads, step| {
+                    let workers = Workers::start(threads, 1);
+                    let mut encoder = Encoder::new(compression, level, workers, Vec::new()).unwrap();
+                    content.chunks(step).for_each(|chunk| encoder.write_all(chunk).unwrap());
+                    encoder.finish().unwrap()
+                };
+                let blob = pack(1, content.len());
+                assert!(unpack(compression, &blob).unwrap() == content);
+                for (threads, step) in [(2, 100_000), (7, 1 << 20), (1, 999)] {
+                    assert!(pack(threads, step) == blob, "{compression} {level:?} {threads}");
+                }
+            }
         }
     }
 

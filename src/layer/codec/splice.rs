@@ -1,28 +1,27 @@
 //! Writes one gzip member out of new bytes and of deflate blocks of old members, which are copied bit for bit.
 //!
 //! A block can be copied if all that it can refer to, the 32 KiB before it, stands before it in the new stream as well. What
-//! lies between copied blocks is compressed afresh with what stands before it as dictionary, and ends at a whole byte by an
-//! empty stored block (`Z_SYNC_FLUSH` of the zlib manual), so that the bytes of the output do not depend on how it is made.
+//! lies between copied blocks is compressed afresh.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::Range;
-
-use flate2::{Compress, Compression, FlushCompress};
+use std::sync::mpsc::Receiver;
 
 use super::bits::BitWriter;
 use super::blocks::{BlockMap, Kind};
+use super::fresh::{self, Blocks};
 use super::inflate::WINDOW;
 use super::resume::Resumed;
+use super::workers::{self, Workers};
 use crate::blob::ReadAt;
 
-/// A member without name and time (RFC 1952, 2.3), as flate2 begins one at level 6.
+/// A member without name and time (RFC 1952, 2.3).
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// Bytes that are compressed afresh rather than to make a seam.
 const WORTHWHILE: u64 = 4 << 10;
 /// Bytes that are decoded at once.
 const CHUNK: usize = 128 << 10;
-/// Bytes that the compressor gives at once.
-const PACKED: usize = 64 << 10;
 
 /// An old blob that blocks are copied from, and where they lie.
 pub struct Old<'a> {
@@ -78,9 +77,15 @@ impl<'a> Old<'a> {
 /// Writes one gzip member.
 pub struct Splicer<W: Write> {
     output: BitWriter<W>,
-    compressor: Compress,
-    is_compressing: bool,
-    packed: Vec<u8>,
+    level: u32,
+    workers: Option<Workers>,
+    /// Bytes to be compressed afresh that do not fill a chunk yet.
+    fresh: Vec<u8>,
+    is_fresh: bool,
+    /// What stands before them, at most [`WINDOW`] bytes.
+    before: Vec<u8>,
+    /// Chunks that are being compressed, in order.
+    underway: VecDeque<Receiver<io::Result<Blocks>>>,
     /// The last bytes that were written, decompressed; at least [`WINDOW`] of them, if there are.
     tail: Vec<u8>,
     crc: crc32fast::Hasher,
@@ -89,18 +94,22 @@ pub struct Splicer<W: Write> {
 }
 
 impl<W: Write> Splicer<W> {
-    /// Starts a member.
+    /// Starts a member. Where bytes are compressed afresh, it is at `level`, 0 to 12 (libdeflate's), by `workers` if there are any: the
+    /// output is the same.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn new(output: W) -> io::Result<Self> {
+    pub fn new(level: u32, workers: Option<Workers>, output: W) -> io::Result<Self> {
         let mut output = BitWriter::new(output);
         output.put_bytes(&HEADER)?;
         Ok(Self {
             output,
-            compressor: Compress::new(Compression::new(6), false),
-            is_compressing: false,
-            packed: vec![0; PACKED],
+            level,
+            workers,
+            fresh: Vec::new(),
+            is_fresh: false,
+            before: Vec::new(),
+            underway: VecDeque::new(),
             tail: Vec::new(),
             crc: crc32fast::Hasher::new(),
             size: 0,
@@ -177,22 +186,10 @@ impl<W: Write> Splicer<W> {
 
     /// Copies the bits of a unit of blocks.
     fn copy(&mut self, old: &mut Old<'_>, bits: Range<u64>, kind: Kind) -> Result<(), SpliceError> {
-        let start = match kind {
-            Kind::End => return Ok(()),
-            Kind::Packed => bits.start,
-            // The bit that says that it is the last is not copied.
-            Kind::LastPacked => {
-                self.output.put(0, 1);
-                bits.start + 1
-            }
-            // A stored block's length starts at the next whole byte, here and there; all later bits stand as they stood.
-            Kind::Stored | Kind::LastStored => {
-                self.output.put(0, 3);
-                self.output.align();
-                (bits.start + 3).next_multiple_of(8)
-            }
-        };
-        let mut at = start;
+        if kind == Kind::End {
+            return Ok(());
+        }
+        let mut at = kind.begin(bits.start, &mut self.output);
         while at < bits.end {
             let page = old.decoder.pages.from(at / 8).map_err(SpliceError::Read)?;
             let within = at % 8;
@@ -204,53 +201,59 @@ impl<W: Write> Splicer<W> {
     }
 
     /// Compresses bytes that are not counted yet.
-    fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn compress(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if !self.is_compressing {
-            self.start_compressing()?;
+        if !self.is_fresh {
+            self.before.clear();
+            self.before.extend_from_slice(&self.tail[self.tail.len().saturating_sub(WINDOW)..]);
+            self.is_fresh = true;
         }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            rest = &rest[self.drive(rest, FlushCompress::None)?.0..];
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(fresh::CHUNK - self.fresh.len()));
+            self.fresh.extend_from_slice(now);
+            bytes = later;
+            if self.fresh.len() == fresh::CHUNK {
+                self.compress_chunk()?;
+            }
         }
         Ok(())
     }
 
-    fn start_compressing(&mut self) -> io::Result<()> {
-        if self.output.phase() != 0 {
-            // An empty stored block (RFC 1951, 3.2.4) ends at a whole byte.
-            self.output.put(0, 3);
-            self.output.align();
-            self.output.put_bytes(&[0, 0, 0xff, 0xff])?;
+    fn compress_chunk(&mut self) -> io::Result<()> {
+        self.before.clear();
+        self.before.extend_from_slice(&self.fresh[fresh::CHUNK - WINDOW..]);
+        let Some(workers) = &self.workers else {
+            Blocks::new(self.level, &[], &self.fresh)?.write(&mut self.output)?;
+            self.fresh.clear();
+            return Ok(());
+        };
+        let (level, chunk) = (self.level, std::mem::take(&mut self.fresh));
+        self.underway.push_back(workers.run(move || Blocks::new(level, &[], &chunk)));
+        let ahead = workers.ahead;
+        self.write_done(ahead)
+    }
+
+    /// Writes chunks until no more than `ahead` are underway.
+    fn write_done(&mut self, ahead: usize) -> io::Result<()> {
+        while self.underway.len() > ahead
+            && let Some(first) = self.underway.pop_front()
+        {
+            workers::wait(&first)?.write(&mut self.output)?;
         }
-        self.compressor.reset();
-        let window = &self.tail[self.tail.len().saturating_sub(WINDOW)..];
-        if !window.is_empty() {
-            self.compressor.set_dictionary(window).map_err(io::Error::other)?;
-        }
-        self.is_compressing = true;
         Ok(())
     }
 
     fn end_compressing(&mut self) -> io::Result<()> {
-        if self.is_compressing {
-            // With room to spare in the output, the flush is complete (zlib manual, `deflate`).
-            while self.drive(&[], FlushCompress::Sync)?.1 == PACKED {}
-            self.is_compressing = false;
+        if !self.fresh.is_empty() {
+            let last = Blocks::new(self.level, &self.before, &self.fresh)?;
+            self.write_done(0)?;
+            last.write(&mut self.output)?;
+            self.fresh.clear();
         }
-        Ok(())
-    }
-
-    /// Lets the compressor work; returns how many bytes it took and gave.
-    fn drive(&mut self, bytes: &[u8], flush: FlushCompress) -> io::Result<(usize, usize)> {
-        let before = (self.compressor.total_in(), self.compressor.total_out());
-        self.compressor.compress(bytes, &mut self.packed, flush).map_err(io::Error::other)?;
-        let taken = (self.compressor.total_in() - before.0) as usize;
-        let made = (self.compressor.total_out() - before.1) as usize;
-        self.output.put_bytes(&self.packed[..made])?;
-        Ok((taken, made))
+        self.is_fresh = false;
+        self.write_done(0)
     }
 
     /// Counts bytes as written.
@@ -270,13 +273,10 @@ impl<W: Write> Splicer<W> {
     /// # Errors
     /// Those of the output.
     pub fn finish(mut self) -> io::Result<W> {
-        if self.is_compressing {
-            while self.drive(&[], FlushCompress::Finish)?.1 == PACKED {}
-        } else {
-            // An empty block of fixed codes that says that it is the last (RFC 1951, 3.2.6).
-            self.output.put(0b011, 10);
-            self.output.align();
-        }
+        self.end_compressing()?;
+        // An empty block of fixed codes that says that it is the last (RFC 1951, 3.2.6).
+        self.output.put(0b011, 10);
+        self.output.align();
         self.output.put_bytes(&self.crc.finalize().to_le_bytes())?;
         self.output.put_bytes(&self.size.to_le_bytes())?;
         self.output.finish()

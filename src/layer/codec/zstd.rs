@@ -2,8 +2,12 @@
 
 use std::io::{self, Read, Write};
 
-/// Level of the frames that are written; the reference command's default.
-const LEVEL: i32 = 3;
+use zstd::zstd_safe::CParameter;
+
+use super::Workers;
+
+/// Bytes that one thread compresses at once; so much of it, and some more, is held for each.
+const JOB: u32 = 2 << 20;
 
 pub(super) type Encoder<W> = zstd::stream::write::Encoder<'static, W>;
 
@@ -11,8 +15,11 @@ pub(super) fn decoder<'a>(blob: impl Read + 'a) -> io::Result<impl Read + 'a> {
     zstd::stream::read::Decoder::new(blob)
 }
 
-pub(super) fn encoder<W: Write>(output: W) -> io::Result<Encoder<W>> {
-    let mut encoder = Encoder::new(output, LEVEL)?;
+/// Starts a frame. It is made of jobs, if only by one thread: so the output does not depend on how many there are.
+pub(super) fn encoder<W: Write>(level: u32, workers: Option<&Workers>, output: W) -> io::Result<Encoder<W>> {
+    let mut encoder = Encoder::new(output, level as i32)?;
     encoder.include_checksum(true)?;
+    encoder.multithread(workers.map_or(1, Workers::count) as u32)?;
+    encoder.set_parameter(CParameter::JobSize(JOB))?;
     Ok(encoder)
 }

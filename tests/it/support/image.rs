@@ -43,7 +43,7 @@ impl Layer {
     }
 
     pub(crate) fn blob(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(self.compression, Vec::new()).unwrap();
+        let mut encoder = Encoder::new(self.compression, None, None, Vec::new()).unwrap();
         encoder.write_all(&self.tar).unwrap();
         encoder.finish().unwrap()
     }

@@ -1,0 +1,154 @@
+//! Makes deflate blocks of bytes that no old blob has: large runs in chunks by libdeflate, which is the fastest at its ratio but
+//! knows no dictionary; short ones by zlib-rs with what stands before them as dictionary.
+//!
+//! Either gives a whole stream. Its blocks are found with the decoder, and the bit of the last that says so is cleared: then they
+//! can stand one after the other, at any bit.
+
+use std::io::{self, Write};
+
+use flate2::{Compress, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
+
+use super::bits::BitWriter;
+use super::blocks::Kind;
+use super::inflate::{Inflate, Stop};
+
+/// Bytes that are compressed together, however they come: the output must not depend on that.
+pub(super) const CHUNK: usize = 512 << 10;
+/// Shorter runs need what stands before them to compress well.
+const SHORT: usize = 64 << 10;
+/// zlib's highest level.
+const ZLIB_MOST: u32 = 9;
+
+/// Blocks of deflate that can stand in another stream.
+pub(super) struct Blocks {
+    stream: Vec<u8>,
+    /// How each run of blocks begins, and at which bit.
+    starts: Vec<(Kind, u64)>,
+    end: u64,
+}
+
+impl Blocks {
+    /// Compresses bytes, at most [`CHUNK`]; `before` is what the new stream has before them. `level` is libdeflate's.
+    pub(super) fn new(level: u32, before: &[u8], bytes: &[u8]) -> io::Result<Self> {
+        if bytes.len() < SHORT {
+            Self::find(with_dictionary(level, before, bytes)?, before)
+        } else {
+            Self::find(by_itself(level, bytes)?, &[])
+        }
+    }
+
+    fn find(stream: Vec<u8>, before: &[u8]) -> io::Result<Self> {
+        let mut inflate = Inflate::new();
+        inflate.resume(before, 0, 0).map_err(io::Error::other)?;
+        let mut output = vec![0; SHORT];
+        let (mut starts, mut start, mut at) = (Vec::new(), 0, 0);
+        loop {
+            note(&stream, start, &mut starts);
+            let end = loop {
+                let step = inflate.step(&stream[at..], &mut output).map_err(io::Error::other)?;
+                at += step.taken;
+                match step.stop {
+                    Stop::Block { unused, is_last } => break (at as u64 * 8 - u64::from(unused), is_last),
+                    Stop::Starved if step.taken == 0 && step.made == 0 => {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    Stop::Starved => {}
+                }
+            };
+            match end {
+                (end, true) => return Ok(Self { stream, starts, end }),
+                (end, false) => start = end,
+            }
+        }
+    }
+
+    /// Writes the blocks.
+    pub(super) fn write(&self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        let ends = self.starts.iter().skip(1).map(|(_, start)| *start).chain([self.end]);
+        for ((kind, start), end) in self.starts.iter().zip(ends) {
+            let start = kind.begin(*start, output);
+            output.put_range(&self.stream, start as usize, end as usize)?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes a block, unless it is one more of a run of compressed ones.
+fn note(stream: &[u8], start: u64, starts: &mut Vec<(Kind, u64)>) {
+    let bit = |at: u64| stream.get((at / 8) as usize).map_or(0, |byte| byte >> (at % 8) & 1);
+    let kind = Kind::of(bit(start) | bit(start + 1) << 1 | bit(start + 2) << 2);
+    if kind != Kind::Packed || starts.last().is_none_or(|(last, _)| *last != Kind::Packed) {
+        starts.push((kind, start));
+    }
+}
+
+fn by_itself(level: u32, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let level = CompressionLvl::new(level as i32).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut compressor = Compressor::new(level);
+    let mut packed = vec![0; compressor.deflate_compress_bound(bytes.len())];
+    let size = compressor.deflate_compress(bytes, &mut packed).map_err(io::Error::other)?;
+    packed.truncate(size);
+    Ok(packed)
+}
+
+fn with_dictionary(level: u32, before: &[u8], bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = Compress::new(flate2::Compression::new(level.min(ZLIB_MOST)), false);
+    if !before.is_empty() {
+        compressor.set_dictionary(before).map_err(io::Error::other)?;
+    }
+    let mut packed = Vec::with_capacity(bytes.len() + 1024);
+    loop {
+        let taken = compressor.total_in() as usize;
+        let status = compressor.compress_vec(&bytes[taken..], &mut packed, FlushCompress::Finish);
+        if status.map_err(io::Error::other)? == Status::StreamEnd {
+            return Ok(packed);
+        }
+        packed.reserve(1024);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn noise(count: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn blocks_stand_one_after_the_other_at_any_bit() {
+        let text = (0..40_000_u32).flat_map(|at| (at.wrapping_mul(2_654_435_761) >> 25).to_string().into_bytes());
+        let text = text.collect::<Vec<_>>();
+        // What cannot be compressed is stored, which is bound to whole bytes.
+        let parts = [&text[..], &noise(100_000), &text[..300], &noise(5000), b"", b"x", &text[..SHORT], &noise(3)];
+        for level in [0, 1, 6, 12] {
+            for phase in 0..8 {
+                let mut output = BitWriter::new(Vec::new());
+                // Empty blocks of fixed codes take ten bits each.
+                for _ in 0..phase {
+                    output.put(0b010, 10);
+                }
+                let mut all = Vec::new();
+                for part in parts {
+                    let before = &all[all.len().saturating_sub(32 << 10)..];
+                    Blocks::new(level, before, part).unwrap().write(&mut output).unwrap();
+                    all.extend_from_slice(part);
+                }
+                output.put(0b011, 10);
+                output.align();
+                let stream = output.finish().unwrap();
+                let mut read = Vec::new();
+                flate2::read::DeflateDecoder::new(&stream[..]).read_to_end(&mut read).unwrap();
+                assert!(read == all, "level {level}, phase {phase}");
+            }
+        }
+    }
+}
