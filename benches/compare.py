@@ -2,10 +2,11 @@
 """Runs the floor, pydock and other tools in turn on one image, and prints a table of ratios.
 
 The floor (benches/floor.rs) reads, verifies and inflates the same layers with the same threads, and decides and writes nothing.
-Wall and CPU time are medians over the rounds, CPU is user and system time of the tool alone (a registry's own is not counted).
+Wall and CPU time are medians over the rounds, CPU is user and system time of the tool alone (a registry's own and the Docker daemon's
+are not counted).
 usage: compare.py [--rounds N] [--write] [LAYOUT]   (default: 3 rounds of target/lab/oci/fat-web; --write puts the table in
-docs/performance.md).  Needs what scripts/setup.sh installs, the image from scripts/lab.sh, and regctl:
-go install github.com/regclient/regclient/cmd/regctl@v0.11.7
+docs/performance.md).  Needs what scripts/setup.sh installs, the image from scripts/lab.sh, regctl and docker-squash:
+go install github.com/regclient/regclient/cmd/regctl@v0.11.7; pip install docker-squash==1.2.2 setuptools
 """
 import argparse
 import json
@@ -21,6 +22,7 @@ root = Path(__file__).resolve().parent.parent
 work = root / "target/compare"
 pydock = root / "target/release/pydock"
 REGISTRY = "127.0.0.1:5917"
+DAEMON_IMAGE = "pydock-compare:in"
 # Folders that `pydock slim` takes from the large web image, too; for tools that are told what to strip.
 FOLDERS = [
     "/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/include", "/usr/lib/gcc", "/root/.cache",
@@ -84,9 +86,12 @@ def tools(layout, floor):
         ("pydock slim", lambda out: [*slim, f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock slim --squash all", lambda out: [*slim, "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock, nothing removed, --squash all", lambda out: [*slim, *without, "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
+        ("pydock, nothing removed, --squash all --recompress", lambda out: [*slim, *without, "--recompress", "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
+        ("pydock slim --recompress", lambda out: [*slim, "--recompress", f"oci:{layout}", f"oci:{out}:new"], made),
         ("skopeo copy", lambda out: ["skopeo", "copy", f"oci:{layout}", f"oci:{out}:new"], made),
         ("crane copy", lambda out: ["crane", "copy", f"{REGISTRY}/in:1", f"{REGISTRY}/{out.name}:copied"], lambda out: layers_in_registry(f"{out.name}:copied")),
         ("crane flatten", lambda out: ["crane", "flatten", f"{REGISTRY}/in:1", "-t", f"{REGISTRY}/in:flat"], lambda out: layers_in_registry("in:flat")),
+        ("docker-squash", lambda out: ["docker-squash", "--output-path", f"{out}.tar", DAEMON_IMAGE], None),
         ("regctl image mod, 11 folders", lambda out: ["regctl", "image", "mod", f"ocidir://{out}.in:1", "--create", "new", *strip], lambda out: layers_of(Path(f"{out}.in"))),
     ]
 
@@ -105,6 +110,7 @@ def main():
     rows = {}
     try:
         subprocess.run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{REGISTRY}/in:1"], check=True)
+        subprocess.run(["skopeo", "copy", "-q", f"oci:{layout}", f"docker-daemon:{DAEMON_IMAGE}"], check=True)
         for number in range(args.rounds):
             for name, command, size in tools(layout, floor_binary()):
                 out = work / f"out{number}"
@@ -115,8 +121,10 @@ def main():
                 row["size"] = size(out) if size else None
                 for folder in (out, Path(f"{out}.in")):
                     shutil.rmtree(folder, ignore_errors=True)
+                Path(f"{out}.tar").unlink(missing_ok=True)
     finally:
         server.terminate()
+        subprocess.run(["docker", "rmi", "-f", DAEMON_IMAGE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     text = table(rows, layers_of(layout))
     print(text)
     if args.write:

@@ -8,6 +8,7 @@ mod cache;
 mod cli;
 mod crash;
 mod evidence;
+mod gzip_makers;
 mod images;
 mod large;
 mod layering;

@@ -21,7 +21,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
 }
 
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -32,7 +32,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-fn words(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn words(seed: u64, length: usize) -> Vec<u8> {
     let list = ["import ", "self", ".", "return ", "\n    ", "def ", "(", "):\n", "numpy", "None"];
     noise(seed, length).into_iter().flat_map(|byte| list[usize::from(byte) % 10].bytes()).take(length).collect()
 }
@@ -117,7 +117,7 @@ fn blob(members: &[(Maker, Vec<u8>)]) -> (Vec<u8>, Vec<u8>) {
     (blob, members.iter().flat_map(|(_, content)| content.clone()).collect())
 }
 
-fn map(blob: &[u8], content: &[u8]) -> BlockMap {
+pub(crate) fn map(blob: &[u8], content: &[u8]) -> BlockMap {
     let mut map = BlockMap::new(Box::new(Vec::new()));
     let mut decoded = Vec::new();
     codec::mapping_decoder(Compression::Gzip, blob, Some(&mut map)).unwrap().read_to_end(&mut decoded).unwrap();
@@ -134,7 +134,7 @@ fn pieces(cuts: &[(prop::sample::Index, u16)], length: usize) -> Vec<(Range<u64>
 }
 
 /// What three independent inflaters make of a gzip member: zlib-rs, libdeflate and miniz.
-fn inflate(member: &[u8], size: usize) -> Vec<Vec<u8>> {
+pub(crate) fn inflate(member: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut by_zlib = Vec::new();
     flate2::read::GzDecoder::new(member).read_to_end(&mut by_zlib).unwrap();
     let mut by_libdeflate = vec![0; size];
