@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, world};
@@ -14,9 +15,9 @@ use crate::rootfs_path::RootfsPath;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The profile.
-    pub(super) profile: String,
+    pub(super) profile: Arc<str>,
     /// The glob.
-    pub(super) rule: String,
+    pub(super) rule: Arc<str>,
 }
 
 /// All that rules name.
@@ -27,7 +28,7 @@ pub(super) struct Claims {
     /// Paths that the person wants to stay, whether a rule names them or not.
     pub(super) asked: BTreeMap<NodeId, Reason>,
     /// Packages, with the profile that names them.
-    pub(super) packages: BTreeMap<PackageId, String>,
+    pub(super) packages: BTreeMap<PackageId, Arc<str>>,
     /// Packages that a profile names but that something installed may need.
     pub(super) used: BTreeMap<PackageId, Reason>,
     /// Paths likewise.
@@ -66,9 +67,9 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
         let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
         roots.any(|&root| world::module(rootfs, root, top).is_some())
     };
-    let reasons = rules.iter().filter_map(|rules| Some((rules.profile.as_str(), installed.use_of(rules, &is_there)?)));
+    let reasons = rules.iter().filter_map(|rules| Some((&*rules.profile, installed.use_of(rules, &is_there)?)));
     let reasons = reasons.collect::<HashMap<_, _>>();
-    let used = |profile: &String| reasons.get(profile.as_str()).cloned();
+    let used = |profile: &Arc<str>| reasons.get(&**profile).cloned();
     claims.used_paths =
         claims.paths.iter().filter_map(|(&node, claim)| Some((node, used(&claim.profile)?.0))).collect();
     // A distribution that works with a program needs its package; an import only takes the rule's word away.
@@ -98,9 +99,9 @@ struct Walk<'a> {
 #[derive(Clone)]
 struct Above<'a> {
     /// For each of the rules, its glob that claims a folder above.
-    claimed: Vec<Option<&'a str>>,
+    claimed: Vec<Option<&'a Arc<str>>>,
     /// The glob of `--keep` that holds a folder above.
-    kept_by: Option<&'a str>,
+    kept_by: Option<&'a Arc<str>>,
 }
 
 impl<'a> Walk<'a> {
@@ -110,14 +111,14 @@ impl<'a> Walk<'a> {
             let path = path.join(name);
             let here = self.at(&path, above);
             if let Some(glob) = here.kept_by {
-                self.claims.asked.insert(child, Reason::Asked { glob: glob.to_owned() });
+                self.claims.asked.insert(child, Reason::Asked { glob: glob.to_string() });
             }
             // What a package owns goes with the package or not at all, but for docs and the like.
             let is_owned = self.ownership.is_owned(child);
             let claimed = rules.iter().zip(&here.claimed).filter(|(rules, _)| rules.takes_owned || !is_owned);
             let first = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?))).next();
             if let Some((rules, glob)) = first {
-                self.claims.paths.insert(child, Claim { profile: rules.profile.clone(), rule: glob.to_owned() });
+                self.claims.paths.insert(child, Claim { profile: rules.profile.clone(), rule: glob.clone() });
             }
             self.below(child, &path, &here);
         }

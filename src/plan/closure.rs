@@ -5,6 +5,7 @@
 //! something needs, and then its dependencies and its own files follow. What is not live in the end, goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::claims::Claims;
 use super::edits;
@@ -347,20 +348,24 @@ impl Decision {
         goes(node, &self.claims, &self.ownership, &self.kept, &self.kept_packages)
     }
 
-    /// The rule by which a node goes: a glob's, or its package's.
-    fn rule(&self, node: NodeId) -> Option<(String, String)> {
+    /// The profile and rule by which a node goes: a glob's, or its package's.
+    fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
         if let Some(claim) = self.claims.paths.get(&node) {
-            return Some((claim.profile.clone(), claim.rule.clone()));
+            return (claim.profile.clone(), claim.rule.clone());
         }
-        let id = *self.ownership.of(node).first()?;
-        let label = self.ownership.db.as_ref()?.label(id);
-        let profile = self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, String::as_str);
-        Some((profile.to_owned(), format!("package {label}")))
+        match self.ownership.of(node).first() {
+            Some(id) => {
+                let profile = self.claims.packages.get(id).unwrap_or(&words.no_longer_needed);
+                (profile.clone(), words.packages[*id].clone())
+            }
+            None => (words.no_longer_needed.clone(), words.dangling.clone()),
+        }
     }
 
     pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
         let mut plan = Plan::default();
-        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs) };
+        let words = Words::new(&self.ownership);
+        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs), words };
         gone.nodes.extend(self.dangling(rootfs));
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
         self.list_packages(&mut plan);
@@ -419,8 +424,7 @@ impl Decision {
             let dangles = gone.nodes.contains(&child);
             let is_listed = is_folder && gone.emptied.contains(&child) && !rootfs.node(child).children.is_empty();
             if empties && (self.goes(child) || is_listed || dangles) {
-                let (profile, rule) =
-                    self.rule(child).unwrap_or_else(|| (NO_LONGER_NEEDED.to_owned(), "dangling symlink".to_owned()));
+                let (profile, rule) = self.rule(child, &gone.words);
                 plan.removed.insert(place, Removed { path, profile, rule });
                 gone.nodes.insert(child);
                 continue;
@@ -441,7 +445,7 @@ impl Decision {
             match self.kept_packages.get(&id) {
                 None => plan.removed_packages.push(RemovedPackage {
                     name,
-                    profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, String::as_str).to_owned(),
+                    profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, |profile| profile).to_owned(),
                 }),
                 Some(reason) => plan.kept_packages.push(KeptPackage { name, reason: reason.clone() }),
             }
@@ -458,4 +462,24 @@ impl Decision {
 struct Gone {
     nodes: BTreeSet<NodeId>,
     emptied: BTreeSet<NodeId>,
+    words: Words,
+}
+
+/// Rules that are no profile's, in words that thousands of paths share.
+struct Words {
+    no_longer_needed: Arc<str>,
+    dangling: Arc<str>,
+    /// By package.
+    packages: Vec<Arc<str>>,
+}
+
+impl Words {
+    fn new(ownership: &Ownership) -> Self {
+        let packages = ownership.db.iter().flat_map(|db| (0..db.packages.len()).map(|id| db.label(id)));
+        Self {
+            no_longer_needed: NO_LONGER_NEEDED.into(),
+            dangling: "dangling symlink".into(),
+            packages: packages.map(|label| format!("package {label}").into()).collect(),
+        }
+    }
 }

@@ -16,11 +16,7 @@ pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>,
     for path in change.removed {
         let Some(node) = rootfs.lookup(&path) else { continue };
         if removed.insert(node) {
-            plan.removed.push(Removed {
-                path,
-                profile: NO_LONGER_NEEDED.to_owned(),
-                rule: "package database".to_owned(),
-            });
+            plan.removed.push(Removed { path, profile: NO_LONGER_NEEDED.into(), rule: "package database".into() });
         }
     }
     plan.removed.sort_by(|a, b| a.path.cmp(&b.path));

@@ -12,6 +12,7 @@ mod edits;
 mod ownership;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +54,9 @@ pub struct Removed {
     /// The path.
     pub path: RootfsPath,
     /// The profile whose rule names it.
-    pub profile: String,
+    pub profile: Arc<str>,
     /// The rule: a glob, or the package that it goes with.
-    pub rule: String,
+    pub rule: Arc<str>,
 }
 
 /// A path that a rule names but that stays.
@@ -64,9 +65,9 @@ pub struct Kept {
     /// The path.
     pub path: RootfsPath,
     /// The profile whose rule names it.
-    pub profile: String,
+    pub profile: Arc<str>,
     /// The rule.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// Why it stays.
     pub reason: Reason,
 }

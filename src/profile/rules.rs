@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -13,7 +14,7 @@ use crate::rootfs_path::RootfsPath;
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The profile's name.
-    pub profile: String,
+    pub profile: Arc<str>,
     /// Whether its globs may take single files of packages that stay.
     pub takes_owned: bool,
     /// Python distributions that may use what it removes.
@@ -21,7 +22,7 @@ pub struct Rules {
     /// Modules whose importers may use what it removes.
     pub unless_imported: Vec<String>,
     remove: Vec<Glob>,
-    remove_texts: Vec<String>,
+    remove_texts: Vec<Arc<str>>,
     keep: GlobSet,
     packages: GlobSet,
     sections: GlobSet,
@@ -57,7 +58,7 @@ impl Rules {
     /// If a glob is malformed.
     pub fn new(name: &str, remove: Vec<String>, keep: &[String]) -> Result<Self, ProfileError> {
         Ok(Self {
-            profile: name.to_owned(),
+            profile: name.into(),
             takes_owned: true,
             unless_installed: Vec::new(),
             unless_imported: Vec::new(),
@@ -65,7 +66,7 @@ impl Rules {
             keep: glob_set(name, keep)?,
             packages: GlobSet::empty(),
             sections: GlobSet::empty(),
-            remove_texts: remove,
+            remove_texts: remove.into_iter().map(Into::into).collect(),
         })
     }
 
@@ -118,7 +119,7 @@ impl RuleBook {
         &'a self,
         path: &Candidate<'_>,
         matched: &mut Vec<usize>,
-        mut claim: impl FnMut(usize, &'a str),
+        mut claim: impl FnMut(usize, &'a Arc<str>),
     ) {
         self.all.matches_candidate_into(path, matched);
         let mut last = None;

@@ -96,7 +96,10 @@ fn what_real_tools_compressed_can_be_spliced_and_read_by_real_tools() {
                 assert!(read.iter().all(|read| *read == expected), "{command:?}, content {number}, {count} ranges");
                 if count == 40 {
                     for reader in [["gzip", "-dc"], ["pigz", "-dc"], ["igzip", "-dc"]] {
-                        assert!(pipe(&reader, &member) == expected, "{command:?}, content {number}, read by {reader:?}");
+                        assert!(
+                            pipe(&reader, &member) == expected,
+                            "{command:?}, content {number}, read by {reader:?}"
+                        );
                     }
                 }
             }
