@@ -2,9 +2,10 @@
 """Runs the floor, pydock and other tools in turn on one image, and prints a table of ratios.
 
 The floor (benches/floor.rs) reads, verifies and inflates the same layers with the same threads, and decides and writes nothing.
-Wall and CPU time are medians over the rounds, CPU is user and system time of the tool alone (a registry's own and the Docker daemon's
+Ratios are taken round by round, each to the floor of its own round, for the machine's speed drifts; medians of them are printed. Tools that
+take minutes run in the first rounds only. CPU is user and system time of the tool alone (a registry's own and the Docker daemon's
 are not counted).
-usage: compare.py [--rounds N] [--write] [LAYOUT]   (default: 3 rounds of target/lab/oci/fat-web; --write puts the table in
+usage: compare.py [--rounds N] [--slow-rounds N] [--write] [LAYOUT]   (default: 7 and 1 rounds of target/lab/oci/fat-web; --write puts the table in
 docs/performance.md).  Needs what scripts/setup.sh installs, the image from scripts/lab.sh, regctl and docker-squash:
 go install github.com/regclient/regclient/cmd/regctl@v0.11.7; pip install docker-squash==1.2.2 setuptools
 """
@@ -22,6 +23,7 @@ root = Path(__file__).resolve().parent.parent
 work = root / "target/compare"
 pydock = root / "target/release/pydock"
 REGISTRY = "127.0.0.1:5917"
+SLOW = ("crane flatten", "docker-squash", "regctl image mod, 11 folders")
 DAEMON_IMAGE = "pydock-compare:in"
 # Folders that `pydock slim` takes from the large web image, too; for tools that are told what to strip.
 FOLDERS = [
@@ -99,20 +101,24 @@ def tools(layout, floor):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layout", nargs="?", type=Path, default=root / "target/lab/oci/fat-web")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--slow-rounds", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     layout = args.layout.resolve()
     subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=root, check=True)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    floor = floor_binary()
     server = serve()
     rows = {}
     try:
         subprocess.run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{REGISTRY}/in:1"], check=True)
         subprocess.run(["skopeo", "copy", "-q", f"oci:{layout}", f"docker-daemon:{DAEMON_IMAGE}"], check=True)
         for number in range(args.rounds):
-            for name, command, size in tools(layout, floor_binary()):
+            for name, command, size in tools(layout, floor):
+                if name in SLOW and number >= args.slow_rounds:
+                    continue
                 out = work / f"out{number}"
                 if name.startswith("regctl"):
                     subprocess.run(["skopeo", "copy", "-q", f"oci:{layout}", f"oci:{out}.in:1"], check=True)
@@ -136,13 +142,13 @@ def main():
 
 
 def table(rows, source):
-    median = lambda row, column: statistics.median(run[column] for run in row["runs"])
-    floor = rows["floor"]
+    floor = rows["floor"]["runs"]
     lines = ["| | wall | CPU | peak memory | output |", "|---|---|---|---|---|"]
     for name, row in rows.items():
         size = f"{row['size'] / source:.1%}" if row["size"] else ""
-        wall, cpu = (median(row, column) / median(floor, column) for column in (0, 1))
-        lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {median(row, 2) / 1e6:.0f} MB | {size} |")
+        ratio = lambda column: statistics.median(run[column] / floor[number][column] for number, run in enumerate(row["runs"]))
+        peak = statistics.median(run[2] for run in row["runs"])
+        lines.append(f"| {name} | {ratio(0):.2f} | {ratio(1):.2f} | {peak / 1e6:.0f} MB | {size} |")
     return "\n".join(lines) + "\n"
 
 

@@ -37,17 +37,25 @@ pub(super) struct Claims {
     pub(super) removes_packages: bool,
 }
 
+/// Lays what rules name over who owns it.
 pub(super) fn claim(
     rootfs: &Rootfs,
-    book: &RuleBook,
-    keep: &RuleBook,
+    rules: &[Rules],
+    named: Vec<Named<'_>>,
     ownership: &Ownership,
     evidence: &Evidence,
 ) -> Claims {
-    let mut walk = Walk { rootfs, book, keep, ownership, matched: Vec::new(), claims: Claims::default() };
-    walk.below(rootfs.root(), &RootfsPath::root(), &Above { claimed: vec![None; book.rules().len()], kept_by: None });
-    let mut claims = walk.claims;
-    let rules = book.rules();
+    let mut claims = Claims::default();
+    for Named { node, first, first_of_any, kept_by } in named {
+        if let Some(glob) = kept_by {
+            claims.asked.insert(node, Reason::Asked { glob: glob.to_string() });
+        }
+        // What a package owns goes with the package or not at all, but for docs and the like.
+        let claim = if ownership.is_owned(node) { first_of_any } else { first };
+        if let Some((rules, glob)) = claim {
+            claims.paths.insert(node, Claim { profile: rules.profile.clone(), rule: glob.clone() });
+        }
+    }
     claims.removes_packages = rules.iter().any(Rules::names_packages);
     for (id, package) in ownership.db.iter().flat_map(|db| db.packages.iter().enumerate()) {
         let named = rules.iter().find(|rules| rules.claims_package(&package.name, &package.section));
@@ -85,14 +93,31 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     }
 }
 
+/// What rules say of one path, whoever owns it.
+pub(super) struct Named<'a> {
+    node: NodeId,
+    /// The first rules that name it, and their glob.
+    first: Option<(&'a Rules, &'a Arc<str>)>,
+    /// The first of those that may take what packages own.
+    first_of_any: Option<(&'a Rules, &'a Arc<str>)>,
+    /// The glob by which the person wants it to stay.
+    kept_by: Option<&'a Arc<str>>,
+}
+
+/// Returns the paths that rules name.
+pub(super) fn named<'a>(rootfs: &Rootfs, book: &'a RuleBook, keep: &'a RuleBook) -> Vec<Named<'a>> {
+    let mut walk = Walk { rootfs, book, keep, matched: Vec::new(), named: Vec::new() };
+    walk.below(rootfs.root(), &RootfsPath::root(), &Above { claimed: vec![None; book.rules().len()], kept_by: None });
+    walk.named
+}
+
 /// A walk over all paths, from the root down.
-struct Walk<'a> {
-    rootfs: &'a Rootfs,
+struct Walk<'a, 'r> {
+    rootfs: &'r Rootfs,
     book: &'a RuleBook,
     keep: &'a RuleBook,
-    ownership: &'a Ownership,
     matched: Vec<usize>,
-    claims: Claims,
+    named: Vec<Named<'a>>,
 }
 
 /// What folders above say of what lies below.
@@ -104,23 +129,19 @@ struct Above<'a> {
     kept_by: Option<&'a Arc<str>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     fn below(&mut self, folder: NodeId, path: &RootfsPath, above: &Above<'a>) {
-        let (rootfs, rules) = (self.rootfs, self.book.rules());
-        for (name, &child) in &rootfs.node(folder).children {
+        for (name, &node) in &self.rootfs.node(folder).children {
             let path = path.join(name);
             let here = self.at(&path, above);
-            if let Some(glob) = here.kept_by {
-                self.claims.asked.insert(child, Reason::Asked { glob: glob.to_string() });
+            let claimed = self.book.rules().iter().zip(&here.claimed);
+            let mut claimed = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?)));
+            let first = claimed.next();
+            let first_of_any = first.into_iter().chain(claimed).find(|(rules, _)| rules.takes_owned);
+            if first.is_some() || here.kept_by.is_some() {
+                self.named.push(Named { node, first, first_of_any, kept_by: here.kept_by });
             }
-            // What a package owns goes with the package or not at all, but for docs and the like.
-            let is_owned = self.ownership.is_owned(child);
-            let claimed = rules.iter().zip(&here.claimed).filter(|(rules, _)| rules.takes_owned || !is_owned);
-            let first = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?))).next();
-            if let Some((rules, glob)) = first {
-                self.claims.paths.insert(child, Claim { profile: rules.profile.clone(), rule: glob.clone() });
-            }
-            self.below(child, &path, &here);
+            self.below(node, &path, &here);
         }
     }
 

@@ -13,6 +13,7 @@ mod ownership;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -137,8 +138,12 @@ impl Plan {
 /// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
 pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
-    let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
-    let claims = claims::claim(rootfs, rules, keep, &ownership, &evidence);
+    let (named, ownership) = thread::scope(|scope| {
+        let named = scope.spawn(|| claims::named(rootfs, rules, keep));
+        let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
+        (named.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ownership)
+    });
+    let claims = claims::claim(rootfs, rules.rules(), named, &ownership, &evidence);
     let decision = closure::close(rootfs, config, claims, ownership, evidence);
     let mut plan = decision.into_plan(rootfs);
     unread.append(&mut plan.unread);

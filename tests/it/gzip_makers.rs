@@ -63,7 +63,7 @@ fn makers() -> Vec<Vec<String>> {
 /// Ranges that stay: about `count`, anywhere.
 fn ranges(seed: u64, count: usize, length: usize) -> Vec<std::ops::Range<u64>> {
     let numbers = noise(seed, count * 8);
-    let at = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes)) * (length as u64 + 1) >> 32;
+    let at = |bytes: &[u8; 4]| (u64::from(u32::from_le_bytes(*bytes)) * (length as u64 + 1)) >> 32;
     let mut ends = numbers.as_chunks::<4>().0.iter().map(at).collect::<Vec<_>>();
     ends.sort_unstable();
     ends.as_chunks::<2>().0.iter().map(|[start, end]| *start..*end).collect()

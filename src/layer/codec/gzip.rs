@@ -37,7 +37,7 @@ enum State {
 impl<'a, R: Read> Decoder<'a, R> {
     pub(super) fn new(blob: R, map: Option<&'a mut BlockMap>) -> Self {
         Self {
-            input: Input { inner: blob, page: Vec::with_capacity(PAGE), at: 0, before: 0, last: 0, map },
+            input: Input { inner: blob, page: vec![0; PAGE], filled: 0, at: 0, before: 0, last: 0, map },
             inflate: Inflate::new(),
             state: State::Between,
             crc: crc32fast::Hasher::new(),
@@ -138,6 +138,8 @@ fn cut() -> io::Error {
 struct Input<'a, R> {
     inner: R,
     page: Vec<u8>,
+    /// How many bytes the page has: all but at the end of the blob.
+    filled: usize,
     /// How many bytes of the page were taken.
     at: usize,
     /// How many bytes lie before the page.
@@ -154,18 +156,30 @@ impl<R: Read> Input<'_, R> {
 
     /// Returns bytes that were not taken yet; none at the end of the blob.
     fn rest(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.page.len() {
-            self.before += self.page.len() as u64;
+        if self.at == self.filled {
+            self.before += self.filled as u64;
             self.at = 0;
-            self.page.clear();
-            (&mut self.inner).take(PAGE as u64).read_to_end(&mut self.page)?;
+            self.fill()?;
             if let Some(map) = &mut self.map
-                && !self.page.is_empty()
+                && self.filled > 0
             {
-                map.page(&self.page);
+                map.page(&self.page[..self.filled]);
             }
         }
-        Ok(&self.page[self.at..])
+        Ok(&self.page[self.at..self.filled])
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.filled = 0;
+        while self.filled < PAGE {
+            match self.inner.read(&mut self.page[self.filled..]) {
+                Ok(0) => break,
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, count: usize) {
