@@ -188,8 +188,8 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "N")]
     pub compression_level: Option<u32>,
 
-    /// Compress what stays of rewritten layers anew instead of copying its compressed blocks: some percent smaller, and
-    /// several times slower. `--level max` does so anyway
+    /// Compress what stays of rewritten layers anew instead of copying its compressed blocks: some percent smaller, for half
+    /// as much time again. `--level max` does so anyway
     #[arg(long)]
     pub recompress: bool,
 

@@ -100,6 +100,11 @@ fn gates_that_are_not_met_write_nothing_and_exit_with_three() {
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }
     pydock(["slim", "-q", &reference, &to, "--max-size=lots"]).exits(2);
+    for (compression, level) in [("gzip", "13"), ("gzip", "0"), ("zstd", "23")] {
+        let levels = ["--compression", compression, "--compression-level", level];
+        let ran = pydock(["slim", "-q", &reference, &to]).args(levels).exits(2);
+        assert!(ran.stderr.contains(&format!("{compression} has no level {level}")), "{}", ran.stderr);
+    }
     pydock(["slim", "-q", &reference]).exits(2);
 }
 

@@ -18,6 +18,8 @@ impl Workers {
     /// Starts threads for so many layers at once; `None` if there would be but one, or they cannot be had.
     pub fn start(threads: usize, layers: usize) -> Option<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "compress".to_owned());
+        // Who waits for the result is told by the channel.
+        let pool = pool.panic_handler(|_| {});
         let pool = (threads > 1).then(|| pool.build().ok()).flatten()?;
         let ahead = (2 * threads / layers.clamp(1, threads)).max(2);
         Some(Self { pool: pool.into(), ahead })
