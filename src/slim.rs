@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
 
 use crate::cache::{Cache, Place};
 use crate::digest::Digest;
@@ -279,11 +278,10 @@ impl Run<'_> {
         let base = self.base_layers(image).await?;
         let groups = groups(self.request.squash, image.stack.layers.len(), base);
         let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
-        let (savings, outputs) = thread::scope(|scope| {
-            let savings = scope.spawn(|| savings(&rootfs, &plan, &removed, &packed));
-            let outputs = layering(&rootfs, &removed, &edited, &groups);
-            (savings.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), outputs)
-        });
+        let (savings, outputs) = rayon::join(
+            || savings(&rootfs, &plan, &removed, &packed),
+            || layering(&rootfs, &removed, &edited, &groups),
+        );
         let slimmed = self.rewrite(image, outputs, &maps).await?;
         self.record(image, &rootfs, plan, savings, slimmed.as_ref());
         Ok(slimmed.map(|(slimmed, _)| slimmed))

@@ -213,7 +213,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// How many layers to work on at once [default: the number of processors]
+    /// How many layers to work on, and parts of layers to compress, at once [default: the number of processors]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 

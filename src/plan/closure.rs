@@ -4,13 +4,11 @@
 //! something live needs it. A live file's needs become live; a package becomes kept with the first of its files that
 //! something needs, and then its dependencies and its own files follow. What is not live in the end, goes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::claims::Claims;
-use super::edits;
+use super::decision::Decision;
 use super::ownership::Ownership;
-use super::{Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
 use crate::evidence::{Evidence, Reason, config};
 use crate::image::ImageConfig;
 use crate::packages::{Manager, PackageId};
@@ -31,37 +29,19 @@ pub(super) fn close(
     ownership: Ownership,
     evidence: Evidence,
 ) -> Decision {
-    let mut closure = Closure {
-        rootfs,
-        claims,
-        kept_packages: BTreeMap::new(),
-        kept: BTreeMap::new(),
-        todo: VecDeque::new(),
-        live: evidence.worlds().worlds.iter().map(|_| false).collect(),
-        free: Vec::new(),
-        ownership,
-        evidence,
-    };
+    let live = evidence.worlds().worlds.iter().map(|_| false).collect();
+    let decision = Decision { claims, ownership, evidence, kept: BTreeMap::new(), kept_packages: BTreeMap::new() };
+    let mut closure = Closure { rootfs, decision, todo: VecDeque::new(), live, free: Vec::new() };
     closure.start(config);
     closure.run();
     closure.keep_alternatives();
-    Decision {
-        claims: closure.claims,
-        ownership: closure.ownership,
-        evidence: closure.evidence,
-        kept: closure.kept,
-        kept_packages: closure.kept_packages,
-    }
+    closure.decision
 }
 
 struct Closure<'a> {
     rootfs: &'a Rootfs,
-    claims: Claims,
-    ownership: Ownership,
-    evidence: Evidence,
-    kept_packages: BTreeMap<PackageId, Reason>,
-    /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
-    kept: BTreeMap<NodeId, Reason>,
+    /// What is decided so far.
+    decision: Decision,
     /// Live files whose needs have not been followed yet.
     todo: VecDeque<NodeId>,
     /// Which Python installations an application may run on.
@@ -72,7 +52,7 @@ struct Closure<'a> {
 
 impl Closure<'_> {
     fn start(&mut self, config: &ImageConfig) {
-        let claims = &mut self.claims;
+        let claims = &mut self.decision.claims;
         for (node, reason) in
             std::mem::take(&mut claims.asked).into_iter().chain(std::mem::take(&mut claims.used_paths))
         {
@@ -82,22 +62,25 @@ impl Closure<'_> {
         let mut walk = vec![self.rootfs.root()];
         while let Some(node) = walk.pop() {
             walk.extend(self.rootfs.node(node).children.values());
-            if !self.claims.paths.contains_key(&node) && !self.ownership.is_owned(node) {
+            if !self.decision.claims.paths.contains_key(&node) && !self.decision.ownership.is_owned(node) {
                 self.enliven(node);
             }
         }
-        for (node, key) in config::named(config, self.rootfs, self.evidence.programs()) {
+        for (node, key) in config::named(config, self.rootfs, self.decision.evidence.programs()) {
             self.require(node, &Reason::Config { key: key.to_owned() });
         }
         for name in ["python3", "python"] {
-            let program = self.evidence.programs().find(self.rootfs, name);
+            let program = self.decision.evidence.programs().find(self.rootfs, name);
             if let Some(program) = program.filter(|_| self.has_applications()) {
                 self.require(program, &Reason::Config { key: "PATH".to_owned() });
             }
         }
         for (id, link) in self.rootfs.links() {
             let (Some(name), Some(data)) = (self.rootfs.owner(id), self.rootfs.owner(link.carrier)) else { continue };
-            if id.layer != link.carrier.layer && self.rootfs.is_alive(name) && !self.claims.paths.contains_key(&name) {
+            if id.layer != link.carrier.layer
+                && self.rootfs.is_alive(name)
+                && !self.decision.claims.paths.contains_key(&name)
+            {
                 // Data does not move between layers.
                 self.require(data, &Reason::HardLink { from: self.rootfs.path(name) });
             }
@@ -106,23 +89,26 @@ impl Closure<'_> {
 
     /// Tells whether there is Python outside of packages: then the Python in `PATH` may run it.
     fn has_applications(&self) -> bool {
-        self.evidence.files().any(|(node, facts)| facts.python.is_some() && !self.ownership.is_owned(node))
+        self.decision
+            .evidence
+            .files()
+            .any(|(node, facts)| facts.python.is_some() && !self.decision.ownership.is_owned(node))
     }
 
     /// Packages that stay whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries
     /// excepted; all, if no profile removes packages.
     fn keep_packages_in_any_case(&mut self) {
-        let Some(db) = &self.ownership.db else { return };
+        let Some(db) = &self.decision.ownership.db else { return };
         let mut stay = Vec::new();
         for (id, package) in db.packages.iter().enumerate() {
-            let is_named = self.claims.packages.contains_key(&id);
+            let is_named = self.decision.claims.packages.contains_key(&id);
             let is_library = LIBRARY_SECTIONS.contains(&package.section.as_str())
                 || db.manager == Manager::Apk && package.section.is_empty() && is_apk_library(&package.name);
             if package.is_protected {
                 stay.push((id, Reason::Protected));
-            } else if let Some(reason) = self.claims.used.get(&id) {
+            } else if let Some(reason) = self.decision.claims.used.get(&id) {
                 stay.push((id, reason.clone()));
-            } else if !self.claims.removes_packages || !is_named && package.is_manual && !is_library {
+            } else if !self.decision.claims.removes_packages || !is_named && package.is_manual && !is_library {
                 stay.push((id, Reason::Installed));
             }
         }
@@ -133,13 +119,13 @@ impl Closure<'_> {
 
     fn run(&mut self) {
         while let Some(node) = self.todo.pop_front() {
-            if self.evidence.worlds().of(self.rootfs, node).is_none()
-                && self.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
+            if self.decision.evidence.worlds().of(self.rootfs, node).is_none()
+                && self.decision.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
             {
                 self.free.push(node);
             }
-            let is_owned = self.ownership.is_owned(node);
-            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live, is_owned) {
+            let is_owned = self.decision.ownership.is_owned(node);
+            for (needed, reason) in self.decision.evidence.needs_of(self.rootfs, node, &self.live, is_owned) {
                 self.require(needed, &reason);
             }
         }
@@ -159,16 +145,16 @@ impl Closure<'_> {
     }
 
     fn keep_node(&mut self, node: NodeId, reason: &Reason) {
-        if self.kept.contains_key(&node) {
+        if self.decision.kept.contains_key(&node) {
             return;
         }
-        let is_claimed = self.claims.paths.contains_key(&node);
-        let owners = self.ownership.of(node).to_vec();
+        let is_claimed = self.decision.claims.paths.contains_key(&node);
+        let owners = self.decision.ownership.of(node).to_vec();
         let is_folder = self.rootfs.node(node).kind == NodeKind::Directory;
         if is_claimed
-            || !is_folder && owners.iter().all(|id| !self.kept_packages.contains_key(id)) && !owners.is_empty()
+            || !is_folder && owners.iter().all(|id| !self.decision.kept_packages.contains_key(id)) && !owners.is_empty()
         {
-            self.kept.insert(node, reason.clone());
+            self.decision.kept.insert(node, reason.clone());
         }
         if !is_folder {
             for id in owners {
@@ -189,16 +175,16 @@ impl Closure<'_> {
     fn keep_package(&mut self, id: PackageId, reason: &Reason) {
         let mut todo = vec![(id, reason.clone())];
         while let Some((id, reason)) = todo.pop() {
-            if self.kept_packages.contains_key(&id) {
+            if self.decision.kept_packages.contains_key(&id) {
                 continue;
             }
-            self.kept_packages.insert(id, reason);
-            for node in self.ownership.files(id).to_vec() {
-                if !self.claims.paths.contains_key(&node) {
+            self.decision.kept_packages.insert(id, reason);
+            for node in self.decision.ownership.files(id).to_vec() {
+                if !self.decision.claims.paths.contains_key(&node) {
                     self.enliven(node);
                 }
             }
-            if let Some(db) = &self.ownership.db {
+            if let Some(db) = &self.decision.ownership.db {
                 let of = db.label(id).to_owned();
                 todo.extend(db.dependencies(id).map(|dependency| (dependency, Reason::Dependency { of: of.clone() })));
             }
@@ -207,7 +193,7 @@ impl Closure<'_> {
 
     /// A file has come to stay: its own needs are to be followed. A symlink's target stays with it.
     fn enliven(&mut self, node: NodeId) {
-        if self.evidence.facts(node).is_some() {
+        if self.decision.evidence.facts(node).is_some() {
             self.todo.push_back(node);
         }
         if let NodeKind::Symlink(_) = self.rootfs.node(node).kind
@@ -225,12 +211,13 @@ impl Closure<'_> {
         let target = self.rootfs.node(node);
         let NodeKind::Symlink(path) = &target.kind else { return false };
         let end = self.rootfs.resolve(target.parent, path, &mut |_| {});
-        let is_alternative = self.ownership.alternatives.iter().any(|(links, _)| links.contains(&node));
+        let is_alternative = self.decision.ownership.alternatives.iter().any(|(links, _)| links.contains(&node));
         let is_made_by_hand = !is_alternative && !is_system(&self.rootfs.path(node));
-        end.is_some_and(|end| match self.ownership.is_owned(end) {
+        end.is_some_and(|end| match self.decision.ownership.is_owned(end) {
             true => {
                 is_made_by_hand
-                    || !is_alternative && (self.ownership.is_owned(node) || self.claims.paths.contains_key(&end))
+                    || !is_alternative
+                        && (self.decision.ownership.is_owned(node) || self.decision.claims.paths.contains_key(&end))
             }
             false => !is_alternative,
         })
@@ -242,10 +229,11 @@ impl Closure<'_> {
         let name = &self.rootfs.node(node).name;
         let is_file = matches!(self.rootfs.node(node).kind, NodeKind::File { .. });
         for index in 0..self.live.len() {
-            let world = &self.evidence.worlds().worlds[index];
+            let world = &self.decision.evidence.worlds().worlds[index];
             let version = &self.rootfs.node(world.stdlib).name;
             let is_program = is_file && world.programs == Some(parent) && name == version;
-            let is_unowned_library = world.stdlib == parent && **name == b"os.py"[..] && !self.ownership.is_owned(node);
+            let is_unowned_library =
+                world.stdlib == parent && **name == b"os.py"[..] && !self.decision.ownership.is_owned(node);
             if self.live[index] || !(is_program || is_unowned_library) {
                 continue;
             }
@@ -268,7 +256,7 @@ impl Closure<'_> {
     fn require_library(&mut self, node: NodeId) {
         let init = self.rootfs.node(node).children.get(&b"__init__.py"[..]).copied();
         let file = if self.rootfs.node(node).kind == NodeKind::Directory { init } else { Some(node) };
-        if let Some(file) = file.filter(|&file| self.ownership.is_owned(file)) {
+        if let Some(file) = file.filter(|&file| self.decision.ownership.is_owned(file)) {
             self.require(file, &Reason::StandardLibrary);
         }
     }
@@ -277,8 +265,8 @@ impl Closure<'_> {
     fn keep_alternatives(&mut self) {
         loop {
             let mut rescued = Vec::new();
-            for (links, choices) in &self.ownership.alternatives {
-                let goes = |node: &NodeId| self.goes(*node);
+            for (links, choices) in &self.decision.ownership.alternatives {
+                let goes = |node: &NodeId| self.decision.goes(*node);
                 if choices.iter().all(goes) || !choices.iter().any(goes) {
                     continue;
                 }
@@ -299,10 +287,6 @@ impl Closure<'_> {
             self.run();
         }
     }
-
-    fn goes(&self, node: NodeId) -> bool {
-        goes(node, &self.claims, &self.ownership, &self.kept, &self.kept_packages)
-    }
 }
 
 /// Tells whether packages' scripts may have made a symlink here; elsewhere a person did.
@@ -317,169 +301,4 @@ fn is_system(path: &RootfsPath) -> bool {
 
 fn is_apk_library(name: &str) -> bool {
     name.starts_with("lib") || name.ends_with("-libs") || name.ends_with("-dev")
-}
-
-fn goes(
-    node: NodeId,
-    claims: &Claims,
-    ownership: &Ownership,
-    kept: &BTreeMap<NodeId, Reason>,
-    kept_packages: &BTreeMap<PackageId, Reason>,
-) -> bool {
-    if kept.contains_key(&node) {
-        return false;
-    }
-    let owners = ownership.of(node);
-    claims.paths.contains_key(&node)
-        || ownership.is_owned(node) && owners.iter().all(|id| !kept_packages.contains_key(id))
-}
-
-/// What was decided.
-pub(super) struct Decision {
-    pub(super) claims: Claims,
-    pub(super) ownership: Ownership,
-    pub(super) evidence: Evidence,
-    pub(super) kept: BTreeMap<NodeId, Reason>,
-    pub(super) kept_packages: BTreeMap<PackageId, Reason>,
-}
-
-impl Decision {
-    fn goes(&self, node: NodeId) -> bool {
-        goes(node, &self.claims, &self.ownership, &self.kept, &self.kept_packages)
-    }
-
-    /// The profile and rule by which a node goes: a glob's, or its package's.
-    fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
-        if let Some(claim) = self.claims.paths.get(&node) {
-            return (claim.profile.clone(), claim.rule.clone());
-        }
-        match self.ownership.of(node).first() {
-            Some(id) => {
-                let profile = self.claims.packages.get(id).unwrap_or(&words.no_longer_needed);
-                (profile.clone(), words.packages[*id].clone())
-            }
-            None => (words.no_longer_needed.clone(), words.dangling.clone()),
-        }
-    }
-
-    pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
-        let mut plan = Plan::default();
-        let words = Words::new(&self.ownership);
-        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs), words };
-        gone.nodes.extend(self.dangling(rootfs));
-        self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
-        self.list_packages(&mut plan);
-        edits::add(&self, rootfs, &gone.nodes, &mut plan);
-        for (node, facts) in self.evidence.files() {
-            if let Some(unread) = &facts.unread {
-                plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
-            } else if facts.is_broken_elf {
-                plan.unread.push(format!("{}: not a sound ELF object", rootfs.path(node)));
-            }
-        }
-        plan.unread.sort();
-        plan.owners = self.ownership.into_owners();
-        plan
-    }
-
-    /// Directories that only packages list which go; they go if nothing is left in them.
-    fn emptied_folders(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
-        let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
-        let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
-        listed.filter(|&node| node != rootfs.root()).collect()
-    }
-
-    /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.
-    fn dangling(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
-        let mut dangling = BTreeSet::new();
-        loop {
-            let before = dangling.len();
-            let mut walk = vec![rootfs.root()];
-            while let Some(node) = walk.pop() {
-                walk.extend(rootfs.node(node).children.values());
-                let NodeKind::Symlink(path) = &rootfs.node(node).kind else { continue };
-                if self.goes(node) || dangling.contains(&node) || self.kept.contains_key(&node) {
-                    continue;
-                }
-                let mut through = Vec::new();
-                let end = rootfs.resolve(rootfs.node(node).parent, path, &mut |link| through.push(link));
-                if through.into_iter().chain(end).any(|node| self.goes(node) || dangling.contains(&node)) {
-                    dangling.insert(node);
-                }
-            }
-            if dangling.len() == before {
-                return dangling;
-            }
-        }
-    }
-
-    /// Lists what goes below `folder`; tells whether all of it does.
-    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &mut Gone, plan: &mut Plan) -> bool {
-        let mut all = true;
-        for (name, &child) in &rootfs.node(folder).children {
-            let path = path.join(name);
-            let place = plan.removed.len();
-            let empties = self.list(rootfs, child, &path, gone, plan);
-            let is_folder = rootfs.node(child).kind == NodeKind::Directory;
-            let dangles = gone.nodes.contains(&child);
-            let is_listed = is_folder && gone.emptied.contains(&child) && !rootfs.node(child).children.is_empty();
-            if empties && (self.goes(child) || is_listed || dangles) {
-                let (profile, rule) = self.rule(child, &gone.words);
-                plan.removed.insert(place, Removed { path, profile, rule });
-                gone.nodes.insert(child);
-                continue;
-            }
-            all = false;
-            if let (Some(claim), Some(reason)) = (self.claims.paths.get(&child), self.kept.get(&child)) {
-                let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
-                plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
-            }
-        }
-        all
-    }
-
-    fn list_packages(&self, plan: &mut Plan) {
-        let Some(db) = &self.ownership.db else { return };
-        for (id, package) in db.packages.iter().enumerate() {
-            let name = package.name.clone();
-            match self.kept_packages.get(&id) {
-                None => plan.removed_packages.push(RemovedPackage {
-                    name,
-                    profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, |profile| profile).to_owned(),
-                }),
-                Some(reason) => plan.kept_packages.push(KeptPackage { name, reason: reason.clone() }),
-            }
-        }
-    }
-
-    /// Returns the packages that go.
-    pub(super) fn removed_packages(&self) -> BTreeSet<PackageId> {
-        (0..self.ownership.count()).filter(|id| !self.kept_packages.contains_key(id)).collect()
-    }
-}
-
-/// What is known to go while the plan is listed.
-struct Gone {
-    nodes: BTreeSet<NodeId>,
-    emptied: BTreeSet<NodeId>,
-    words: Words,
-}
-
-/// Rules that are no profile's, in words that thousands of paths share.
-struct Words {
-    no_longer_needed: Arc<str>,
-    dangling: Arc<str>,
-    /// By package.
-    packages: Vec<Arc<str>>,
-}
-
-impl Words {
-    fn new(ownership: &Ownership) -> Self {
-        let packages = ownership.db.iter().flat_map(|db| (0..db.packages.len()).map(|id| db.label(id)));
-        Self {
-            no_longer_needed: NO_LONGER_NEEDED.into(),
-            dangling: "dangling symlink".into(),
-            packages: packages.map(|label| format!("package {label}").into()).collect(),
-        }
-    }
 }

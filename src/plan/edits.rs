@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::closure::Decision;
+use super::decision::Decision;
 use super::ownership::at;
 use super::{Edited, NO_LONGER_NEEDED, Plan, Removed};
 use crate::packages::DatabaseChange;

@@ -4,16 +4,17 @@
 //!
 //! 1. `claims.rs`: which rule names which path, which profile which package.
 //! 2. `closure.rs`: start from what stays in any case, and follow what it needs, until nothing changes.
-//! 3. `edits.rs`: package databases and RECORD files that tell the truth about what is left.
+//! 3. `decision.rs`: what that means for each path and package.
+//! 4. `edits.rs`: package databases and RECORD files that tell the truth about what is left.
 
 mod claims;
 mod closure;
+mod decision;
 mod edits;
 mod ownership;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +139,10 @@ impl Plan {
 /// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
 pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
-    let (named, ownership) = thread::scope(|scope| {
-        let named = scope.spawn(|| claims::named(rootfs, rules, keep));
-        let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
-        (named.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ownership)
-    });
+    let (named, ownership) = rayon::join(
+        || claims::named(rootfs, rules, keep),
+        || ownership::Ownership::new(rootfs, &evidence, &mut unread),
+    );
     let claims = claims::claim(rootfs, rules.rules(), named, &ownership, &evidence);
     let decision = closure::close(rootfs, config, claims, ownership, evidence);
     let mut plan = decision.into_plan(rootfs);

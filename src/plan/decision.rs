@@ -1,0 +1,171 @@
+//! What was decided, and the plan that says it: every path that goes with the rule it goes by, every one that stays although a rule
+//! names it with the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::claims::Claims;
+use super::edits;
+use super::ownership::Ownership;
+use super::{Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
+use crate::evidence::{Evidence, Reason};
+use crate::packages::PackageId;
+use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// What was decided.
+pub(super) struct Decision {
+    pub(super) claims: Claims,
+    pub(super) ownership: Ownership,
+    pub(super) evidence: Evidence,
+    /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
+    pub(super) kept: BTreeMap<NodeId, Reason>,
+    pub(super) kept_packages: BTreeMap<PackageId, Reason>,
+}
+
+impl Decision {
+    /// Tells whether a node goes, as far as is decided.
+    pub(super) fn goes(&self, node: NodeId) -> bool {
+        if self.kept.contains_key(&node) {
+            return false;
+        }
+        let owners = self.ownership.of(node);
+        self.claims.paths.contains_key(&node)
+            || self.ownership.is_owned(node) && owners.iter().all(|id| !self.kept_packages.contains_key(id))
+    }
+
+    /// The profile and rule by which a node goes: a glob's, or its package's.
+    fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
+        if let Some(claim) = self.claims.paths.get(&node) {
+            return (claim.profile.clone(), claim.rule.clone());
+        }
+        match self.ownership.of(node).first() {
+            Some(id) => {
+                let profile = self.claims.packages.get(id).unwrap_or(&words.no_longer_needed);
+                (profile.clone(), words.packages[*id].clone())
+            }
+            None => (words.no_longer_needed.clone(), words.dangling.clone()),
+        }
+    }
+
+    pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
+        let mut plan = Plan::default();
+        let words = Words::new(&self.ownership);
+        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs), words };
+        gone.nodes.extend(self.dangling(rootfs));
+        self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
+        self.list_packages(&mut plan);
+        edits::add(&self, rootfs, &gone.nodes, &mut plan);
+        for (node, facts) in self.evidence.files() {
+            if let Some(unread) = &facts.unread {
+                plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
+            } else if facts.is_broken_elf {
+                plan.unread.push(format!("{}: not a sound ELF object", rootfs.path(node)));
+            }
+        }
+        plan.unread.sort();
+        plan.owners = self.ownership.into_owners();
+        plan
+    }
+
+    /// Directories that only packages list which go; they go if nothing is left in them.
+    fn emptied_folders(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
+        let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
+        let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
+        listed.filter(|&node| node != rootfs.root()).collect()
+    }
+
+    /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.
+    fn dangling(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
+        let mut dangling = BTreeSet::new();
+        loop {
+            let before = dangling.len();
+            let mut walk = vec![rootfs.root()];
+            while let Some(node) = walk.pop() {
+                walk.extend(rootfs.node(node).children.values());
+                let NodeKind::Symlink(path) = &rootfs.node(node).kind else { continue };
+                if self.goes(node) || dangling.contains(&node) || self.kept.contains_key(&node) {
+                    continue;
+                }
+                let mut through = Vec::new();
+                let end = rootfs.resolve(rootfs.node(node).parent, path, &mut |link| through.push(link));
+                if through.into_iter().chain(end).any(|node| self.goes(node) || dangling.contains(&node)) {
+                    dangling.insert(node);
+                }
+            }
+            if dangling.len() == before {
+                return dangling;
+            }
+        }
+    }
+
+    /// Lists what goes below `folder`; tells whether all of it does.
+    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &mut Gone, plan: &mut Plan) -> bool {
+        let mut all = true;
+        for (name, &child) in &rootfs.node(folder).children {
+            let path = path.join(name);
+            let place = plan.removed.len();
+            let empties = self.list(rootfs, child, &path, gone, plan);
+            let is_folder = rootfs.node(child).kind == NodeKind::Directory;
+            let dangles = gone.nodes.contains(&child);
+            let is_listed = is_folder && gone.emptied.contains(&child) && !rootfs.node(child).children.is_empty();
+            if empties && (self.goes(child) || is_listed || dangles) {
+                let (profile, rule) = self.rule(child, &gone.words);
+                plan.removed.insert(place, Removed { path, profile, rule });
+                gone.nodes.insert(child);
+                continue;
+            }
+            all = false;
+            if let (Some(claim), Some(reason)) = (self.claims.paths.get(&child), self.kept.get(&child)) {
+                let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
+                plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
+            }
+        }
+        all
+    }
+
+    fn list_packages(&self, plan: &mut Plan) {
+        let Some(db) = &self.ownership.db else { return };
+        for (id, package) in db.packages.iter().enumerate() {
+            let name = package.name.clone();
+            match self.kept_packages.get(&id) {
+                None => plan.removed_packages.push(RemovedPackage {
+                    name,
+                    profile: self.claims.packages.get(&id).map_or(NO_LONGER_NEEDED, |profile| profile).to_owned(),
+                }),
+                Some(reason) => plan.kept_packages.push(KeptPackage { name, reason: reason.clone() }),
+            }
+        }
+    }
+
+    /// Returns the packages that go.
+    pub(super) fn removed_packages(&self) -> BTreeSet<PackageId> {
+        (0..self.ownership.count()).filter(|id| !self.kept_packages.contains_key(id)).collect()
+    }
+}
+
+/// What is known to go while the plan is listed.
+struct Gone {
+    nodes: BTreeSet<NodeId>,
+    emptied: BTreeSet<NodeId>,
+    words: Words,
+}
+
+/// Rules that are no profile's, in words that thousands of paths share.
+struct Words {
+    no_longer_needed: Arc<str>,
+    dangling: Arc<str>,
+    /// By package.
+    packages: Vec<Arc<str>>,
+}
+
+impl Words {
+    fn new(ownership: &Ownership) -> Self {
+        let packages = ownership.db.iter().flat_map(|db| (0..db.packages.len()).map(|id| db.label(id)));
+        Self {
+            no_longer_needed: NO_LONGER_NEEDED.into(),
+            dangling: "dangling symlink".into(),
+            packages: packages.map(|label| format!("package {label}").into()).collect(),
+        }
+    }
+}
