@@ -4,6 +4,7 @@ pub mod base;
 pub mod error;
 pub mod images;
 pub mod push;
+mod recipe;
 pub mod rewrite;
 pub mod scan;
 

@@ -1,10 +1,14 @@
 //! Makes the new layers of an image in parallel.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::BufWriter;
 use std::sync::Arc;
 
+use tempfile::TempPath;
+
 use super::images::Image;
+use super::recipe::{Blocks, Part, Recipe};
 use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
@@ -48,56 +52,6 @@ pub enum MadeBlob {
     Cached(CachedLayer),
 }
 
-/// How one output layer is made.
-enum Recipe {
-    Keep,
-    Drop,
-    /// Of what cut lists keep of old layers.
-    Cut(Vec<Part>),
-    /// Of a whole old layer, compressed otherwise.
-    Recompress(Box<StackedLayer>),
-}
-
-/// What an output layer takes from an old one.
-struct Part {
-    layer: StackedLayer,
-    blocks: Blocks,
-    cut: CutList,
-}
-
-/// Where the deflate blocks of an old layer lie.
-enum Blocks {
-    /// As the scan noted.
-    Mapped(Arc<BlockMap>),
-    /// The layer was not read, for the cache knew what is in it; its map may go here.
-    Unread(ScratchFile),
-    /// There are none.
-    None,
-}
-
-impl Recipe {
-    /// About how many bytes have to be decoded.
-    fn cost(&self) -> u64 {
-        match self {
-            Self::Keep | Self::Drop => 0,
-            Self::Cut(parts) => parts.iter().map(|part| part.cut.kept()).sum(),
-            Self::Recompress(layer) => layer.descriptor.size,
-        }
-    }
-
-    /// Returns what the layer depends on; `None` if nothing is made.
-    fn key(&self, packing: Packing) -> Option<RewriteKey> {
-        match self {
-            Self::Keep | Self::Drop => None,
-            Self::Cut(parts) => {
-                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &part.cut));
-                Some(RewriteKey::of_cuts(packing, old))
-            }
-            Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, layer.descriptor.digest)),
-        }
-    }
-}
-
 impl Job {
     /// Makes new layers. Those that stay are compressed anew only if they are not compressed at all, or compressed otherwise
     /// than `wanted` says; rewritten ones are compressed as it says, with gzip by default.
@@ -118,7 +72,7 @@ impl Job {
             level: wanted.level,
             hashes_aside: false,
         };
-        let recipes = outputs.iter().map(|output| recipe(image, output, maps, wanted.compression, spool));
+        let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));
         let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
         let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
         let keys = recipes.iter().map(|recipe| recipe.key(packing)).collect::<Vec<_>>();
@@ -127,29 +81,43 @@ impl Job {
         let workers = Workers::start(self.thread_count, to_make).filter(|_| to_make > 0);
         let mut tasks = Vec::new();
         for ((output, recipe), key) in outputs.iter().zip(recipes).zip(keys) {
-            let (file, path) = spool.file()?;
+            let place = spool.file()?;
             let (job, last, workers) = (self.clone(), output.old.end, workers.clone());
             tasks.push((recipe.cost(), async move {
-                let Some(key) = key else { return Ok(None) };
-                let asked = key.clone();
-                if let Some(cached) = job.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
-                    return Ok(Some((cached.layer, MadeBlob::Cached(cached))));
+                match key {
+                    Some(key) => job.make_layer(recipe, key, last, packing, workers, place).await.map(Some),
+                    None => Ok(None),
                 }
-                let old = job.open_old(recipe, last).await?;
-                let cache = job.cache.clone();
-                let made = super::blocking(move || {
-                    let layer = make(old, packing, workers, BufWriter::new(file))?;
-                    if let Some(cache) = cache {
-                        cache.keep_layer(&key, &layer, &path);
-                    }
-                    Ok((layer, MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob })))
-                });
-                let failed = |source| SlimError::Rewrite { number: last, image: job.image.clone(), source };
-                made.await?.map(Some).map_err(failed)
             }));
         }
         let made = self.in_parallel(tasks).await?;
         Ok(NewLayers::collect(&outputs, made, packing.compression))
+    }
+
+    /// Makes one layer, unless an earlier run has made the very same. `number` is for messages; the blob goes to `place`.
+    async fn make_layer(
+        &self,
+        recipe: Recipe,
+        key: RewriteKey,
+        number: usize,
+        packing: Packing,
+        workers: Option<Workers>,
+        (file, path): (File, TempPath),
+    ) -> Result<(Rewritten, MadeBlob), SlimError> {
+        let asked = key.clone();
+        if let Some(cached) = self.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
+            return Ok((cached.layer, MadeBlob::Cached(cached)));
+        }
+        let old = self.open_old(recipe, number).await?;
+        let cache = self.cache.clone();
+        let made = super::blocking(move || {
+            let layer = make(old, packing, workers, BufWriter::new(file))?;
+            if let Some(cache) = cache {
+                cache.keep_layer(&key, &layer, &path);
+            }
+            Ok((layer, MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob })))
+        });
+        made.await?.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })
     }
 
     /// Opens the old layers that a recipe reads.
@@ -225,39 +193,6 @@ struct Streamed {
     blob: BlobReader,
     compression: Compression,
     diff_id: Digest,
-}
-
-fn recipe(
-    image: &Image,
-    output: &OutputLayer,
-    maps: &[Option<Arc<BlockMap>>],
-    wanted: Option<Compression>,
-    spool: &Spool,
-) -> Result<Recipe, SlimError> {
-    let layer = |index: usize| image.stack.layers[index].clone();
-    Ok(match &output.change {
-        Change::Drop => Recipe::Drop,
-        Change::Rewrite(lists) => {
-            let part = |(index, cut): &(usize, CutList)| {
-                let layer = layer(*index);
-                let blocks = match &maps[*index] {
-                    Some(map) => Blocks::Mapped(map.clone()),
-                    None if layer.compression == Compression::Gzip => Blocks::Unread(spool.scratch()?),
-                    None => Blocks::None,
-                };
-                Ok::<_, SlimError>(Part { layer, blocks, cut: cut.clone() })
-            };
-            Recipe::Cut(lists.iter().map(part).collect::<Result<_, _>>()?)
-        }
-        Change::Keep => {
-            let kept = layer(output.old.start);
-            let fits = match wanted {
-                Some(wanted) => kept.compression == wanted,
-                None => kept.compression != Compression::None,
-            };
-            if fits { Recipe::Keep } else { Recipe::Recompress(kept.into()) }
-        }
-    })
 }
 
 fn make(

@@ -1,0 +1,99 @@
+//! How each output layer is made, before anything is read.
+
+use std::sync::Arc;
+
+use super::SlimError;
+use super::images::Image;
+use crate::cache::RewriteKey;
+use crate::image::stack::StackedLayer;
+use crate::layer::codec::{BlockMap, Compression};
+use crate::layer::cut::CutList;
+use crate::layer::rewrite::Packing;
+use crate::layering::{Change, OutputLayer};
+use crate::transport::Spool;
+use crate::transport::spool::ScratchFile;
+
+/// How one output layer is made.
+pub(super) enum Recipe {
+    Keep,
+    Drop,
+    /// Of what cut lists keep of old layers.
+    Cut(Vec<Part>),
+    /// Of a whole old layer, compressed otherwise.
+    Recompress(Box<StackedLayer>),
+}
+
+/// What an output layer takes from an old one.
+pub(super) struct Part {
+    pub(super) layer: StackedLayer,
+    pub(super) blocks: Blocks,
+    pub(super) cut: CutList,
+}
+
+/// Where the deflate blocks of an old layer lie.
+pub(super) enum Blocks {
+    /// As the scan noted.
+    Mapped(Arc<BlockMap>),
+    /// The layer was not read, for the cache knew what is in it; its map may go here.
+    Unread(ScratchFile),
+    /// There are none.
+    None,
+}
+
+impl Recipe {
+    /// Tells how an output layer is made. `maps` says where the blocks of old layers lie that were read; layers that stay are compressed
+    /// otherwise if `wanted` says so, or they are not compressed at all.
+    pub(super) fn new(
+        image: &Image,
+        output: &OutputLayer,
+        maps: &[Option<Arc<BlockMap>>],
+        wanted: Option<Compression>,
+        spool: &Spool,
+    ) -> Result<Self, SlimError> {
+        let layer = |index: usize| image.stack.layers[index].clone();
+        Ok(match &output.change {
+            Change::Drop => Self::Drop,
+            Change::Rewrite(lists) => {
+                let part = |(index, cut): &(usize, CutList)| {
+                    let layer = layer(*index);
+                    let blocks = match &maps[*index] {
+                        Some(map) => Blocks::Mapped(map.clone()),
+                        None if layer.compression == Compression::Gzip => Blocks::Unread(spool.scratch()?),
+                        None => Blocks::None,
+                    };
+                    Ok::<_, SlimError>(Part { layer, blocks, cut: cut.clone() })
+                };
+                Self::Cut(lists.iter().map(part).collect::<Result<_, _>>()?)
+            }
+            Change::Keep => {
+                let kept = layer(output.old.start);
+                let fits = match wanted {
+                    Some(wanted) => kept.compression == wanted,
+                    None => kept.compression != Compression::None,
+                };
+                if fits { Self::Keep } else { Self::Recompress(kept.into()) }
+            }
+        })
+    }
+
+    /// About how many bytes have to be decoded.
+    pub(super) fn cost(&self) -> u64 {
+        match self {
+            Self::Keep | Self::Drop => 0,
+            Self::Cut(parts) => parts.iter().map(|part| part.cut.kept()).sum(),
+            Self::Recompress(layer) => layer.descriptor.size,
+        }
+    }
+
+    /// Returns what the layer depends on; `None` if nothing is made.
+    pub(super) fn key(&self, packing: Packing) -> Option<RewriteKey> {
+        match self {
+            Self::Keep | Self::Drop => None,
+            Self::Cut(parts) => {
+                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &part.cut));
+                Some(RewriteKey::of_cuts(packing, old))
+            }
+            Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, layer.descriptor.digest)),
+        }
+    }
+}
