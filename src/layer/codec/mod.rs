@@ -1,14 +1,15 @@
 //! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
 //!
 //! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `blocks` notes where blocks lie
-//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` compresses what is new, by `workers` if it is
-//! much, and `splice` makes a new member of all that.
+//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
+//! them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
 mod blocks;
 mod fresh;
 mod gzip;
 mod inflate;
+mod packer;
 mod resume;
 mod splice;
 mod workers;

@@ -3,17 +3,15 @@
 //! A block can be copied if all that it can refer to, the 32 KiB before it, stands before it in the new stream as well. What
 //! lies between copied blocks is compressed afresh.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::mpsc::Receiver;
 
 use super::bits::BitWriter;
 use super::blocks::{BlockMap, Kind};
-use super::fresh::{self, Blocks};
 use super::inflate::WINDOW;
+use super::packer::Packer;
 use super::resume::Resumed;
-use super::workers::{self, Workers};
+use super::workers::Workers;
 use crate::blob::ReadAt;
 
 /// A member without name and time (RFC 1952, 2.3).
@@ -77,15 +75,7 @@ impl<'a> Old<'a> {
 /// Writes one gzip member.
 pub struct Splicer<W: Write> {
     output: BitWriter<W>,
-    level: u32,
-    workers: Option<Workers>,
-    /// Bytes to be compressed afresh that do not fill a chunk yet.
-    fresh: Vec<u8>,
-    is_fresh: bool,
-    /// What stands before them, at most [`WINDOW`] bytes.
-    before: Vec<u8>,
-    /// Chunks that are being compressed, in order.
-    underway: VecDeque<Receiver<io::Result<Blocks>>>,
+    packer: Packer,
     /// The last bytes that were written, decompressed; at least [`WINDOW`] of them, if there are.
     tail: Vec<u8>,
     crc: crc32fast::Hasher,
@@ -104,12 +94,7 @@ impl<W: Write> Splicer<W> {
         output.put_bytes(&HEADER)?;
         Ok(Self {
             output,
-            level,
-            workers,
-            fresh: Vec::new(),
-            is_fresh: false,
-            before: Vec::new(),
-            underway: VecDeque::new(),
+            packer: Packer::new(level, workers),
             tail: Vec::new(),
             crc: crc32fast::Hasher::new(),
             size: 0,
@@ -149,7 +134,7 @@ impl<W: Write> Splicer<W> {
             return self.keep_afresh(old, range.end - range.start, see);
         }
         self.keep_afresh(old, copied.start - range.start, see)?;
-        self.end_compressing().map_err(SpliceError::Write)?;
+        self.packer.end(&mut self.output).map_err(SpliceError::Write)?;
         for number in units {
             // Decoded first: then the pages that the block's bits are in, are held.
             let (unit, next) = (map.units[number], map.units[number + 1]);
@@ -201,59 +186,8 @@ impl<W: Write> Splicer<W> {
     }
 
     /// Compresses bytes that are not counted yet.
-    fn compress(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if !self.is_fresh {
-            self.before.clear();
-            self.before.extend_from_slice(&self.tail[self.tail.len().saturating_sub(WINDOW)..]);
-            self.is_fresh = true;
-        }
-        while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(fresh::CHUNK - self.fresh.len()));
-            self.fresh.extend_from_slice(now);
-            bytes = later;
-            if self.fresh.len() == fresh::CHUNK {
-                self.compress_chunk()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn compress_chunk(&mut self) -> io::Result<()> {
-        self.before.clear();
-        self.before.extend_from_slice(&self.fresh[fresh::CHUNK - WINDOW..]);
-        let Some(workers) = &self.workers else {
-            Blocks::new(self.level, &[], &self.fresh)?.write(&mut self.output)?;
-            self.fresh.clear();
-            return Ok(());
-        };
-        let (level, chunk) = (self.level, std::mem::take(&mut self.fresh));
-        self.underway.push_back(workers.run(move || Blocks::new(level, &[], &chunk)));
-        let ahead = workers.ahead;
-        self.write_done(ahead)
-    }
-
-    /// Writes chunks until no more than `ahead` are underway.
-    fn write_done(&mut self, ahead: usize) -> io::Result<()> {
-        while self.underway.len() > ahead
-            && let Some(first) = self.underway.pop_front()
-        {
-            workers::wait(&first)?.write(&mut self.output)?;
-        }
-        Ok(())
-    }
-
-    fn end_compressing(&mut self) -> io::Result<()> {
-        if !self.fresh.is_empty() {
-            let last = Blocks::new(self.level, &self.before, &self.fresh)?;
-            self.write_done(0)?;
-            last.write(&mut self.output)?;
-            self.fresh.clear();
-        }
-        self.is_fresh = false;
-        self.write_done(0)
+    fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.packer.add(bytes, &self.tail, &mut self.output)
     }
 
     /// Counts bytes as written.
@@ -273,7 +207,7 @@ impl<W: Write> Splicer<W> {
     /// # Errors
     /// Those of the output.
     pub fn finish(mut self) -> io::Result<W> {
-        self.end_compressing()?;
+        self.packer.end(&mut self.output)?;
         // An empty block of fixed codes that says that it is the last (RFC 1951, 3.2.6).
         self.output.put(0b011, 10);
         self.output.align();

@@ -1,0 +1,89 @@
+//! Compresses runs of fresh bytes, in chunks that begin at the same bytes however these come, and whoever compresses them.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::Receiver;
+
+use super::bits::BitWriter;
+use super::fresh::{Blocks, CHUNK};
+use super::inflate::WINDOW;
+use super::workers::{self, Workers};
+
+/// Compresses runs of fresh bytes.
+pub(super) struct Packer {
+    level: u32,
+    workers: Option<Workers>,
+    is_in_run: bool,
+    /// Bytes of the run that do not fill a chunk yet.
+    rest: Vec<u8>,
+    /// What stands before them, at most [`WINDOW`] bytes.
+    before: Vec<u8>,
+    /// Chunks that are being compressed, in order.
+    underway: VecDeque<Receiver<io::Result<Blocks>>>,
+}
+
+impl Packer {
+    /// `level` is libdeflate's.
+    pub(super) fn new(level: u32, workers: Option<Workers>) -> Self {
+        let (rest, before) = (Vec::new(), Vec::new());
+        Self { level, workers, is_in_run: false, rest, before, underway: VecDeque::new() }
+    }
+
+    /// Adds bytes to the run. `tail` ends with what stands before the run; it is asked for when the run begins.
+    pub(super) fn add(&mut self, mut bytes: &[u8], tail: &[u8], output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        if !bytes.is_empty() && !self.is_in_run {
+            self.stand_after(tail);
+            self.is_in_run = true;
+        }
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.rest.len()));
+            self.rest.extend_from_slice(now);
+            bytes = later;
+            if self.rest.len() == CHUNK {
+                self.pack_chunk(output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the run: all of it is written.
+    pub(super) fn end(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        self.is_in_run = false;
+        if self.rest.is_empty() {
+            return self.write_done(0, output);
+        }
+        let last = Blocks::new(self.level, &self.before, &self.rest)?;
+        self.rest.clear();
+        self.write_done(0, output)?;
+        last.write(output)
+    }
+
+    fn pack_chunk(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        let chunk = std::mem::take(&mut self.rest);
+        self.stand_after(&chunk);
+        let Some(workers) = &self.workers else {
+            Blocks::new(self.level, &[], &chunk)?.write(output)?;
+            self.rest = chunk;
+            self.rest.clear();
+            return Ok(());
+        };
+        let (level, ahead) = (self.level, workers.ahead);
+        self.underway.push_back(workers.run(move || Blocks::new(level, &[], &chunk)));
+        self.write_done(ahead, output)
+    }
+
+    fn stand_after(&mut self, bytes: &[u8]) {
+        self.before.clear();
+        self.before.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);
+    }
+
+    /// Writes chunks until no more than `ahead` are underway.
+    fn write_done(&mut self, ahead: usize, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        while self.underway.len() > ahead
+            && let Some(first) = self.underway.pop_front()
+        {
+            workers::wait(&first)?.write(output)?;
+        }
+        Ok(())
+    }
+}
