@@ -8,7 +8,6 @@ import argparse
 import gzip
 import hashlib
 import io
-import json
 import resource
 import shutil
 import statistics
@@ -17,43 +16,11 @@ import tarfile
 import time
 from pathlib import Path
 
-root = Path(__file__).resolve().parent.parent
+from support import oci
+from support.oci import root
+
 work = root / "target/cache-bench"
 pydock = root / "target/release/pydock"
-
-
-class Layout:
-    """An OCI layout; blobs of another may be linked in."""
-
-    def __init__(self, folder):
-        self.blobs = folder / "blobs/sha256"
-        self.folder = folder
-
-    def path(self, digest):
-        return self.blobs / digest.removeprefix("sha256:")
-
-    def read(self, descriptor):
-        return json.loads(self.path(descriptor["digest"]).read_text())
-
-    def manifest(self):
-        return self.read(json.loads((self.folder / "index.json").read_text())["manifests"][-1])
-
-    def put(self, value):
-        text = json.dumps(value).encode()
-        digest = hashlib.sha256(text).hexdigest()
-        (self.blobs / digest).write_bytes(text)
-        return {"digest": f"sha256:{digest}", "size": len(text)}
-
-    def write(self, source, manifest, config, layers, diff_ids):
-        """Writes an image of these layers with the manifest and config of another."""
-        for layer in layers:
-            if not self.path(layer["digest"]).exists():
-                self.path(layer["digest"]).hardlink_to(source.path(layer["digest"]))
-        config = {**config, "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": []}
-        manifest = {**manifest, "layers": layers, "config": {**manifest["config"], **self.put(config)}}
-        descriptor = {"mediaType": "application/vnd.oci.image.manifest.v1+json", **self.put(manifest)}
-        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
-        (self.folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
 
 def with_a_file(blob):
@@ -87,18 +54,20 @@ def main():
     subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=root, check=True)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    source = Layout(args.layout.resolve())
+    source = oci.Layout(args.layout.resolve())
     manifest = source.manifest()
     config = source.read(manifest["config"])
     layers, diff_ids = manifest["layers"], config["rootfs"]["diff_ids"]
+    config = {key: value for key, value in config.items() if key != "history"}
     blob, diff_id = with_a_file(source.path(layers[-1]["digest"]).read_bytes())
-    digest = hashlib.sha256(blob).hexdigest()
-    own = {**layers[-1], "digest": f"sha256:{digest}", "size": len(blob)}
     for name, below in (("second", len(layers) - 1), ("own", 0)):
-        layout = Layout(work / name)
-        layout.blobs.mkdir(parents=True)
-        layout.path(own["digest"]).write_bytes(blob)
-        layout.write(source, manifest, config, [*layers[:below], own], [*diff_ids[:below], f"sha256:{diff_id}"])
+        layout = oci.Layout(work / name)
+        own = {"mediaType": oci.LAYER, **layout.put(blob)}
+        for layer in layers[:below]:
+            path = layout.path(layer["digest"])
+            if not path.exists():
+                path.hardlink_to(source.path(layer["digest"]))
+        layout.write([*layers[:below], own], [*diff_ids[:below], f"sha256:{diff_id}"], config)
     cache = work / "cache"
     first = [pydock, "slim", "-q", "--cache-dir", cache, f"oci:{source.folder}", f"oci:{work / 'first'}:new"]
     subprocess.run(first, check=True, stdout=subprocess.DEVNULL)

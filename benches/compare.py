@@ -19,7 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-root = Path(__file__).resolve().parent.parent
+from support import oci
+from support.oci import root
+
 work = root / "target/compare"
 pydock = root / "target/release/pydock"
 REGISTRY = "127.0.0.1:5917"
@@ -55,9 +57,7 @@ def measure(command):
 
 
 def layers_of(layout):
-    index = json.loads((layout / "index.json").read_text())
-    blob = lambda digest: json.loads((layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_text())
-    return sum(layer["size"] for layer in blob(index["manifests"][-1]["digest"])["layers"])
+    return sum(layer["size"] for layer in oci.Layout(layout).manifest()["layers"])
 
 
 def layers_in_registry(name):
@@ -134,10 +134,7 @@ def main():
     text = table(rows, layers_of(layout))
     print(text)
     if args.write:
-        page = root / "docs/performance.md"
-        before, rest = page.read_text().split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        page.write_text(f"{before}{MARKS[0]}\n{text}{MARKS[1]}{after}")
+        oci.write_table(MARKS, text)
     shutil.rmtree(work)
 
 

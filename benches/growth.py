@@ -6,17 +6,15 @@ usage: growth.py [--most GB] [--write]   (default: images of at most 4 GB decomp
 """
 import argparse
 import gzip
-import hashlib
-import json
-import os
 import random
 import shutil
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
-root = Path(__file__).resolve().parent.parent
+from support import oci
+from support.oci import root
+
 work = root / "target/growth"
 pydock = root / "target/release/pydock"
 MARKS = ("<!-- table: benches/growth.py -->", "<!-- end of growth -->")
@@ -36,52 +34,22 @@ def header(path, size):
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-class Layer:
-    """A layer blob, written member by member, so that data that repeats is compressed once."""
-
-    def __init__(self, layout):
-        self.file = open(layout / "layer", "wb")
-        self.blob, self.tar, self.size, self.layout = hashlib.sha256(), hashlib.sha256(), 0, layout
-
-    def add(self, content, member=None):
-        member = member or gzip.compress(content, 6, mtime=0)
-        self.file.write(member)
-        self.blob.update(member)
-        self.tar.update(content)
-        self.size += len(member)
-
-    def finish(self):
-        self.add(bytes(1024))
-        self.file.close()
-        os.rename(self.layout / "layer", self.layout / "blobs/sha256" / self.blob.hexdigest())
-        return self.blob.hexdigest(), self.size, self.tar.hexdigest()
-
-
 def image(name, layers):
-    """Writes an OCI layout; each layer is a function that fills a Layer."""
-    layout = work / name
-    (layout / "blobs/sha256").mkdir(parents=True)
+    """Writes an OCI layout; each layer is a function that adds parts to a layer."""
+    layout = oci.Layout(work / name)
     made = []
     for fill in layers:
-        layer = Layer(layout)
-        fill(layer)
+        layer = oci.Layer(layout)
+
+        def add(content, packed=None):
+            # Data that repeats is compressed once.
+            layer.add(content, packed or gzip.compress(content, 6, mtime=0))
+
+        fill(add)
+        add(bytes(1024))
         made.append(layer.finish())
-
-    def put(value):
-        text = json.dumps(value).encode()
-        digest = hashlib.sha256(text).hexdigest()
-        (layout / "blobs/sha256" / digest).write_bytes(text)
-        return {"digest": f"sha256:{digest}", "size": len(text)}
-
-    config = put({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff}" for _, _, diff in made]}})
-    manifest = put({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": f"sha256:{blob}", "size": size} for blob, size, _ in made],
-    })
-    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", **manifest}]}))
-    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    return layout
+    layout.write([descriptor for descriptor, _ in made], [diff_id for _, diff_id in made])
+    return layout.folder
 
 
 def large_files(count, keep):
@@ -89,10 +57,10 @@ def large_files(count, keep):
     data = words(32 * MB)
     member = gzip.compress(data, 6, mtime=0)
 
-    def fill(layer):
+    def fill(add):
         for number in range(count):
-            layer.add(header(f"data/{number}.{'keep' if number % keep == 0 else 'cut'}", len(data)))
-            layer.add(data, member)
+            add(header(f"data/{number}.{'keep' if number % keep == 0 else 'cut'}", len(data)))
+            add(data, member)
 
     return fill
 
@@ -101,16 +69,16 @@ def small_files(first, count, cuts):
     """`count` files of 400 bytes, `cuts` of which go, evenly spread; one member for a thousand."""
     text = words(4 * MB, first + 2)
 
-    def fill(layer):
+    def fill(add):
         block = []
         for number in range(count):
             goes = cuts and number * cuts // count != (number + 1) * cuts // count
             start = number * 397 % (len(text) - 400)
             block += [header(f"d{(first + number) // 500}/{first + number}.{'cut' if goes else 'keep'}", 400), text[start:start + 400].ljust(512, b"\0")]
             if len(block) == 2000:
-                layer.add(b"".join(block))
+                add(b"".join(block))
                 block = []
-        layer.add(b"".join(block))
+        add(b"".join(block))
 
     return fill
 
@@ -152,11 +120,7 @@ def main():
             print(lines[-1], flush=True)
     shutil.rmtree(work)
     if args.write:
-        page = root / "docs/performance.md"
-        before, rest = page.read_text().split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        text = "\n".join(lines) + "\n"
-        page.write_text(f"{before}{MARKS[0]}\n{text}{MARKS[1]}{after}")
+        oci.write_table(MARKS, "\n".join(lines) + "\n")
 
 
 main()
