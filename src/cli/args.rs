@@ -123,9 +123,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, default_value = "all")]
     pub platform: PlatformChoice,
 
-    /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
-    #[arg(long, value_name = "HOST")]
-    pub insecure: Vec<String>,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 
     #[command(flatten)]
     pub cache: CacheArgs,
@@ -145,6 +144,36 @@ pub(crate) struct ApplyArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// How registries are reached. Logins are read where Docker and podman keep them: `REGISTRY_AUTH_FILE`, Docker's `config.json`
+/// (in `DOCKER_CONFIG`), podman's `auth.json`, and the credential helpers that these name.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RegistryArgs {
+    /// Log in to the registry as this user, with --password-stdin
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    pub username: Option<String>,
+
+    /// Read the password, or a token that stands for it, from standard input
+    #[arg(long, requires = "username")]
+    pub password_stdin: bool,
+
+    /// Trust the authorities in this PEM file, too
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Vec<PathBuf>,
+
+    /// Show registries this certificate (PEM), with --client-key
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+
+    /// The key of --client-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+
+    /// Do not verify the certificate of this registry (`host[:port]`), and speak HTTP if it does not know HTTPS, as with
+    /// registries on this machine
+    #[arg(long, value_name = "HOST")]
+    pub insecure: Vec<String>,
 }
 
 /// Where work is kept from run to run.
@@ -217,9 +246,8 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Speak HTTP to this registry (`host[:port]`); registries on this machine are spoken to so anyway
-    #[arg(long, value_name = "HOST")]
-    pub insecure: Vec<String>,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 
     #[command(flatten)]
     pub cache: CacheArgs,

@@ -7,7 +7,7 @@ use super::args::ExplainArgs;
 use super::failure::Failure;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use super::{DONE, run};
+use super::{DONE, access, run};
 
 /// Explains what becomes of paths.
 pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         cache: args.cache.place(),
         explain: args.paths.iter().map(parse).collect::<Result<_, _>>()?,
     };
-    let outcome = run::run_job(&request, &run::access(&args.insecure)?, terminal)?;
+    let outcome = run::run_job(&request, &access::access(&args.registry, [Some(&request.source), None])?, terminal)?;
     for image in &outcome.images {
         if outcome.images.len() > 1 {
             terminal.result(&format!("{}\n", image.platform));

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::path::Path;
 
-use oci_client::errors::OciDistributionError;
 use pydock::image::document::DocumentError;
 use pydock::image::media_type::LayerTypeError;
 use pydock::image::stack::StackError;
@@ -14,6 +13,8 @@ use pydock::reference::ReferenceError;
 use pydock::report::Report;
 use pydock::saved_plan::SavedPlanError;
 use pydock::transport::TransportError;
+use pydock::transport::logins::LoginError;
+use pydock::transport::registry::RegistryError;
 
 use super::{FAILED, INTERRUPTED, USAGE};
 
@@ -99,6 +100,18 @@ impl From<TransportError> for Failure {
     }
 }
 
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::of(&error, registry_hint(&error))
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        Self::of(&error, None)
+    }
+}
+
 impl From<ProfileError> for Failure {
     fn from(error: ProfileError) -> Self {
         Self::of(&error, profile_hint(&error))
@@ -160,23 +173,28 @@ fn transport_hint(error: &TransportError) -> Option<String> {
             format!("add `:tag` to the reference; there are: {}", tags.join(", "))
         }
         TransportError::MissingBlob { .. } => "the image is incomplete at the source; copy or push it again".to_owned(),
-        TransportError::Registry { source, .. } if wants_login(source) => {
-            "log in with `docker login` or `skopeo login`".to_owned()
-        }
+        TransportError::Registry { source, .. } => return registry_hint(source),
         _ => return None,
     };
     Some(hint)
 }
 
-fn wants_login(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => true,
-        OciDistributionError::ServerError { code, .. } => [401, 403].contains(code),
-        OciDistributionError::RequestError(error) => {
-            error.status().is_some_and(|status| [401, 403].contains(&status.as_u16()))
+fn registry_hint(error: &RegistryError) -> Option<String> {
+    let hint = match error {
+        RegistryError::Status { status, .. } if [401, 403].contains(&status.as_u16()) => {
+            "log in with `docker login` or `skopeo login`, or use --username and --password-stdin"
         }
-        _ => false,
-    }
+        RegistryError::Status { status, .. } if status.as_u16() == 429 || status.is_server_error() => {
+            "the registry was asked several times; try again later"
+        }
+        error if error.is_certificate() => {
+            "trust the registry's authority with `--ca-file FILE`, or its certificate unseen with `--insecure HOST`"
+        }
+        RegistryError::Realm { .. } => "let the token server speak HTTPS, or allow HTTP with `--insecure HOST`",
+        RegistryError::Login(LoginError::Run { .. }) => "install it, or remove it from the file that names it",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn profile_hint(error: &ProfileError) -> Option<String> {

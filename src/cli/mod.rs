@@ -1,5 +1,6 @@
 //! The command line: resolve what was typed, call the library, render. One file for each verb.
 
+mod access;
 mod apply;
 mod args;
 mod explain;

@@ -1,12 +1,13 @@
 //! What `slim` and `apply` share: run the job, write plan and report, print.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pydock::reference::Reference;
 use pydock::report::{Report, plan_text, table};
 use pydock::slim::{self, Outcome, Request};
-use pydock::transport::{Access, Logins};
+use pydock::transport::Access;
 
+use super::access;
 use super::args::{Format, OutputArgs};
 use super::failure::{self, Failure};
 use super::terminal::Terminal;
@@ -18,7 +19,11 @@ pub(crate) fn run(
     save_plan: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let outcome = run_job(request, &access(&output.insecure)?, terminal)?;
+    let outcome = run_job(
+        request,
+        &access::access(&output.registry, [Some(&request.source), request.destination.as_ref()])?,
+        terminal,
+    )?;
     if let Some(path) = save_plan {
         write(path, &outcome.saved_plan().to_json())?;
     }
@@ -93,16 +98,4 @@ fn print(request: &Request, format: Format, outcome: &Outcome, report: &Report, 
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::file("write", path, error))
-}
-
-/// Reads logins where Docker keeps them.
-#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
-pub(crate) fn access(insecure: &[String]) -> Result<Access, Failure> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    let logins = match folder.or_else(home) {
-        Some(folder) => Logins::from_docker_config(&folder.join("config.json"))?,
-        None => Logins::default(),
-    };
-    Ok(Access { logins, insecure: insecure.to_vec(), work: std::env::temp_dir() })
 }

@@ -81,6 +81,15 @@ impl Job {
                 meter.advance(descriptor.size);
                 put
             }
+            None if to.sink.may_read_twice()
+                && let Some(slice) =
+                    self.source.slice(descriptor).await.map_err(|error| self.source_error(error))? =>
+            {
+                let meter = self.progress.begin(Stage::Push, &what, descriptor.size);
+                let put = to.sink.put(descriptor, Blob::Slice(slice)).await;
+                meter.advance(descriptor.size);
+                put
+            }
             None => {
                 let opened = self.open(Stage::Push, &what, descriptor).await;
                 let reader = opened.map_err(|error| self.source_error(error))?;

@@ -32,7 +32,7 @@ pub enum TransportError {
         /// What was attempted, with the image's name.
         action: String,
         /// Why.
-        source: Box<oci_client::errors::OciDistributionError>,
+        source: Box<super::registry::RegistryError>,
     },
     /// A blob that a manifest lists is not there.
     #[error("blob {digest} is missing from {place}")]
@@ -110,14 +110,9 @@ pub enum TransportError {
         /// Why.
         why: String,
     },
-    /// A Docker config file cannot be read.
-    #[error("the logins in `{}` cannot be read", .path.display())]
-    Logins {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    /// Logins cannot be found out.
+    #[error(transparent)]
+    Logins(#[from] super::logins::LoginError),
     /// The destination names a digest.
     #[error("`{0}` names a digest; a destination needs a tag")]
     DigestDestination(String),

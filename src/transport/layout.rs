@@ -197,6 +197,11 @@ impl Staging {
     pub async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
         let blob = match blob {
             Blob::Spooled(blob) => blob,
+            Blob::Slice(slice) => {
+                let copy = |source| TransportError::Copy { digest: descriptor.digest, source };
+                let reader = VerifyingReader::blob(slice.reader().map_err(copy)?, descriptor.facts());
+                self.copy(Box::new(reader), descriptor.digest).await?
+            }
             Blob::Stream(reader) => self.copy(reader, descriptor.digest).await?,
         };
         self.lock().insert(descriptor.digest, blob);

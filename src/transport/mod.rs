@@ -18,8 +18,8 @@ use std::io::Read;
 use async_trait::async_trait;
 
 pub use error::TransportError;
-pub use logins::Logins;
-pub use open::{Access, create, open};
+pub use logins::{Logins, Secret};
+pub use open::{Access, Tls, create, open};
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
 
@@ -53,6 +53,11 @@ pub trait Sink: Send + Sync {
     /// Tells whether the destination has a blob already.
     async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError>;
 
+    /// Tells whether a blob may have to be read twice to be put: then a [`Blob::Slice`] saves a copy.
+    fn may_read_twice(&self) -> bool {
+        false
+    }
+
     /// Puts a blob.
     async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError>;
 
@@ -67,6 +72,8 @@ pub trait Sink: Send + Sync {
 pub enum Blob {
     /// Made by us, in the sink's spool.
     Spooled(SpooledBlob),
+    /// In a file that stays.
+    Slice(FileSlice),
     /// Passed on from a source.
     Stream(BlobReader),
 }
@@ -75,6 +82,7 @@ impl std::fmt::Debug for Blob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Spooled(blob) => blob.fmt(f),
+            Self::Slice(slice) => slice.fmt(f),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

@@ -6,7 +6,7 @@ use super::archive::{self, Archive, ArchiveKind, ArchiveSink, Output};
 use super::error::TransportError;
 use super::layout::{Folder, LayoutSink, LayoutSource};
 use super::logins::Logins;
-use super::registry::{RegistrySink, RegistrySource};
+use super::registry::{RegistryError, RegistrySink, RegistrySource};
 use super::{Sink, Source};
 use crate::reference::Reference;
 
@@ -15,10 +15,40 @@ use crate::reference::Reference;
 pub struct Access {
     /// Logins to registries.
     pub logins: Logins,
-    /// Registries that speak HTTP; those on this machine do anyway.
+    /// Registries whose certificates are not verified, and which may speak HTTP; those on this machine may anyway.
     pub insecure: Vec<String>,
+    /// Certificates.
+    pub tls: Tls,
     /// Where temporary files go that have no better place.
     pub work: PathBuf,
+}
+
+/// Certificates beside the system's.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    pub(super) authorities: Vec<reqwest::Certificate>,
+    pub(super) identity: Option<reqwest::Identity>,
+}
+
+impl Tls {
+    /// Trusts authorities, in PEM, too.
+    ///
+    /// # Errors
+    /// If the text is no PEM.
+    pub fn trust(&mut self, pem: &[u8]) -> Result<(), RegistryError> {
+        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(RegistryError::Tls)?;
+        self.authorities.extend(authorities);
+        Ok(())
+    }
+
+    /// Shows a certificate to registries that ask for one: certificate and key, in PEM.
+    ///
+    /// # Errors
+    /// If the text is no PEM, or lacks one of the two.
+    pub fn identify(&mut self, pem: &[u8]) -> Result<(), RegistryError> {
+        self.identity = Some(reqwest::Identity::from_pem(pem).map_err(RegistryError::Tls)?);
+        Ok(())
+    }
 }
 
 /// Opens an image to read.
@@ -58,7 +88,7 @@ pub async fn create(
                 Reference::Registry(from) => Some(from),
                 _ => None,
             };
-            Ok(Box::new(RegistrySink::new(name.clone(), from, access).await?))
+            Ok(Box::new(RegistrySink::new(name.clone(), &[], from, access).await?))
         }
         Reference::Layout(place) => Ok(Box::new(LayoutSink::new(place.path.clone(), place.tag.clone())?)),
         Reference::OciArchive(place) | Reference::DockerArchive(place) => {

@@ -27,6 +27,17 @@ impl FileSlice {
         Ok(Self { file, start: 0, size })
     }
 
+    /// Returns some of the bytes, as a slice of its own.
+    ///
+    /// # Errors
+    /// If there are not so many, or the file cannot be opened once more.
+    pub fn part(&self, from: u64, size: u64) -> io::Result<Self> {
+        if from.checked_add(size).is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Self { file: self.file.try_clone()?, start: self.start + from, size })
+    }
+
     /// Returns a reader from the first byte to the last.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const TIERS: &[&[&str]] = &[
 ];
 
 /// What the core (`layer` to `layering`) may not use: it takes values and returns values.
-const NO_IO: &[&str] = &["std::fs", "std::net", "std::env", "tokio", "oci_client"];
+const NO_IO: &[&str] = &["std::fs", "std::net", "std::env", "tokio", "reqwest"];
 
 fn tier(module: &str) -> Option<usize> {
     TIERS.iter().position(|tier| tier.contains(&module))

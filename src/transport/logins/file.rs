@@ -1,0 +1,162 @@
+//! Docker's `config.json` and podman's `auth.json`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use serde::Deserialize;
+
+use super::helper::{self, LoginError};
+use super::{Login, Secret};
+
+/// The key under which Docker Hub's login stands: the URL of its first API.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// What a file says about logins.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoginFile {
+    #[serde(default)]
+    auths: HashMap<String, Auth>,
+    /// Helper of all registries.
+    creds_store: Option<String>,
+    /// Helpers by registry.
+    #[serde(default)]
+    cred_helpers: HashMap<String, String>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+#[derive(Clone, Deserialize)]
+struct Auth {
+    auth: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
+    identitytoken: Option<Secret>,
+}
+
+impl LoginFile {
+    /// Reads a file; `None` if it does not exist.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, LoginError> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LoginError::File { path: path.to_owned(), source }),
+        };
+        let parsed = serde_json::from_slice::<Self>(&text);
+        let file = parsed.map_err(|source| LoginError::File { path: path.to_owned(), source: source.into() })?;
+        Ok(Some(Self { path: path.to_owned(), ..file }))
+    }
+
+    /// Returns the login that the file has for a repository, the most exact of those that fit.
+    pub(super) fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, LoginError> {
+        let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
+        let helper = self.cred_helpers.iter().find(|(key, _)| host(key) == registry).map(|(_, helper)| helper);
+        let helper = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty());
+        if let Some(helper) = helper
+            && let Some(login) = helper::ask(helper, server)?
+        {
+            return Ok(Some(login));
+        }
+        let name = format!("{registry}/{repository}");
+        let fits = |key: &str| {
+            let key = plain(key);
+            host(key) == registry && (is_url_or_host(key) || name == key || name.starts_with(&format!("{key}/")))
+        };
+        let auths = self.auths.iter().filter(|(key, _)| fits(key));
+        // `quay.io/team/app` goes before `quay.io/team`, and that before `quay.io`.
+        let mut auths = auths.filter_map(|(key, auth)| Some((plain(key).len(), auth.login()?))).collect::<Vec<_>>();
+        auths.sort_by_key(|(length, _)| *length);
+        Ok(auths.pop().map(|(_, login)| login))
+    }
+}
+
+impl Auth {
+    /// `auth` is base64 of `user:password`; some tools write the two apart.
+    fn login(&self) -> Option<Login> {
+        if let Some(token) = self.identitytoken.as_ref().filter(|token| !token.reveal().is_empty()) {
+            return Some(Login::IdentityToken(token.clone()));
+        }
+        if let (Some(user), Some(password)) = (&self.username, &self.password) {
+            return Some(Login::Password { user: user.clone(), password: password.clone() });
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(self.auth.as_ref()?.reveal()).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        // Old versions of Docker padded with zeros.
+        let (user, password) = text.trim_end_matches('\0').split_once(':')?;
+        (!user.is_empty()).then(|| Login::Password { user: user.to_owned(), password: password.to_owned().into() })
+    }
+}
+
+/// Removes a URL's scheme, and Docker Hub's path with it.
+fn plain(key: &str) -> &str {
+    let plain = key.trim_start_matches("https://").trim_start_matches("http://");
+    if plain.len() == key.len() { key.trim_end_matches('/') } else { host(plain) }
+}
+
+/// Docker Hub has several names.
+fn host(key: &str) -> &str {
+    let key = key.trim_start_matches("https://").trim_start_matches("http://");
+    match key.split('/').next().unwrap_or(key) {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
+    }
+}
+
+/// Tells whether a key is for a whole registry.
+fn is_url_or_host(key: &str) -> bool {
+    !key.contains('/') || host(key) == "docker.io" && key.ends_with("/v1")
+}
+
+impl fmt::Debug for LoginFile {
+    /// Names registries, never secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path.display())?;
+        f.debug_set().entries(self.auths.keys()).entries(self.cred_helpers.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> LoginFile {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn password(user: &str, password: &str) -> Login {
+        Login::Password { user: user.to_owned(), password: password.to_owned().into() }
+    }
+
+    #[test]
+    fn logins_are_found_as_docker_writes_them_and_never_printed() {
+        let file = file(
+            r#"{"auths": {
+            "https://index.docker.io/v1/": {"auth": "bWU6c2VjcmV0OnBhc3M="},
+            "localhost:5000": {"username": "u", "password": "secret"},
+            "acr.io": {"auth": "dTpw", "identitytoken": "secret-token"},
+            "empty.io": {}}}"#,
+        );
+        let login = |registry| file.login(registry, "a/b").unwrap();
+        assert_eq!(login("docker.io"), Some(password("me", "secret:pass")));
+        assert_eq!(login("localhost:5000"), Some(password("u", "secret")));
+        assert_eq!(login("acr.io"), Some(Login::IdentityToken("secret-token".to_owned().into())));
+        assert_eq!(login("empty.io"), None);
+        assert!(!format!("{file:?} {:?}", login("acr.io")).contains("secret-"));
+    }
+
+    #[test]
+    fn the_most_exact_of_podmans_logins_is_taken() {
+        let file = file(
+            r#"{"auths": {
+            "quay.io": {"username": "all", "password": "1"},
+            "quay.io/team": {"username": "team", "password": "2"},
+            "quay.io/team/app": {"username": "app", "password": "3"}}}"#,
+        );
+        for (repository, user) in [("other/x", "all"), ("team/x", "team"), ("team/app", "app"), ("teams/x", "all")] {
+            let login = file.login("quay.io", repository).unwrap();
+            assert!(matches!(login, Some(Login::Password { user: ref found, .. }) if found == user), "{repository}");
+        }
+    }
+}

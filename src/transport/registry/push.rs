@@ -1,0 +1,223 @@
+//! Pushes blobs: as one stream, in chunks where a registry takes no more at once, and on from where a connection broke.
+//! Spec: distribution-spec, "Pushing blobs".
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
+
+use super::client::Target;
+use super::error::RegistryError;
+use super::repository::Repository;
+use super::retry;
+use crate::blob::{BlobFacts, ReadAt};
+use crate::transport::slice::FileSlice;
+
+/// A blob of at most so many bytes is sent with the request that ends its upload: one request less.
+const SMALL: u64 = 256 << 10;
+/// How much is sent at once to a registry, or a proxy before it, that finds a whole blob too large.
+const CHUNK: u64 = 16 << 20;
+/// The smallest chunk that a registry takes, but for the last.
+const MIN_CHUNK: &str = "oci-chunk-min-length";
+/// How much of a file is read at once.
+const READ: u64 = 256 << 10;
+const BYTES: &str = "application/octet-stream";
+
+/// A blob on its way, which can be read again.
+#[derive(Debug)]
+pub(super) struct Upload<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) blob: BlobFacts,
+    pub(super) content: &'a FileSlice,
+}
+
+/// Where an upload is, and how far.
+struct Session {
+    at: Target,
+    sent: u64,
+    chunk: u64,
+    min_chunk: u64,
+}
+
+impl Session {
+    fn at(at: Target) -> Self {
+        Self { at, sent: 0, chunk: u64::MAX, min_chunk: 0 }
+    }
+}
+
+impl Upload<'_> {
+    /// Pushes the blob; `at` is where a registry that would not mount it wants it.
+    pub(super) async fn push(&self, at: Option<Target>) -> Result<(), RegistryError> {
+        let mut session = at.map(Session::at);
+        let mut furthest = 0;
+        let mut waits = retry::waits();
+        loop {
+            let Err(error) = self.advance(&mut session).await else { return Ok(()) };
+            let sent = session.as_ref().map_or(0, |session| session.sent);
+            if sent > furthest {
+                furthest = sent;
+                waits = retry::waits();
+            }
+            let lost_place = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
+            if !error.is_transient() && !lost_place {
+                return Err(error);
+            }
+            let Some(wait) = waits.next() else { return Err(error) };
+            tracing::info!(digest = %self.blob.digest, sent, %error, "going on with the upload where it broke");
+            tokio::time::sleep(wait.max(error.wait().unwrap_or_default())).await;
+            // It may have come through, and only the answer been lost.
+            if matches!(self.repository.has_blob_now(&self.blob.digest).await, Ok(true)) {
+                return Ok(());
+            }
+            session = self.found_again(session).await;
+        }
+    }
+
+    /// Sends all that is left.
+    async fn advance(&self, place: &mut Option<Session>) -> Result<(), RegistryError> {
+        let session = match place {
+            Some(session) => session,
+            None => place.insert(self.begin().await?),
+        };
+        if self.blob.size <= SMALL {
+            return self.end(session, true).await;
+        }
+        while session.sent < self.blob.size {
+            let Err(error) = self.send_chunk(session).await else { continue };
+            match error.status().map(|status| status.as_u16()) {
+                Some(413) if session.chunk > CHUNK => {
+                    let begun = self.begin().await?;
+                    *session = Session { chunk: CHUNK.max(begun.min_chunk), ..begun };
+                }
+                // A registry that takes whole blobs only.
+                Some(404 | 405 | 415 | 501) if session.sent == 0 => {
+                    *session = self.begin().await?;
+                    return self.end(session, true).await;
+                }
+                _ => return Err(error),
+            }
+        }
+        self.end(session, false).await
+    }
+
+    async fn begin(&self) -> Result<Session, RegistryError> {
+        let target = self.repository.path("blobs/uploads/");
+        let response = self.send(Method::POST, &target, |request| request.header(CONTENT_LENGTH, 0)).await?;
+        let min_chunk = header(&response, MIN_CHUNK).and_then(|size| size.parse().ok()).unwrap_or(0);
+        Ok(Session { min_chunk, ..Session::at(self.location(&response)?) })
+    }
+
+    /// Returns the session as the registry knows it; `None` if it has forgotten it.
+    async fn found_again(&self, session: Option<Session>) -> Option<Session> {
+        let mut session = session?;
+        let found = self.ask_how_far(&mut session).await;
+        if let Err(error) = &found {
+            tracing::info!(digest = %self.blob.digest, %error, "beginning the upload anew");
+        }
+        found.ok().map(|()| session)
+    }
+
+    /// Sends the next chunk, or all that is left.
+    async fn send_chunk(&self, session: &mut Session) -> Result<(), RegistryError> {
+        let length = session.chunk.min(self.blob.size - session.sent);
+        let range = format!("{}-{}", session.sent, session.sent + length - 1);
+        let whole = length == self.blob.size;
+        let slice = self.content.part(session.sent, length)?;
+        let with_body = |request: RequestBuilder| {
+            // Docker sends whole blobs without a range; every registry understands that.
+            let request = if whole { request } else { request.header(CONTENT_RANGE, &range) };
+            with_body(request, &slice)
+        };
+        let repository = self.repository;
+        let sent = repository.client.send_once(Method::PATCH, &session.at, &repository.scopes, with_body).await?;
+        session.at = self.location(&sent)?;
+        session.sent += length;
+        Ok(())
+    }
+
+    /// Asks how much of the blob has arrived.
+    async fn ask_how_far(&self, session: &mut Session) -> Result<(), RegistryError> {
+        let response = self.send(Method::GET, &session.at, |request| request).await?;
+        if response.status() != StatusCode::NO_CONTENT {
+            return Err(self.repository.client.answer("something else than how far an upload is"));
+        }
+        // `Range: 0-9` for ten bytes. Nothing has arrived if there is none, or `0-0`, which could mean one byte, too.
+        let last = header(&response, RANGE.as_str()).and_then(|range| range.rsplit('-').next()?.parse::<u64>().ok());
+        let sent = last.map_or(0, |last| if last == 0 { 0 } else { last + 1 });
+        if sent > self.blob.size || sent < session.sent {
+            return Err(self.repository.client.answer("another length of an upload than was sent"));
+        }
+        session.sent = sent;
+        if let Some(at) = Target::location(&response) {
+            session.at = at;
+        }
+        Ok(())
+    }
+
+    /// Ends an upload; with its whole body, if nothing has been sent before.
+    async fn end(&self, session: &Session, with_all: bool) -> Result<(), RegistryError> {
+        let target = session.at.clone().with_query("digest", &self.blob.digest.to_string());
+        let repository = self.repository;
+        let request = |request: RequestBuilder| match with_all {
+            true => with_body(request, self.content),
+            false => request.header(CONTENT_LENGTH, 0),
+        };
+        repository.client.send_once(Method::PUT, &target, &repository.scopes, request).await.map(|_| ())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        target: &Target,
+        request: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
+        self.repository.client.send_once(method, target, &self.repository.scopes, request).await
+    }
+
+    fn location(&self, response: &Response) -> Result<Target, RegistryError> {
+        Target::location(response).ok_or_else(|| self.repository.client.answer("no location of an upload"))
+    }
+}
+
+/// Mounts a blob from another repository of the registry. If the registry will not, returns where it wants the blob uploaded.
+pub(super) async fn mount(
+    repository: &Repository,
+    blob: &BlobFacts,
+    from: &str,
+) -> Result<Result<(), Option<Target>>, RegistryError> {
+    let target = repository.path(&format!("blobs/uploads/?mount={}&from={from}", blob.digest));
+    let request = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
+    let response = repository.client.send(Method::POST, &target, &repository.scopes, request).await?;
+    Ok(match response.status() {
+        StatusCode::CREATED => Ok(()),
+        _ => Err(Target::location(&response)),
+    })
+}
+
+fn with_body(request: RequestBuilder, slice: &FileSlice) -> RequestBuilder {
+    let request = request.header(CONTENT_TYPE, BYTES).header(CONTENT_LENGTH, slice.size);
+    // A request that is made again reads the file again, while the old one may not know yet that it is over: each reads at
+    // positions of its own.
+    let first = slice.part(0, slice.size).map(|slice| (slice, 0));
+    let chunks = stream::try_unfold(Some(first), |state| async {
+        let Some(next) = state else { return Ok(None) };
+        let (slice, position) = next?;
+        if position == slice.size {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; READ.min(slice.size - position) as usize];
+            slice.read_at(&mut chunk, position)?;
+            let next = position + chunk.len() as u64;
+            Ok::<_, io::Error>((Bytes::from(chunk), Some(Ok((slice, next)))))
+        });
+        read.await.map_err(io::Error::other)?.map(Some)
+    });
+    request.body(Body::wrap_stream(chunks))
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}

@@ -1,0 +1,43 @@
+//! When and how often a request is made again.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
+
+use super::error::RegistryError;
+
+/// How often a request is made again.
+pub(super) const RETRIES: usize = 8;
+/// The longest that is waited because a registry says so; who wants more is overloaded for longer than a run should last.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// Makes a request again while it fails for a passing reason: later each time, at random so that many clients do not come back
+/// at once, and not before the registry wants it.
+pub(super) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
+    attempt: impl FnMut() -> F,
+) -> Result<T, RegistryError> {
+    attempt
+        .retry(builder())
+        .when(RegistryError::is_transient)
+        .adjust(|error, wait| match (wait, error.wait()) {
+            (Some(_), Some(asked)) if asked > LONGEST_WAIT => None,
+            (Some(wait), Some(asked)) => Some(wait.max(asked)),
+            (wait, _) => wait,
+        })
+        .notify(|error, wait| tracing::info!(%error, ?wait, "trying again"))
+        .await
+}
+
+/// Returns the waits between attempts.
+pub(super) fn waits() -> ExponentialBackoff {
+    builder().build()
+}
+
+fn builder() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(8))
+        .with_max_times(RETRIES)
+}
