@@ -11,6 +11,7 @@
 //! guards it). [`slim`] is the whole flow as one function; [`transport`] does all I/O; everything from [`image`] to
 //! [`plan`] and [`layering`] is values in, values out.
 
+pub mod attach;
 pub mod blob;
 pub mod cache;
 pub mod digest;
@@ -18,18 +19,22 @@ pub mod evidence;
 pub mod explain;
 pub mod hasher;
 pub mod image;
+pub mod inventory;
 pub mod job;
 pub mod layer;
 pub mod layering;
+pub mod outcome;
 pub mod packages;
 pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod reference;
 pub mod report;
+pub mod request;
 pub mod rootfs;
 pub mod rootfs_path;
 pub mod saved_plan;
 pub mod savings;
 pub mod slim;
 pub mod transport;
+pub mod undo;

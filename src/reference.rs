@@ -26,6 +26,8 @@ pub enum Reference {
     OciArchive(TaggedPath),
     /// `docker-archive:file[:tag]`: what `docker save` writes.
     DockerArchive(TaggedPath),
+    /// `docker-daemon:name[:tag]`: an image of the Docker daemon on this machine, or of that at `DOCKER_HOST`.
+    DockerDaemon(ImageName),
     /// `-`: an archive on standard input or output.
     Stdio,
 }
@@ -130,9 +132,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some(("oci", location)) => Ok(Reference::Layout(tagged(location)?)),
         Some(("oci-archive", location)) => Ok(Reference::OciArchive(tagged(location)?)),
         Some(("docker-archive", location)) => Ok(Reference::DockerArchive(tagged(location)?)),
-        Some(("docker-daemon", _)) => {
-            Err("`docker-daemon:` is not read yet; pipe `docker save` and `docker load` through `-`".to_owned())
-        }
+        Some(("docker-daemon", name)) => Ok(Reference::DockerDaemon(name.parse()?)),
         Some(("docker", _)) => Err("`docker:` wants two slashes after it".to_owned()),
         Some((transport, rest)) if rest.starts_with("//") => Err(format!("transport `{transport}` is not known")),
         _ => Ok(Reference::Registry(text.parse()?)),
@@ -198,6 +198,7 @@ impl fmt::Display for Reference {
             Self::Layout(place) => write!(f, "oci:{place}"),
             Self::OciArchive(place) => write!(f, "oci-archive:{place}"),
             Self::DockerArchive(place) => write!(f, "docker-archive:{place}"),
+            Self::DockerDaemon(name) => write!(f, "docker-daemon:{name}"),
             Self::Stdio => f.write_str("-"),
         }
     }
@@ -218,6 +219,7 @@ mod tests {
             ("oci:dir", "oci:dir"),
             ("oci:/a/dir:tag", "oci:/a/dir:tag"),
             ("oci-archive:a.tar:x", "oci-archive:a.tar:x"),
+            ("docker-daemon:app:1", "docker-daemon:docker.io/library/app:1"),
             ("docker-archive:a.tar:repo/name:1", "docker-archive:a.tar:repo/name:1"),
             ("-", "-"),
         ] {

@@ -7,199 +7,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::attach;
 use crate::cache::{Cache, Place};
 use crate::digest::Digest;
 use crate::evidence::Evidence;
-use crate::explain::{Explanation, explain};
+use crate::explain::explain;
 use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
-use crate::image::{Descriptor, PlatformChoice, media_type};
+use crate::image::{Descriptor, Marks, marks, media_type};
+use crate::inventory::Inventory;
 use crate::job::images::{Image, Member, Selection};
 use crate::job::push::Destination;
 use crate::job::rewrite::{MadeBlob, Wanted};
 use crate::job::scan::Scanned;
 use crate::job::{Job, SlimError};
-use crate::layer::codec::{BlockMap, Compression};
+use crate::layer::codec::BlockMap;
 use crate::layering::{OutputLayer, Squash, groups, layering};
+use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
 use crate::plan::{Plan, plan};
-use crate::profile::{Profile, RuleBook, Rules};
+use crate::profile::{RuleBook, Rules};
 use crate::progress::Progress;
 use crate::reference::Reference;
+use crate::request::{Decision, Request};
 use crate::rootfs::Rootfs;
-use crate::rootfs_path::RootfsPath;
-use crate::saved_plan::{ImagePlan, SavedPlan, VERSION};
 use crate::savings::{Saving, savings};
 use crate::transport::{self, Access};
-
-/// What to do.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The image to slim.
-    pub source: Reference,
-    /// Where to write the new one; `None` for a dry run.
-    pub destination: Option<Reference>,
-    /// Which platforms of an index.
-    pub platform: PlatformChoice,
-    /// What decides what goes.
-    pub decision: Decision,
-    /// Which layers become one.
-    pub squash: Squash,
-    /// The base image, if the person names it.
-    pub base: Option<Reference>,
-    /// How new layers are compressed; `None`: gzip, and layers that stay are left as they are.
-    pub compression: Option<Compression>,
-    /// The level at which bytes are compressed; `None` for the compression's usual one.
-    pub compression_level: Option<u32>,
-    /// Whether what stays of rewritten layers is compressed anew, rather than copied in compressed blocks.
-    pub recompress: bool,
-    /// What the new image must reach to be written.
-    pub gates: Gates,
-    /// How many layers are worked on at once.
-    pub threads: usize,
-    /// Where earlier runs may have left what they learned and made, and where this one will.
-    pub cache: Option<Place>,
-    /// Paths to explain.
-    pub explain: Vec<RootfsPath>,
-}
-
-/// What decides what goes.
-#[derive(Debug, Clone)]
-pub enum Decision {
-    /// Rules.
-    Rules(Choice),
-    /// A plan that was made before.
-    Saved(SavedPlan),
-}
-
-/// Which rules.
-#[derive(Debug, Clone, Default)]
-pub struct Choice {
-    /// Profiles, in the order in which they claim paths.
-    pub profiles: Vec<Profile>,
-    /// Globs of further paths that go.
-    pub remove: Vec<String>,
-    /// Globs of paths that stay, whatever a rule says.
-    pub keep: Vec<String>,
-}
-
-/// What the new image must reach to be written. Sizes are those of the compressed layers.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Gates {
-    /// At most this many bytes.
-    pub max_size: Option<u64>,
-    /// At least this much less.
-    pub min_saving: Option<MinSaving>,
-}
-
-/// How much must be saved.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MinSaving {
-    /// So many bytes.
-    Bytes(u64),
-    /// So many percent of the old size.
-    Percent(f64),
-}
-
-/// What was done.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Digest of the old manifest or index.
-    pub source: Digest,
-    /// Descriptor of the new manifest or index; `None` after a dry run.
-    pub root: Option<Descriptor>,
-    /// What became of each image.
-    pub images: Vec<ImageOutcome>,
-    /// What else there is to say.
-    pub notes: Vec<String>,
-    /// The gates that were not met, in words; if there are any, nothing was written.
-    pub unmet: Vec<String>,
-}
-
-/// What became of one image.
-#[derive(Debug, Clone)]
-pub struct ImageOutcome {
-    /// `os/arch[/variant]`.
-    pub platform: String,
-    /// Digest of the old manifest.
-    pub source: Digest,
-    /// Digest of the new manifest; `None` after a dry run.
-    pub digest: Option<Digest>,
-    /// What became of each layer.
-    pub layers: Vec<LayerOutcome>,
-    /// What each profile saves.
-    pub savings: Vec<Saving>,
-    /// What goes and what stays.
-    pub plan: Plan,
-    /// Why the paths that were asked for stay or go.
-    pub explanations: Vec<Explanation>,
-}
-
-/// What became of one layer. Sizes are in bytes.
-#[derive(Debug, Clone)]
-pub struct LayerOutcome {
-    /// The old blob.
-    pub source: Descriptor,
-    /// Size of the old layer, decompressed.
-    pub bytes: u64,
-    /// Its line of history.
-    pub created_by: Option<String>,
-    /// What it became; `None` after a dry run.
-    pub change: Option<LayerChange>,
-}
-
-impl ImageOutcome {
-    /// Returns the compressed size of the old layers.
-    pub fn packed_before(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.source.size).sum()
-    }
-
-    /// Returns the decompressed size of the old layers.
-    pub fn bytes_before(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.bytes).sum()
-    }
-
-    /// Returns the compressed size of the new layers; `None` after a dry run.
-    pub fn packed_after(&self) -> Option<u64> {
-        self.sum_after(|layer| layer.blob.size, |old| old.source.size)
-    }
-
-    /// Returns the decompressed size of the new layers; `None` after a dry run.
-    pub fn bytes_after(&self) -> Option<u64> {
-        self.sum_after(|layer| layer.tar.size, |old| old.bytes)
-    }
-
-    fn sum_after(
-        &self,
-        new: impl Fn(&crate::layer::rewrite::Rewritten) -> u64,
-        kept: impl Fn(&LayerOutcome) -> u64,
-    ) -> Option<u64> {
-        let sizes = self.layers.iter().map(|layer| match layer.change.as_ref()? {
-            LayerChange::Keep => Some(kept(layer)),
-            LayerChange::Replace { layer, .. } => Some(new(layer)),
-            LayerChange::Drop => Some(0),
-        });
-        sizes.sum()
-    }
-}
-
-impl Outcome {
-    /// Returns the plans of all images, as a file holds them.
-    pub fn saved_plan(&self) -> SavedPlan {
-        SavedPlan {
-            version: VERSION,
-            source: self.source,
-            images: self
-                .images
-                .iter()
-                .map(|image| ImagePlan {
-                    manifest: image.source,
-                    platform: image.platform.clone(),
-                    plan: image.plan.clone(),
-                })
-                .collect(),
-        }
-    }
-}
 
 /// Slims an image.
 ///
@@ -213,27 +45,20 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
     let source = transport::open(&request.source, access).await;
     let source = source.map_err(|source| SlimError::Source { image: name.clone(), source })?;
     let cache = open_cache(request.cache.as_ref())?;
-    let job = Arc::new(Job::new(source, name, request.threads, progress).with_cache(cache));
+    let mut job = Job::new(source, name, request.threads, progress).with_cache(cache);
     let selection = job.select(&request.platform).await?;
     let destination = open_destination(request, access).await?;
+    if let Selection::Index { members, .. } = &selection {
+        job = job.sharing(members);
+    }
 
-    let mut run = Run {
-        request,
-        access,
-        job: &job,
-        destination: destination.as_ref(),
-        outcome: Outcome {
-            source: source_digest(&selection),
-            root: None,
-            images: Vec::new(),
-            notes: Vec::new(),
-            unmet: Vec::new(),
-        },
-    };
-    match selection {
+    let job = Arc::new(job);
+    let mut run = Run::new(request, access, &job, destination.as_ref(), source_digest(&selection));
+    let root = match selection {
+        selection if run.was_slimmed(&selection) => run.copy(&selection).await?,
         Selection::One(image) => {
             let slimmed = run.slim_image(&image).await?;
-            run.finish_image(slimmed).await?;
+            run.push_image(slimmed).await?
         }
         Selection::Index { index, members } => {
             let mut slimmed = Vec::new();
@@ -243,8 +68,11 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
                     _ => None,
                 });
             }
-            run.finish_index(&index, members, slimmed).await?;
+            run.push_index(&index, members, slimmed).await?
         }
+    };
+    if let Some(root) = root {
+        run.publish(root).await?;
     }
     let outcome = run.outcome;
     job.trim_cache().await?;
@@ -266,12 +94,70 @@ struct Slimmed {
     blobs: HashMap<Digest, MadeBlob>,
 }
 
-impl Run<'_> {
+/// The document that the destination is to point at.
+struct Root {
+    descriptor: Descriptor,
+    bytes: Vec<u8>,
+}
+
+impl Root {
+    fn new(media_type: &str, bytes: Vec<u8>) -> Self {
+        Self { descriptor: Descriptor::of(media_type, &bytes), bytes }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        request: &'a Request,
+        access: &'a Access,
+        job: &'a Arc<Job>,
+        destination: Option<&'a Destination>,
+        source: Digest,
+    ) -> Self {
+        let outcome = Outcome { source, root: None, images: Vec::new(), notes: Vec::new(), unmet: Vec::new() };
+        Self { request, access, job, destination, outcome }
+    }
+
+    /// Tells whether pydock has made this image, and is not asked to slim it again.
+    fn was_slimmed(&self, selection: &Selection) -> bool {
+        let is_ours = |document| marks::source_digest(document).is_some();
+        let marked = match selection {
+            Selection::One(image) => is_ours(&image.manifest.json),
+            Selection::Index { index, .. } => is_ours(&index.json),
+        };
+        let by_rules = matches!(self.request.decision, Decision::Rules(_));
+        marked && by_rules && !self.request.again && self.destination.is_some()
+    }
+
+    /// Passes an image on as it is.
+    async fn copy(&mut self, selection: &Selection) -> Result<Option<Root>, SlimError> {
+        self.outcome
+            .notes
+            .push("pydock has slimmed this image before; it is copied as it is (--again slims it again)".to_owned());
+        let Some(to) = self.destination else { return Ok(None) };
+        let root = match selection {
+            Selection::One(image) => {
+                self.job.pass_on_blobs(&image.manifest, to).await?;
+                Root::new(&image.manifest.media_type, image.manifest.bytes.clone())
+            }
+            Selection::Index { index, .. } => {
+                for entry in &index.manifests {
+                    self.job.pass_on(entry, to).await?;
+                }
+                Root::new(&index.media_type, index.bytes.clone())
+            }
+        };
+        self.outcome.root = Some(root.descriptor.clone());
+        Ok(Some(root))
+    }
+
     /// Scans, plans and rewrites one image; in a dry run, scans and plans.
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
         let spool = self.destination.map(|destination| destination.sink.spool());
         let Scanned { rootfs, evidence, maps } = self.job.scan(image, spool).await?;
+        let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = self.decide(image, &rootfs, evidence)?;
+        let inventory = inventory.map(|inventory| inventory.without(&plan));
         let misfit = |source| SlimError::PlanPath { image: self.job.image.clone(), source };
         let removed = plan.removed_nodes(&rootfs).map_err(misfit)?;
         let edited = plan.edited_nodes(&rootfs).map_err(misfit)?;
@@ -282,8 +168,8 @@ impl Run<'_> {
             || savings(&rootfs, &plan, &removed, &packed),
             || layering(&rootfs, &removed, &edited, &groups),
         );
-        let slimmed = self.rewrite(image, outputs, &maps).await?;
-        self.record(image, &rootfs, plan, savings, slimmed.as_ref());
+        let slimmed = self.rewrite(image, &plan, outputs, &maps).await?;
+        self.record(image, &rootfs, plan, savings, inventory, slimmed.as_ref());
         Ok(slimmed.map(|(slimmed, _)| slimmed))
     }
 
@@ -325,18 +211,19 @@ impl Run<'_> {
     async fn rewrite(
         &mut self,
         image: &Image,
+        plan: &Plan,
         outputs: Vec<OutputLayer>,
         maps: &[Option<Arc<BlockMap>>],
     ) -> Result<Option<(Slimmed, Vec<LayerChange>)>, SlimError> {
         let Some(destination) = self.destination else { return Ok(None) };
         let spool = destination.sink.spool();
         let wanted = Wanted {
-            compression: self.request.compression,
+            compression: self.request.compression.or(destination.sink.usual_compression()),
             recompress: self.request.recompress,
             level: self.request.compression_level,
         };
         let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;
-        let rebuilt = rebuild(&image.manifest, &image.config, &image.stack, &new.changes);
+        let rebuilt = rebuild(&image.manifest, &image.config, &image.stack, &new.changes, &self.marks([plan]));
         if !image.stack.history_fits && !image.config.history().is_empty() {
             let note = "the history tells of another number of layers than there are; it is left out if layers go";
             self.outcome.notes.push(format!("{}: {note}", image.platform()));
@@ -351,6 +238,7 @@ impl Run<'_> {
         rootfs: &Rootfs,
         plan: Plan,
         savings: Vec<Saving>,
+        inventory: Option<Inventory>,
         slimmed: Option<&(Slimmed, Vec<LayerChange>)>,
     ) {
         let history = image.config.history();
@@ -364,34 +252,46 @@ impl Run<'_> {
         let outcome = ImageOutcome {
             platform: image.platform(),
             source: Digest::of(&image.manifest.bytes),
-            digest: slimmed.map(|(slimmed, _)| slimmed.rebuilt.descriptor.digest),
+            new: slimmed.map(|(slimmed, _)| slimmed.rebuilt.descriptor.clone()),
             layers: layers.collect(),
             savings,
             explanations: self.request.explain.iter().map(|path| explain(&plan, rootfs, path)).collect(),
+            inventory,
             plan,
         };
         self.outcome.unmet.extend(self.request.gates.unmet(&outcome));
         self.outcome.images.push(outcome);
     }
 
-    async fn finish_image(&mut self, slimmed: Option<Slimmed>) -> Result<(), SlimError> {
-        let (Some(Slimmed { rebuilt, blobs }), Some(to)) = (slimmed, self.destination) else {
-            return Ok(());
+    /// Returns what new documents tell of the run; by plan, so that applying a saved one gives the same.
+    fn marks<'p>(&self, plans: impl IntoIterator<Item = &'p Plan>) -> Marks {
+        let profiles = plans.into_iter().flat_map(Plan::profiles).map(str::to_owned).collect();
+        let source_name = match &self.request.source {
+            Reference::Registry(name) => Some(name.to_string()),
+            _ => None,
         };
-        self.outcome.root = Some(rebuilt.descriptor.clone());
-        if self.outcome.unmet.is_empty() {
-            self.job.push_blobs(&rebuilt, blobs, to).await?;
-            self.job.publish(&rebuilt.descriptor, &rebuilt.manifest, to).await?;
-        }
-        Ok(())
+        let created = self.request.created.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+        Marks { source_name, profiles, created }
     }
 
-    async fn finish_index(
+    async fn push_image(&mut self, slimmed: Option<Slimmed>) -> Result<Option<Root>, SlimError> {
+        let (Some(Slimmed { rebuilt, blobs }), Some(to)) = (slimmed, self.destination) else {
+            return Ok(None);
+        };
+        self.outcome.root = Some(rebuilt.descriptor.clone());
+        if !self.outcome.unmet.is_empty() {
+            return Ok(None);
+        }
+        self.job.push_blobs(&rebuilt, blobs, to).await?;
+        Ok(Some(Root { descriptor: rebuilt.descriptor, bytes: rebuilt.manifest }))
+    }
+
+    async fn push_index(
         &mut self,
         index: &Index,
         members: Vec<Member>,
         slimmed: Vec<Option<Slimmed>>,
-    ) -> Result<(), SlimError> {
+    ) -> Result<Option<Root>, SlimError> {
         let mut entries = Vec::new();
         let to = self.destination.filter(|_| self.outcome.unmet.is_empty());
         for (member, slimmed) in members.into_iter().zip(slimmed) {
@@ -416,13 +316,49 @@ impl Run<'_> {
                 (Member::Image(_), None) => {}
             }
         }
-        if self.destination.is_some() {
-            let bytes = index.with_manifests(&entries);
-            let root = Descriptor::of(media_type::OCI_INDEX, &bytes);
-            if let Some(to) = to {
-                self.job.publish(&root, &bytes, to).await?;
+        if self.destination.is_none() {
+            return Ok(None);
+        }
+        let root = Root::new(
+            media_type::OCI_INDEX,
+            index.with_manifests(&entries, &self.marks(self.outcome.images.iter().map(|image| &image.plan))),
+        );
+        self.outcome.root = Some(root.descriptor.clone());
+        Ok(to.map(|_| root))
+    }
+
+    /// Makes the new image visible; in place of the old one only if that is still where it was.
+    async fn publish(&mut self, root: Root) -> Result<(), SlimError> {
+        let Some(to) = self.destination else { return Ok(()) };
+        if self.request.is_in_place() && self.job.root_digest().await? != self.outcome.source {
+            return Err(SlimError::Moved { image: self.job.image.clone(), expected: self.outcome.source });
+        }
+        if self.attaches() {
+            for (subject, artifact) in attach::artifacts(self.request, &self.outcome) {
+                self.job.attach(&subject, &artifact, to).await?;
             }
-            self.outcome.root = Some(root);
+        }
+        self.job.publish(&root.descriptor, &root.bytes, to).await?;
+        self.note_what_follows(&root.descriptor).await
+    }
+
+    /// Tells whether documents are attached to the new image.
+    fn attaches(&self) -> bool {
+        self.request.attach && self.destination.is_some_and(|to| to.sink.takes_attachments())
+    }
+
+    /// Notes what a person may want to do next.
+    async fn note_what_follows(&mut self, root: &Descriptor) -> Result<(), SlimError> {
+        let source = self.outcome.source;
+        if self.request.is_in_place() && root.digest != source {
+            let note = format!("`pydock undo {} --to {source}` brings the old image back", self.request.source);
+            self.outcome.notes.push(note);
+        }
+        if let (Some(Reference::Registry(to)), true) = (&self.request.destination, self.job.is_signed(&source).await?) {
+            self.outcome.notes.push(format!(
+                "the old image is signed, and signatures do not carry over: `cosign sign {}/{}@{}` signs the new one",
+                to.registry, to.repository, root.digest
+            ));
         }
         Ok(())
     }
@@ -455,35 +391,8 @@ fn open_cache(place: Option<&Place>) -> Result<Option<Arc<Cache>>, SlimError> {
 async fn open_destination(request: &Request, access: &Access) -> Result<Option<Destination>, SlimError> {
     let Some(reference) = &request.destination else { return Ok(None) };
     let name = reference.to_string();
-    match transport::create(reference, &request.source, access).await {
+    match transport::create(reference, &request.tags, &request.source, access).await {
         Ok(sink) => Ok(Some(Destination { sink, name })),
         Err(source) => Err(SlimError::Destination { destination: name, source }),
-    }
-}
-
-impl Gates {
-    /// Returns the gates that an image does not meet, in words.
-    fn unmet(&self, image: &ImageOutcome) -> Vec<String> {
-        let Some(after) = image.packed_after() else { return Vec::new() };
-        let before = image.packed_before();
-        let saved = before.saturating_sub(after);
-        let mut unmet = Vec::new();
-        if let Some(limit) = self.max_size.filter(|&limit| after > limit) {
-            unmet.push(format!("{}: {after} bytes are more than --max-size {limit}", image.platform));
-        }
-        let (missed, wanted) = match self.min_saving {
-            Some(MinSaving::Bytes(bytes)) => (saved < bytes, format!("{bytes} bytes")),
-            Some(MinSaving::Percent(percent)) => {
-                ((saved as f64) * 100.0 < percent * before as f64, format!("{percent}%"))
-            }
-            None => (false, String::new()),
-        };
-        if missed {
-            unmet.push(format!(
-                "{}: saving {saved} of {before} bytes is less than --min-saving {wanted}",
-                image.platform
-            ));
-        }
-        unmet
     }
 }

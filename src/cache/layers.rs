@@ -13,7 +13,7 @@ use crate::layer::rewrite::{Packing, Rewritten};
 use crate::transport::BlobReader;
 
 /// What a rewritten layer depends on, as a digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RewriteKey(String);
 
 impl RewriteKey {

@@ -16,7 +16,7 @@ use crate::layer::scan::LayerIndex;
 const LEVEL: i32 = 1;
 
 /// What a scan depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ScanKey {
     /// Digest of the layer's blob.
     pub blob: Digest,
@@ -33,7 +33,7 @@ impl ScanKey {
 }
 
 /// What a scan learns of a layer.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScannedLayer {
     /// Its entries.
     pub index: LayerIndex,

@@ -1,7 +1,7 @@
 //! `pydock apply`.
 
+use pydock::request::{Decision, Gates, Request};
 use pydock::saved_plan::SavedPlan;
-use pydock::slim::{Decision, Gates, Request};
 
 use super::args::ApplyArgs;
 use super::failure::Failure;
@@ -30,6 +30,10 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),
+        tags: output.tag.clone(),
+        again: true,
+        created: run::source_date_epoch()?,
+        attach: !output.no_attach,
         explain: Vec::new(),
     };
     run::run(&request, output, None, terminal)

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use pydock::cache::Place;
+use pydock::digest::Digest;
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
 use pydock::profile::Level;
 use pydock::report::size;
-use pydock::slim::MinSaving;
+use pydock::request::MinSaving;
 
 use super::failure::Failure;
 
@@ -41,6 +42,8 @@ pub(crate) enum Verb {
     Slim(Box<SlimArgs>),
     /// Apply a plan that `slim --plan FILE` saved
     Apply(Box<ApplyArgs>),
+    /// Bring back the image that `slim --in-place` replaced
+    Undo(Box<UndoArgs>),
     /// Explain why paths of an image stay or go
     Explain(Box<ExplainArgs>),
     /// List the removal profiles, or show one
@@ -61,8 +64,16 @@ pub(crate) struct SlimArgs {
     pub source: String,
 
     /// Where to write the new image; the same forms, `-` for an archive on standard output
-    #[arg(required_unless_present = "dry_run")]
+    #[arg(required_unless_present_any = ["dry_run", "in_place"])]
     pub destination: Option<String>,
+
+    /// Let the new image take the old one's place, under the same tag; `pydock undo` brings the old one back
+    #[arg(long, conflicts_with = "destination")]
+    pub in_place: bool,
+
+    /// Slim an image that pydock has made before, too; without it such an image is copied as it is
+    #[arg(long)]
+    pub again: bool,
 
     /// Print the plan and write no image
     #[arg(short = 'n', long)]
@@ -128,6 +139,19 @@ pub(crate) struct ExplainArgs {
 
     #[command(flatten)]
     pub cache: CacheArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UndoArgs {
+    /// The image that was slimmed in place
+    pub image: String,
+
+    /// The digest to go back to; without it the one that the image notes is taken
+    #[arg(long, value_name = "DIGEST")]
+    pub to: Option<Digest>,
+
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -237,6 +261,18 @@ pub(crate) struct OutputArgs {
     /// What to print on standard output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+
+    /// Give the new image this tag, too
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+
+    /// Attach nothing to the new image; without it report, provenance and a bill of materials are, if it is in a registry
+    #[arg(long)]
+    pub no_attach: bool,
+
+    /// Write the new digest to a file
+    #[arg(long, value_name = "FILE")]
+    pub digest_file: Option<PathBuf>,
 
     /// Write the whole report to a file, as JSON
     #[arg(long, value_name = "FILE")]

@@ -1,7 +1,7 @@
 //! `pydock explain`.
 
+use pydock::request::{Decision, Gates, Request};
 use pydock::rootfs_path::RootfsPath;
-use pydock::slim::{Decision, Gates, Request};
 
 use super::args::ExplainArgs;
 use super::failure::Failure;
@@ -26,6 +26,10 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         gates: Gates::default(),
         threads: run::threads(None),
         cache: args.cache.place(),
+        tags: Vec::new(),
+        again: true,
+        created: None,
+        attach: false,
         explain: args.paths.iter().map(parse).collect::<Result<_, _>>()?,
     };
     let outcome = run::run_job(&request, &access::access(&args.registry, [Some(&request.source), None])?, terminal)?;

@@ -151,6 +151,8 @@ fn slim_hint(error: &SlimError) -> Option<String> {
         SlimError::Plan { .. } | SlimError::PlanPath { .. } => {
             "make a new plan with `pydock slim --dry-run --plan FILE`".to_owned()
         }
+        SlimError::NotOurs { .. } => "name the digest to go back to with `--to DIGEST`".to_owned(),
+        SlimError::Moved { .. } => "run it again, on the new image".to_owned(),
         SlimError::NotTheBase { .. } | SlimError::NoBase { .. } => {
             "name the base image with `--base REF`, or use `--squash none` or `all`".to_owned()
         }

@@ -11,6 +11,7 @@ mod run;
 mod settings;
 mod slim;
 mod terminal;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match args.verb {
         Verb::Slim(options) => slim::run(&options, &terminal),
         Verb::Apply(options) => apply::run(&options, &terminal),
+        Verb::Undo(options) => undo::run(&options, &terminal),
         Verb::Explain(options) => explain::run(&options, &terminal),
         Verb::Profiles(options) => profiles::run(&options, &terminal),
         Verb::Completions { shell } => generate::completions(shell, &terminal),

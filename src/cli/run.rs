@@ -1,10 +1,13 @@
 //! What `slim` and `apply` share: run the job, write plan and report, print.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use pydock::outcome::Outcome;
 use pydock::reference::Reference;
 use pydock::report::{Report, plan_text, table};
-use pydock::slim::{self, Outcome, Request};
+use pydock::request::Request;
+use pydock::slim;
 use pydock::transport::Access;
 
 use super::access;
@@ -31,6 +34,9 @@ pub(crate) fn run(
     if let Some(path) = &output.report {
         write(path, &report.to_json())?;
     }
+    if let (Some(path), Some(root)) = (&output.digest_file, outcome.root.as_ref().filter(|_| report.written)) {
+        write(path, &root.digest.to_string())?;
+    }
     print(request, output.format, &outcome, &report, terminal);
     Ok(failure::code(&report))
 }
@@ -45,14 +51,32 @@ pub(crate) fn optional_reference(text: Option<&String>) -> Result<Option<Referen
     text.map(|text| reference(text)).transpose()
 }
 
+/// Returns when images are to be said to have been made. Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+pub(crate) fn source_date_epoch() -> Result<Option<SystemTime>, Failure> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let time = text.parse().ok().and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    // The largest year that RFC 3339 can tell.
+    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    match time.filter(|time| *time <= latest) {
+        Some(time) => Ok(Some(time)),
+        None => Err(Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970"))),
+    }
+}
+
 /// Returns how many layers are worked on at once.
 pub(crate) fn threads(asked: Option<usize>) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     asked.unwrap_or_else(processors)
 }
 
-/// Runs a job; Ctrl-C ends it.
+/// Runs a job.
 pub(crate) fn run_job(request: &Request, access: &Access, terminal: &Terminal) -> Result<Outcome, Failure> {
+    until_done(async { Ok(slim::slim(request, access, terminal.progress()).await?) })
+}
+
+/// Runs what takes a while; Ctrl-C ends it.
+pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Trees of sources may be deep. Only what is touched takes memory.
@@ -62,12 +86,12 @@ pub(crate) fn run_job(request: &Request, access: &Access, terminal: &Terminal) -
         .map_err(|error| Failure::file("start threads for", Path::new("pydock"), error))?;
     let result = runtime.block_on(async {
         tokio::select! {
-            outcome = slim::slim(request, access, terminal.progress()) => outcome.map_err(Failure::from),
+            outcome = work => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         }
     });
     // Threads that wait for a silent registry must not hold the program up.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(Duration::from_secs(2));
     result
 }
 

@@ -9,7 +9,7 @@ use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
-use pydock::slim::Choice;
+use pydock::request::Choice;
 
 use super::args::{ChoiceArgs, OutputArgs};
 use super::failure::Failure;

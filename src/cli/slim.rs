@@ -1,7 +1,8 @@
 //! `pydock slim`.
 
 use pydock::image::PlatformChoice;
-use pydock::slim::{Decision, Gates, Request};
+use pydock::reference::Reference;
+use pydock::request::{Decision, Gates, Request};
 
 use super::args::SlimArgs;
 use super::failure::Failure;
@@ -17,9 +18,17 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         (PlatformChoice::All, Some(platform)) => platform,
         (typed, _) => typed.clone(),
     };
+    let source = run::reference(&args.source)?;
+    if args.in_place && source == Reference::Stdio {
+        return Err(Failure::usage("an image on standard input has no place; name a destination".to_owned()));
+    }
+    let destination = match args.in_place {
+        true => Some(source.clone()),
+        false => run::optional_reference(args.destination.as_ref())?,
+    };
     let request = Request {
-        source: run::reference(&args.source)?,
-        destination: run::optional_reference(args.destination.as_ref())?.filter(|_| !args.dry_run),
+        source,
+        destination: destination.filter(|_| !args.dry_run),
         platform,
         decision: Decision::Rules(settings.choice(&args.choice)?),
         squash: output.squash.or(settings.squash).unwrap_or_default(),
@@ -31,6 +40,10 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),
+        tags: output.tag.clone(),
+        again: args.again,
+        created: run::source_date_epoch()?,
+        attach: !output.no_attach,
         explain: Vec::new(),
     };
     run::run(&request, output, args.plan.as_deref(), terminal)

@@ -12,11 +12,13 @@ use super::script;
 use super::windows::Windows;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
-use crate::packages::{apk, dpkg};
+use crate::packages;
 use crate::rootfs::NodeId;
 
 /// The largest text that is kept, in bytes: a package database, a RECORD.
 const MAX_TEXT: u64 = 16 << 20;
+/// Where an image says which distribution it is, the first that there is. Source: os-release(5).
+pub const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 /// How much of a script's first line is read.
 const MAX_LINE: usize = 256;
 
@@ -137,8 +139,8 @@ impl Observer for Collector {
 /// Files that are kept whole.
 fn wants_text(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    dpkg::wants(path)
-        || apk::wants(path)
+    packages::wants(path)
+        || OS_RELEASE.contains(&path)
         || matches!(name, "RECORD" | "entry_points.txt" | "pyvenv.cfg" | "direct_url.json")
         || name.ends_with(".pth")
         || name.ends_with(".egg-link")

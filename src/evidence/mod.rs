@@ -16,6 +16,6 @@ pub mod script;
 pub mod windows;
 pub mod world;
 
-pub use collect::{Collector, Facts, FileFacts, SeenSources};
+pub use collect::{Collector, Facts, FileFacts, OS_RELEASE, SeenSources};
 pub use needs::Reason;
 pub use query::Evidence;

@@ -7,6 +7,7 @@ use super::needs::Reason;
 use super::python::{Command, Import, PythonFacts};
 use super::world::{Worlds, module};
 use crate::image::ImageConfig;
+use crate::packages::{self, Texts};
 use crate::rootfs::{NodeId, NodeKind, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -68,6 +69,13 @@ impl Evidence {
     /// Returns every file in which the scan found something.
     pub fn files(&self) -> impl Iterator<Item = (NodeId, &FileFacts)> {
         self.facts.iter().map(|(&node, facts)| (node, &**facts))
+    }
+
+    /// Returns the texts of the package database.
+    pub fn database(&self, rootfs: &Rootfs) -> Texts {
+        let texts = self.files().filter_map(|(node, facts)| Some((rootfs.path(node), facts.text.as_ref()?)));
+        let texts = texts.filter(|(path, _)| packages::wants(&path.to_string()));
+        texts.map(|(path, text)| (path, text.clone())).collect()
     }
 
     /// Returns the Python installations.

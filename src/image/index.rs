@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::descriptor::Descriptor;
 use super::document::DocumentError;
+use super::marks::Marks;
 use super::media_type;
+use crate::digest::Digest;
 
 /// BuildKit's mark on the attestations (SBOM, provenance) that it puts beside images.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -39,13 +41,14 @@ impl Index {
     }
 
     /// Returns the bytes of an OCI index like this one, with other `manifests`; the very same bytes if nothing differs.
-    pub fn with_manifests(&self, manifests: &[Descriptor]) -> Vec<u8> {
+    pub fn with_manifests(&self, manifests: &[Descriptor], marks: &Marks) -> Vec<u8> {
         if self.media_type == media_type::OCI_INDEX && self.manifests == manifests {
             return self.bytes.clone();
         }
         let mut json = self.json.clone();
         json["mediaType"] = media_type::OCI_INDEX.into();
         json["manifests"] = serde_json::json!(manifests);
+        marks.put_on(&mut json, Digest::of(&self.bytes));
         json.to_string().into_bytes()
     }
 }

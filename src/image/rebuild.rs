@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::config::ImageConfig;
 use super::descriptor::Descriptor;
 use super::manifest::Manifest;
+use super::marks::Marks;
 use super::media_type;
 use super::stack::{LayerStack, StackedLayer};
 use crate::digest::Digest;
@@ -47,7 +48,13 @@ pub struct Rebuilt {
 /// Makes the documents of the new image. `changes` has one item for each layer of `stack`.
 ///
 /// The result is OCI, whatever the old image was. If nothing changes, an OCI image's documents stay the very same bytes.
-pub fn rebuild(manifest: &Manifest, config: &ImageConfig, stack: &LayerStack, changes: &[LayerChange]) -> Rebuilt {
+pub fn rebuild(
+    manifest: &Manifest,
+    config: &ImageConfig,
+    stack: &LayerStack,
+    changes: &[LayerChange],
+    marks: &Marks,
+) -> Rebuilt {
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
     let mut history = config.history().to_vec();
@@ -75,7 +82,7 @@ pub fn rebuild(manifest: &Manifest, config: &ImageConfig, stack: &LayerStack, ch
     if !stack.history_fits && changes.contains(&LayerChange::Drop) {
         history.clear();
     }
-    documents(manifest, config, layers, &diff_ids, &history)
+    documents(manifest, config, layers, &diff_ids, &history, marks)
 }
 
 fn documents(
@@ -84,6 +91,7 @@ fn documents(
     layers: Vec<Descriptor>,
     diff_ids: &[Digest],
     history: &[Value],
+    marks: &Marks,
 ) -> Rebuilt {
     let config_bytes = config.with_layers(diff_ids, history);
     let mut config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &config_bytes);
@@ -99,6 +107,7 @@ fn documents(
         json["mediaType"] = media_type::OCI_MANIFEST.into();
         json["config"] = serde_json::json!(config_descriptor);
         json["layers"] = serde_json::json!(layers);
+        marks.put_on(&mut json, Digest::of(&manifest.bytes));
         json.to_string().into_bytes()
     };
     Rebuilt {

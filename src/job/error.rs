@@ -132,6 +132,20 @@ pub enum SlimError {
         /// Why.
         source: PathNotFound,
     },
+    /// An image says nothing of what it was made of.
+    #[error("`{image}` does not say of which image it was made")]
+    NotOurs {
+        /// The image.
+        image: String,
+    },
+    /// Somebody else moved the tag while its image was slimmed in place.
+    #[error("`{image}` is no longer the image {expected} that was slimmed; it is left as it is")]
+    Moved {
+        /// The image.
+        image: String,
+        /// What was slimmed.
+        expected: Digest,
+    },
     /// The image does not stand on the base that was given.
     #[error("`{image}` does not stand on `{base}`: their lowest layers differ")]
     NotTheBase {

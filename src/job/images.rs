@@ -1,6 +1,7 @@
 //! Which images a reference means: one, or those of an index.
 
 use super::{Job, SlimError};
+use crate::digest::Digest;
 use crate::image::index::{Index, is_attestation};
 use crate::image::{Descriptor, Document, ImageConfig, LayerStack, Manifest, Platform, PlatformChoice};
 use crate::transport::layout::read_document;
@@ -72,6 +73,23 @@ impl Job {
             Document::Index(index) if *choice == PlatformChoice::All => self.members(index).await,
             Document::Index(index) => self.one_of(index, choice).await,
         }
+    }
+
+    /// Returns the digest of what the reference points at now.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn root_digest(&self) -> Result<Digest, SlimError> {
+        let (bytes, _) = self.source.root().await.map_err(|source| self.source_error(source))?;
+        Ok(Digest::of(&bytes))
+    }
+
+    /// Tells whether an image at the source is signed.
+    ///
+    /// # Errors
+    /// If the source cannot be asked.
+    pub async fn is_signed(&self, image: &Digest) -> Result<bool, SlimError> {
+        self.source.is_signed(image).await.map_err(|source| self.source_error(source))
     }
 
     async fn members(&self, index: Index) -> Result<Selection, SlimError> {

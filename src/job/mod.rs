@@ -7,6 +7,7 @@ pub mod push;
 mod recipe;
 pub mod rewrite;
 pub mod scan;
+mod shared;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use error::SlimError;
+
+use images::Member;
+use shared::Shared;
 
 use crate::cache::Cache;
 use crate::image::Descriptor;
@@ -29,6 +33,7 @@ pub struct Job {
     pub image: String,
     /// What earlier runs learned and made, if it is kept.
     pub cache: Option<Arc<Cache>>,
+    shared: Shared,
     progress: Arc<dyn Progress>,
     threads: Arc<Semaphore>,
     thread_count: usize,
@@ -42,6 +47,7 @@ impl Job {
             source: source.into(),
             image,
             cache: None,
+            shared: Shared::default(),
             progress,
             threads: Arc::new(Semaphore::new(threads.max(1))),
             thread_count: threads,
@@ -52,6 +58,11 @@ impl Job {
     /// Uses a cache.
     pub fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
         Self { cache, ..self }
+    }
+
+    /// Scans and makes layers once that several images of an index share.
+    pub fn sharing(self, members: &[Member]) -> Self {
+        Self { shared: Shared::of(members), ..self }
     }
 
     /// Tells whether threads are left when so many layers are worked on at once.

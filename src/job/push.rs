@@ -7,8 +7,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::rewrite::MadeBlob;
 use super::{Job, SlimError};
 use crate::digest::Digest;
+use crate::image::artifact::Artifact;
 use crate::image::rebuild::Rebuilt;
-use crate::image::{Descriptor, Document};
+use crate::image::{Descriptor, Document, Manifest};
 use crate::progress::Stage;
 use crate::transport::{Blob, Sink};
 
@@ -99,7 +100,18 @@ impl Job {
         put.map_err(|error| to.error(error))
     }
 
-    /// Passes on an entry of an index that is no image, with all that it points at.
+    /// Passes on the blobs of an image as it is.
+    ///
+    /// # Errors
+    /// As [`Job::push_blobs`].
+    pub async fn pass_on_blobs(&self, manifest: &Manifest, to: &Destination) -> Result<(), SlimError> {
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            self.push_blob(blob, None, to).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes on an entry of an index as it is, with all that it points at.
     ///
     /// # Errors
     /// As [`Job::push_blobs`].
@@ -107,11 +119,7 @@ impl Job {
         let bytes = self.source.manifest(entry).await.map_err(|error| self.source_error(error))?;
         let document = Document::parse(bytes.clone(), Some(&entry.media_type));
         match document.map_err(|source| SlimError::Document { image: self.image.clone(), source })? {
-            Document::Manifest(manifest) => {
-                for blob in manifest.layers.iter().chain([&manifest.config]) {
-                    self.push_blob(blob, None, to).await?;
-                }
-            }
+            Document::Manifest(manifest) => self.pass_on_blobs(&manifest, to).await?,
             Document::Index(index) => {
                 for entry in &index.manifests {
                     Box::pin(self.pass_on(entry, to)).await?;
@@ -128,6 +136,14 @@ impl Job {
     pub async fn push_manifest(&self, image: &Rebuilt, to: &Destination) -> Result<(), SlimError> {
         let put = to.sink.put_manifest(&image.descriptor, &image.manifest).await;
         put.map_err(|error| to.error(error))
+    }
+
+    /// Attaches a document to an image that is about to become visible.
+    ///
+    /// # Errors
+    /// If the destination cannot be written.
+    pub async fn attach(&self, subject: &Descriptor, artifact: &Artifact, to: &Destination) -> Result<(), SlimError> {
+        to.sink.attach(subject, artifact).await.map_err(|error| to.error(error))
     }
 
     /// Makes the new image visible.

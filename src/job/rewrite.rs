@@ -52,6 +52,9 @@ pub enum MadeBlob {
     Cached(CachedLayer),
 }
 
+/// A layer that was made, and its blob, unless it goes with an image that is pushed before.
+type Made = (Rewritten, Option<MadeBlob>);
+
 impl Job {
     /// Makes new layers. Those that stay are compressed anew only if they are not compressed at all, or compressed otherwise
     /// than `wanted` says; rewritten ones are compressed as it says, with gzip by default.
@@ -94,7 +97,7 @@ impl Job {
         Ok(NewLayers::collect(&outputs, made, packing.compression))
     }
 
-    /// Makes one layer, unless an earlier run has made the very same. `number` is for messages; the blob goes to `place`.
+    /// Makes one layer, unless an earlier run, or this one for an earlier image, has made the very same. `number` is for messages; the blob goes to `place`.
     async fn make_layer(
         &self,
         recipe: Recipe,
@@ -103,21 +106,28 @@ impl Job {
         packing: Packing,
         workers: Option<Workers>,
         (file, path): (File, TempPath),
-    ) -> Result<(Rewritten, MadeBlob), SlimError> {
+    ) -> Result<Made, SlimError> {
+        if let Some(layer) = self.shared.layer(&key) {
+            return Ok((layer, None));
+        }
         let asked = key.clone();
         if let Some(cached) = self.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
-            return Ok((cached.layer, MadeBlob::Cached(cached)));
+            self.shared.keep_layer(key, cached.layer);
+            return Ok((cached.layer, Some(MadeBlob::Cached(cached))));
         }
         let old = self.open_old(recipe, number).await?;
-        let cache = self.cache.clone();
+        let (cache, layer_key) = (self.cache.clone(), key.clone());
         let made = super::blocking(move || {
             let layer = make(old, packing, workers, BufWriter::new(file))?;
             if let Some(cache) = cache {
-                cache.keep_layer(&key, &layer, &path);
+                cache.keep_layer(&layer_key, &layer, &path);
             }
-            Ok((layer, MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob })))
+            Ok((layer, Some(MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob }))))
         });
-        made.await?.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })
+        let made = made.await?;
+        let made = made.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })?;
+        self.shared.keep_layer(key, made.0);
+        Ok(made)
     }
 
     /// Opens the old layers that a recipe reads.
@@ -218,14 +228,15 @@ fn make(
 }
 
 impl NewLayers {
-    fn collect(outputs: &[OutputLayer], made: Vec<Option<(Rewritten, MadeBlob)>>, compression: Compression) -> Self {
+    fn collect(outputs: &[OutputLayer], made: Vec<Option<Made>>, compression: Compression) -> Self {
         let mut new = Self { changes: Vec::new(), blobs: HashMap::new() };
         for (output, made) in outputs.iter().zip(made) {
             let squashed = output.old.len() - 1;
             new.changes.extend((0..squashed).map(|_| LayerChange::Drop));
             new.changes.push(match (made, &output.change) {
                 (Some((layer, blob)), _) => {
-                    new.blobs.insert(layer.blob.digest, blob);
+                    // Of two equal layers of one image, the one that was made second has no blob.
+                    new.blobs.extend(blob.map(|blob| (layer.blob.digest, blob)));
                     LayerChange::Replace { layer, compression, squashed }
                 }
                 (None, Change::Keep) => LayerChange::Keep,

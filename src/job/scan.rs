@@ -69,24 +69,31 @@ impl Job {
         let Pass { number, layer, seen, mut map, hashes_aside } = pass;
         let key = key_of(&layer);
         let StackedLayer { descriptor, diff_id, compression, .. } = layer;
+        if let Some(shared) = self.shared.scan(&key) {
+            return Ok(shared);
+        }
         let asked = key.clone();
         if let Some(scanned) = self.ask_cache(move |cache| cache.scan(&asked)).await?.flatten() {
-            return Ok((scanned, None));
+            let scanned = (scanned, None);
+            self.shared.keep_scan(&key, &scanned);
+            return Ok(scanned);
         }
         let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
-        let cache = self.cache.clone();
+        let (cache, scan_key) = (self.cache.clone(), key.clone());
         let scanned = super::blocking(move || {
             let mut collector = Collector::sharing(seen);
             let hasher = if hashes_aside { Hasher::aside() } else { Hasher::default() };
             let index = scan::scan(blob, compression, diff_id, hasher, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.found };
             if let Some(cache) = cache {
-                cache.keep_scan(&key, &scanned);
+                cache.keep_scan(&scan_key, &scanned);
             }
             Ok((scanned, map.map(Arc::new)))
         });
-        scanned.await?.map_err(|source| self.scan_error(number, &descriptor, source))
+        let scanned = scanned.await?.map_err(|source| self.scan_error(number, &descriptor, source))?;
+        self.shared.keep_scan(&key, &scanned);
+        Ok(scanned)
     }
 
     pub(super) fn scan_error(&self, number: usize, layer: &Descriptor, source: TarError) -> SlimError {
@@ -94,7 +101,7 @@ impl Job {
     }
 }
 
-fn key_of(layer: &StackedLayer) -> ScanKey {
+pub(super) fn key_of(layer: &StackedLayer) -> ScanKey {
     ScanKey { blob: layer.descriptor.digest, diff_id: layer.diff_id, compression: layer.compression }
 }
 

@@ -58,6 +58,7 @@ fn parse(stanza: &str) -> Package {
                 package.name = value.to_owned();
                 package.is_protected = ESSENTIAL.contains(&value);
             }
+            "V" => package.version = value.to_owned(),
             "A" => package.architecture = value.to_owned(),
             // `!name` is a conflict.
             "D" => {

@@ -84,6 +84,7 @@ fn parse(stanza: &str) -> Option<Package> {
     let yes = |key: &str| get(key) == "yes";
     Some(Package {
         name,
+        version: get("Version").to_owned(),
         architecture: get("Architecture").to_owned(),
         section: get("Section").rsplit('/').next().unwrap_or_default().to_owned(),
         is_protected: yes("Essential") || yes("Protected") || yes("Important") || get("Priority") == "required",

@@ -13,6 +13,8 @@ use crate::rootfs_path::RootfsPath;
 pub struct Package {
     /// Its name.
     pub name: String,
+    /// Its version, as the distribution writes it.
+    pub version: String,
     /// Its processor, for packages that may be installed for several.
     pub architecture: String,
     /// Its section (`libs`, `devel`); empty where the distribution has none.
@@ -74,7 +76,18 @@ pub struct DatabaseChange {
     pub removed: Vec<RootfsPath>,
 }
 
+/// Tells whether the content of a file is needed to read or edit the database of some package manager.
+pub fn wants(path: &str) -> bool {
+    dpkg::wants(path) || apk::wants(path)
+}
+
 impl PackageDb {
+    /// Reads the database of whichever package manager there is; `None` if there is none. What is malformed is told to
+    /// `report` and left alone.
+    pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<Self> {
+        dpkg::read(texts, report).or_else(|| apk::read(texts, report))
+    }
+
     fn new(manager: Manager, packages: Vec<Package>) -> Self {
         let mut by_name: HashMap<String, Vec<PackageId>> = HashMap::new();
         for (id, package) in packages.iter().enumerate() {

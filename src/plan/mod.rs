@@ -110,6 +110,12 @@ pub const NO_LONGER_NEEDED: &str = "(no longer needed)";
 pub struct PathNotFound(pub RootfsPath);
 
 impl Plan {
+    /// Returns the names of the profiles by which something goes.
+    pub fn profiles(&self) -> BTreeSet<&str> {
+        let packages = self.removed_packages.iter().map(|package| package.profile.as_str());
+        self.removed.iter().map(|removed| &*removed.profile).chain(packages).collect()
+    }
+
     /// Returns the nodes that go.
     ///
     /// # Errors

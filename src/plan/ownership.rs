@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::evidence::Evidence;
-use crate::packages::{PackageDb, PackageId, Texts, alternatives, apk, dpkg};
+use crate::packages::{PackageDb, PackageId, Texts, alternatives};
 use crate::rootfs::{NodeId, NodeKind, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -41,15 +41,8 @@ impl Owners {
 
 impl Ownership {
     pub(super) fn new(rootfs: &Rootfs, evidence: &Evidence, unread: &mut Vec<String>) -> Self {
-        let database = |(node, text): (NodeId, &String)| {
-            let path = rootfs.path(node);
-            let name = path.to_string();
-            (dpkg::wants(&name) || apk::wants(&name)).then(|| (path, text.clone()))
-        };
-        let texts = evidence.files().filter_map(|(node, facts)| Some((node, facts.text.as_ref()?)));
-        let texts = texts.filter_map(database).collect::<Texts>();
-        let db = dpkg::read(&texts, &mut |line| unread.push(line))
-            .or_else(|| apk::read(&texts, &mut |line| unread.push(line)));
+        let texts = evidence.database(rootfs);
+        let db = PackageDb::read(&texts, &mut |line| unread.push(line));
         for other in ["var/lib/rpm", "usr/lib/sysimage/rpm"] {
             let node = rootfs.resolve(rootfs.root(), other.as_bytes(), &mut |_| {});
             if node.is_some_and(|node| !rootfs.node(node).children.is_empty()) {

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::layer::codec::Compression;
+use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
 use crate::plan::{Edited, Kept, KeptPackage, Removed, RemovedPackage};
+use crate::request::Request;
 use crate::rootfs_path::RootfsPath;
 use crate::savings::Saving;
-use crate::slim::{ImageOutcome, LayerOutcome, Outcome, Request};
 
 /// Version of the format; raised when a key changes its meaning or goes.
 pub const VERSION: u32 = 1;
@@ -158,7 +159,7 @@ impl ImageReport {
         Self {
             platform: image.platform.clone(),
             source_digest: image.source,
-            digest: image.digest,
+            digest: image.new.as_ref().map(|new| new.digest),
             before: Sizes { layers: image.layers.len(), packed: image.packed_before(), bytes: image.bytes_before() },
             after: after.map(|(packed, bytes)| Sizes { layers: left, packed, bytes }),
             savings: image.savings.clone(),

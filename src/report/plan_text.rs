@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::outcome::Outcome;
 use crate::rootfs_path::RootfsPath;
-use crate::slim::Outcome;
 
 /// How many kept paths are listed; the saved plan has all.
 const KEPT_LINES: usize = 40;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::docker_archive::DockerArchiveSource;
 use super::error::TransportError;
 use super::layout::{self, Files, LayoutSource, Staging};
-use super::spool::Spool;
+use super::spool::{Spool, SpooledBlob};
 use super::{Blob, FileSlice, Sink, Source};
 use crate::digest::Digest;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest, index};
@@ -56,9 +56,28 @@ impl Archive {
         Self::index(path, "the archive on standard input".to_owned(), Some(spool))
     }
 
+    /// Copies an archive to a spool, and indexes it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub(super) fn copied(input: impl io::Read, place: String, spool: Spool) -> Result<Self, TransportError> {
+        let path = spool.path().join("image.tar");
+        let file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
+        let mut input = BufReader::with_capacity(1 << 20, Copying { input, file });
+        let members = Self::members(&mut input, &place)?;
+        // What follows the end of the archive is nobody's, but whoever sends it wants to be heard out.
+        io::copy(&mut input, &mut io::sink()).map_err(TransportError::file("write", &path))?;
+        Ok(Self { path, place, members, _spool: Some(spool) })
+    }
+
     fn index(path: PathBuf, place: String, spool: Option<Spool>) -> Result<Self, TransportError> {
         let file = File::open(&path).map_err(TransportError::file("read", &path))?;
-        let mut tar = TarReader::new(BufReader::with_capacity(1 << 20, file));
+        let members = Self::members(BufReader::with_capacity(1 << 20, file), &place)?;
+        Ok(Self { path, place, members, _spool: spool })
+    }
+
+    fn members(input: impl io::BufRead, place: &str) -> Result<HashMap<String, Entry>, TransportError> {
+        let mut tar = TarReader::new(input);
         let mut members = HashMap::new();
         loop {
             let next = tar.next_entry().and_then(|entry| match entry {
@@ -68,10 +87,10 @@ impl Archive {
             match next {
                 Ok(Some(entry)) => members.insert(entry.path.to_string(), entry),
                 Ok(None) => break,
-                Err(source) => return Err(TransportError::Archive { place, source }),
+                Err(source) => return Err(TransportError::Archive { place: place.to_owned(), source }),
             };
         }
-        Ok(Self { path, place, members, _spool: spool })
+        Ok(members)
     }
 
     /// Returns the size of a member that is a file, links followed; `None` if there is none.
@@ -92,6 +111,20 @@ impl Archive {
             };
         }
         None
+    }
+}
+
+/// Writes to a file what is read.
+struct Copying<R> {
+    input: R,
+    file: File,
+}
+
+impl<R: io::Read> io::Read for Copying<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.file.write_all(&buffer[..count])?;
+        Ok(count)
     }
 }
 
@@ -160,7 +193,7 @@ pub enum Output {
 /// `manifest.json`.
 pub struct ArchiveSink {
     output: Output,
-    tag: Option<String>,
+    tags: Vec<String>,
     staging: Staging,
 }
 
@@ -169,38 +202,51 @@ impl ArchiveSink {
     ///
     /// # Errors
     /// If nothing can be written there.
-    pub fn new(output: Output, tag: Option<String>, work: &Path) -> Result<Self, TransportError> {
+    pub fn new(output: Output, tags: Vec<String>, work: &Path) -> Result<Self, TransportError> {
         let place = match &output {
             Output::File(path) => layout::parent_of(path),
             Output::Stdout => work.to_owned(),
         };
-        Ok(Self { staging: Staging::new(&place)?, output, tag })
+        Ok(Self { staging: Staging::new(&place)?, output, tags })
     }
 
     fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
-        let blobs = self.staging.take().into_iter().map(|blob| (blob.facts.digest, blob)).collect::<HashMap<_, _>>();
-        let read = |digest: &Digest| blobs.get(digest).and_then(|blob| std::fs::read(&blob.path).ok());
-        let manifest = docker_manifest(descriptor, self.tag.as_deref(), &read);
-        let index = layout::index_with(None, descriptor, self.tag.as_deref());
-        let mut files = vec![
-            ("oci-layout".to_owned(), Content::Bytes(layout::OCI_LAYOUT.into())),
-            ("index.json".to_owned(), Content::Bytes(index.to_string().into())),
-        ];
-        files.extend(manifest.map(|json| ("manifest.json".to_owned(), Content::Bytes(json.to_string().into()))));
-        let mut blobs = blobs.iter().collect::<Vec<_>>();
-        blobs.sort_by_key(|(digest, _)| **digest);
-        files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), Content::File(&blob.path))));
         match &self.output {
-            Output::Stdout => write_tar(io::BufWriter::new(io::stdout().lock()), &files)
-                .map_err(|source| TransportError::Stdio { action: "write", source }),
+            Output::Stdout => {
+                write_archive(self.staging.take(), descriptor, &self.tags, io::BufWriter::new(io::stdout().lock()))
+                    .map_err(|source| TransportError::Stdio { action: "write", source })
+            }
             Output::File(path) => {
                 let (file, part) = self.staging.spool().file()?;
-                write_tar(file, &files).map_err(TransportError::file("write", path))?;
+                write_archive(self.staging.take(), descriptor, &self.tags, file)
+                    .map_err(TransportError::file("write", path))?;
                 layout::readable_by_all(&part)?;
                 part.persist(path).map_err(|error| TransportError::file("write", path)(error.error))
             }
         }
     }
+}
+
+/// Writes the staged blobs of an image as an archive.
+pub(super) fn write_archive(
+    blobs: Vec<SpooledBlob>,
+    root: &Descriptor,
+    tags: &[String],
+    output: impl Write,
+) -> io::Result<()> {
+    let blobs = blobs.into_iter().map(|blob| (blob.facts.digest, blob)).collect::<HashMap<_, _>>();
+    let read = |digest: &Digest| blobs.get(digest).and_then(|blob| std::fs::read(&blob.path).ok());
+    let manifest = docker_manifest(root, tags, &read);
+    let index = layout::index_with(None, root, tags);
+    let mut files = vec![
+        ("oci-layout".to_owned(), Content::Bytes(layout::OCI_LAYOUT.into())),
+        ("index.json".to_owned(), Content::Bytes(index.to_string().into())),
+    ];
+    files.extend(manifest.map(|json| ("manifest.json".to_owned(), Content::Bytes(json.to_string().into()))));
+    let mut blobs = blobs.iter().collect::<Vec<_>>();
+    blobs.sort_by_key(|(digest, _)| **digest);
+    files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), Content::File(&blob.path))));
+    write_tar(output, &files)
 }
 
 /// A member of an archive that is written.
@@ -243,13 +289,13 @@ fn write_tar(output: impl Write, files: &[(String, Content<'_>)]) -> io::Result<
 
 /// Returns the `manifest.json` that makes an archive loadable by Docker: of an index, for the image that runs here.
 /// `None` if there is no such image.
-fn docker_manifest(root: &Descriptor, tag: Option<&str>, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Value> {
+fn docker_manifest(root: &Descriptor, tags: &[String], read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Value> {
     let manifest = loadable(root, read)?;
     ImageConfig::parse(read(&manifest.config.digest)?).ok()?;
     let layers = manifest.layers.iter().map(|layer| layout::blob_path(&layer.digest));
     Some(json!([{
         "Config": layout::blob_path(&manifest.config.digest),
-        "RepoTags": tag.map(repo_tag).into_iter().collect::<Vec<_>>(),
+        "RepoTags": tags.iter().map(|tag| repo_tag(tag)).collect::<Vec<_>>(),
         "Layers": layers.collect::<Vec<_>>(),
     }]))
 }

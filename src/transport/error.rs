@@ -34,6 +34,14 @@ pub enum TransportError {
         /// Why.
         source: Box<super::registry::RegistryError>,
     },
+    /// The Docker daemon said no, or could not be reached.
+    #[error("cannot {action}")]
+    Daemon {
+        /// What was attempted.
+        action: String,
+        /// Why.
+        source: bollard::errors::Error,
+    },
     /// A blob that a manifest lists is not there.
     #[error("blob {digest} is missing from {place}")]
     MissingBlob {

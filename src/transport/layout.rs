@@ -247,7 +247,7 @@ impl Staging {
 /// Writes an image into a layout in a folder.
 pub struct LayoutSink {
     folder: PathBuf,
-    tag: Option<String>,
+    tags: Vec<String>,
     staging: Staging,
 }
 
@@ -256,9 +256,9 @@ impl LayoutSink {
     ///
     /// # Errors
     /// If nothing can be written there.
-    pub fn new(folder: PathBuf, tag: Option<String>) -> Result<Self, TransportError> {
+    pub fn new(folder: PathBuf, tags: Vec<String>) -> Result<Self, TransportError> {
         let place = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
-        Ok(Self { staging: Staging::new(&place)?, folder, tag })
+        Ok(Self { staging: Staging::new(&place)?, folder, tags })
     }
 
     fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
@@ -274,7 +274,7 @@ impl LayoutSink {
         let lock = File::open(&blobs).map_err(TransportError::file("lock", &blobs))?;
         lock.lock().map_err(TransportError::file("lock", &blobs))?;
         let index = read_json(&Folder(self.folder.clone()), "index.json")?;
-        let index = index_with(index, descriptor, self.tag.as_deref());
+        let index = index_with(index, descriptor, &self.tags);
         self.write("index.json", &index.to_string())
     }
 
@@ -302,8 +302,17 @@ pub(super) fn readable_by_all(path: &Path) -> Result<(), TransportError> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(TransportError::file("write", path))
 }
 
-/// Returns an `index.json` in which `tag` means `descriptor`, whatever it was before.
-pub(super) fn index_with(old: Option<Value>, descriptor: &Descriptor, tag: Option<&str>) -> Value {
+/// Returns an `index.json` in which `tags` mean `descriptor`, whatever they meant before; if there are none, what has no tag does.
+pub(super) fn index_with(old: Option<Value>, descriptor: &Descriptor, tags: &[String]) -> Value {
+    match tags {
+        [] => index_with_one(old, descriptor, None),
+        tags => {
+            tags.iter().fold(old, |index, tag| Some(index_with_one(index, descriptor, Some(tag)))).unwrap_or_default()
+        }
+    }
+}
+
+fn index_with_one(old: Option<Value>, descriptor: &Descriptor, tag: Option<&str>) -> Value {
     let mut index = old.unwrap_or_else(|| json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX}));
     let mut entry = descriptor.clone();
     if let Some(tag) = tag {

@@ -4,6 +4,7 @@
 //! A [`Sink`] takes blobs in any order, then manifests; nothing is visible at the destination until `finish`.
 
 pub mod archive;
+pub mod daemon;
 pub mod docker_archive;
 pub mod error;
 pub mod layout;
@@ -23,7 +24,10 @@ pub use open::{Access, Tls, create, open};
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
 
+use crate::digest::Digest;
 use crate::image::Descriptor;
+use crate::image::artifact::Artifact;
+use crate::layer::codec::Compression;
 
 /// A reader to be used on a thread that may block.
 pub type BlobReader = Box<dyn Read + Send>;
@@ -40,6 +44,11 @@ pub trait Source: Send + Sync {
     /// Opens a config, a layer or another blob. The reader fails at its end if the bytes are not the descriptor's.
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError>;
 
+    /// Tells whether an image is signed, as far as the medium knows.
+    async fn is_signed(&self, _image: &Digest) -> Result<bool, TransportError> {
+        Ok(false)
+    }
+
     /// Opens a blob to be read anywhere, if that can be had without fetching it again. Its bytes are not verified.
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError>;
 }
@@ -53,6 +62,11 @@ pub trait Sink: Send + Sync {
     /// Tells whether the destination has a blob already.
     async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError>;
 
+    /// Returns how layers are best compressed there, if not as everywhere.
+    fn usual_compression(&self) -> Option<Compression> {
+        None
+    }
+
     /// Tells whether a blob may have to be read twice to be put: then a [`Blob::Slice`] saves a copy.
     fn may_read_twice(&self) -> bool {
         false
@@ -63,6 +77,16 @@ pub trait Sink: Send + Sync {
 
     /// Puts a manifest that the index to come lists.
     async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError>;
+
+    /// Tells whether something can be attached to images there.
+    fn takes_attachments(&self) -> bool {
+        false
+    }
+
+    /// Attaches a document to an image, which need not be visible yet.
+    async fn attach(&self, _subject: &Descriptor, _artifact: &Artifact) -> Result<(), TransportError> {
+        Ok(())
+    }
 
     /// Makes the image visible: its manifest or index, last of all.
     async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError>;

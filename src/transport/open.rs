@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::archive::{self, Archive, ArchiveKind, ArchiveSink, Output};
+use super::daemon::{self, DaemonSink};
 use super::error::TransportError;
 use super::layout::{Folder, LayoutSink, LayoutSource};
 use super::logins::Logins;
@@ -65,21 +66,23 @@ pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Sour
         Reference::DockerArchive(place) => {
             archive::source(Archive::open(&place.path)?, ArchiveKind::Docker, place.tag.clone())
         }
+        Reference::DockerDaemon(name) => daemon::open(name, access).await,
         Reference::Stdio => archive::source(Archive::from_stdin(&access.work)?, ArchiveKind::Any, None),
     }
 }
 
-/// Opens a place to write an image to. `source` is where it came from.
+/// Opens a place to write an image to. `tags` are given beside the reference's own; `source` is where it came from.
 ///
 /// # Errors
 /// If nothing can be written there.
 pub async fn create(
     reference: &Reference,
+    tags: &[String],
     source: &Reference,
     access: &Access,
 ) -> Result<Box<dyn Sink>, TransportError> {
     let archive = |output, tag: &Option<String>| {
-        let sink = ArchiveSink::new(output, tag.clone(), &access.work)?;
+        let sink = ArchiveSink::new(output, with_more(tag, tags), &access.work)?;
         Ok(Box::new(sink) as Box<dyn Sink>)
     };
     match reference {
@@ -88,12 +91,18 @@ pub async fn create(
                 Reference::Registry(from) => Some(from),
                 _ => None,
             };
-            Ok(Box::new(RegistrySink::new(name.clone(), &[], from, access).await?))
+            Ok(Box::new(RegistrySink::new(name.clone(), tags, from, access).await?))
         }
-        Reference::Layout(place) => Ok(Box::new(LayoutSink::new(place.path.clone(), place.tag.clone())?)),
+        Reference::Layout(place) => Ok(Box::new(LayoutSink::new(place.path.clone(), with_more(&place.tag, tags))?)),
         Reference::OciArchive(place) | Reference::DockerArchive(place) => {
             archive(Output::File(place.path.clone()), &place.tag)
         }
+        Reference::DockerDaemon(name) => Ok(Box::new(DaemonSink::new(name, tags, access).await?)),
         Reference::Stdio => archive(Output::Stdout, &None),
     }
+}
+
+/// Returns the tags of an image in a layout or archive; one without any is found as the only one there.
+fn with_more(tag: &Option<String>, tags: &[String]) -> Vec<String> {
+    tag.iter().chain(tags).cloned().collect()
 }

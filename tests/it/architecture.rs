@@ -11,12 +11,15 @@ const TIERS: &[&[&str]] = &[
     &["packages"],
     &["evidence"],
     &["plan"],
-    &["layering", "savings", "saved_plan", "explain"],
+    &["layering", "savings", "saved_plan", "explain", "inventory"],
     &["transport"],
     &["cache"],
     &["job"],
-    &["slim"],
+    &["outcome"],
+    &["request"],
     &["report"],
+    &["attach"],
+    &["slim", "undo"],
 ];
 
 /// What the core (`layer` to `layering`) may not use: it takes values and returns values.

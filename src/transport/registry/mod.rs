@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod pull;
 mod push;
+mod referrers;
 mod repository;
 mod retry;
 mod scopes;

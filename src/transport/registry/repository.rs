@@ -84,7 +84,7 @@ impl Repository {
         .await
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, RegistryError> {
+    pub(super) async fn read(&self, mut response: Response) -> Result<Vec<u8>, RegistryError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(RegistryError::connection(self.client.host()))? {
             bytes.extend_from_slice(&chunk);

@@ -9,9 +9,11 @@ use async_trait::async_trait;
 
 use super::client::Target;
 use super::push::{self, Upload};
+use super::referrers;
 use super::repository::{Repository, failed};
 use crate::digest::Digest;
 use crate::image::Descriptor;
+use crate::image::artifact::{Artifact, EMPTY_CONFIG};
 use crate::reference::ImageName;
 use crate::transport::error::TransportError;
 use crate::transport::open::Access;
@@ -116,6 +118,20 @@ impl Sink for RegistrySink {
         let upload = Upload { repository: &self.repository, blob: descriptor.facts(), content: &content };
         let action = format!("push blob {} to `{}`", descriptor.digest, self.repository.name);
         upload.push(session).await.map_err(failed(action))
+    }
+
+    fn takes_attachments(&self) -> bool {
+        true
+    }
+
+    async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<(), TransportError> {
+        let action = || format!("attach a document to `{}`", self.repository.name);
+        for (blob, bytes) in [(Artifact::config(), EMPTY_CONFIG), (artifact.layer(), &artifact.content[..])] {
+            if !self.has(&blob).await? {
+                self.put(&blob, Blob::Stream(Box::new(io::Cursor::new(bytes.to_vec())))).await?;
+            }
+        }
+        referrers::attach(&self.repository, subject, artifact).await.map_err(failed(action()))
     }
 
     async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {

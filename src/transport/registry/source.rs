@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use reqwest::StatusCode;
 
 use super::pull;
+use super::referrers;
 use super::repository::{Repository, failed};
 use crate::blob::{Mismatch, VerifyingReader};
 use crate::digest::Digest;
@@ -88,6 +89,11 @@ impl Source for RegistrySource {
             file,
             done: Some((digest, path, self.pulled.clone())),
         }))
+    }
+
+    async fn is_signed(&self, image: &Digest) -> Result<bool, TransportError> {
+        let asked = referrers::is_signed(&self.repository, image).await;
+        asked.map_err(failed(format!("ask for signatures of `{}`", self.repository.name)))
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {

@@ -1,0 +1,46 @@
+//! What is attached to a new image: how it was made, what was removed, and what is left in it. Pure.
+//!
+//! Spec: image-spec `manifest.md`, "Guidelines for Artifact Usage".
+
+pub mod provenance;
+pub mod sbom;
+
+use crate::image::Descriptor;
+use crate::image::artifact::Artifact;
+use crate::outcome::{ImageOutcome, Outcome};
+use crate::report::Report;
+use crate::request::Request;
+
+/// Media type of the report.
+const REPORT: &str = "application/vnd.pydock.report.v1+json";
+
+/// Returns what is to be attached, each with its subject: to every image that changed all three documents, to an index what is
+/// told of it as a whole.
+pub fn artifacts(request: &Request, outcome: &Outcome) -> Vec<(Descriptor, Artifact)> {
+    let mut artifacts = Vec::new();
+    let mut report = Report::new(request, outcome);
+    for (image, of_image) in outcome.images.iter().zip(std::mem::take(&mut report.images)) {
+        let Some(new) = image.new.as_ref().filter(|new| new.digest != image.source) else { continue };
+        report.images = vec![of_image];
+        artifacts.extend(of_one(request, image, new, &report));
+    }
+    artifacts.extend(of_index(request, outcome));
+    artifacts
+}
+
+fn of_one(request: &Request, image: &ImageOutcome, new: &Descriptor, report: &Report) -> Vec<(Descriptor, Artifact)> {
+    let mut artifacts = vec![
+        Artifact::new(REPORT, report.to_json().into_bytes()),
+        provenance::artifact(request, new, image.source, &image.plan),
+    ];
+    artifacts.extend(image.inventory.as_ref().map(sbom::artifact));
+    artifacts.into_iter().map(|artifact| (new.clone(), artifact)).collect()
+}
+
+/// An index of several images is a thing of its own, which somebody may ask about.
+fn of_index(request: &Request, outcome: &Outcome) -> Option<(Descriptor, Artifact)> {
+    let root = outcome.root.as_ref().filter(|root| root.digest != outcome.source)?;
+    let is_index = outcome.images.iter().all(|image| image.new.as_ref() != Some(root));
+    let report = Report::new(request, outcome).to_json().into_bytes();
+    is_index.then(|| (root.clone(), Artifact::new(REPORT, report)))
+}

@@ -1,0 +1,76 @@
+//! Where an image comes from, as an in-toto statement with SLSA provenance. Specs: in-toto attestation `statement.md`, SLSA v1.0
+//! `provenance`.
+
+use serde_json::{Map, Value, json};
+
+use crate::digest::Digest;
+use crate::image::Descriptor;
+use crate::image::artifact::Artifact;
+use crate::plan::Plan;
+use crate::reference::Reference;
+use crate::request::{Decision, Request};
+
+/// Media type of an in-toto statement.
+const STATEMENT: &str = "application/vnd.in-toto+json";
+const PREDICATE: &str = "https://slsa.dev/provenance/v1";
+/// Annotation by which tools tell statements apart without reading them, as BuildKit has it.
+const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+const BUILDER: &str = env!("CARGO_PKG_REPOSITORY");
+
+/// Tells of which image a new one was made, and how. Tells no time, so that the same run gives the same statement.
+pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan: &Plan) -> Artifact {
+    let name = request.destination.as_ref().map_or_else(String::new, name);
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": digest_set(new.digest)}],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": format!("{BUILDER}/slim/v1"),
+                "externalParameters": parameters(request, plan),
+                "resolvedDependencies": [{"uri": request.source.to_string(), "digest": digest_set(source)}],
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER, "version": {"pydock": env!("CARGO_PKG_VERSION")}},
+            },
+        },
+    });
+    let mut artifact = Artifact::new(STATEMENT, statement.to_string().into_bytes());
+    artifact.annotations.insert(PREDICATE_TYPE.to_owned(), PREDICATE.into());
+    artifact
+}
+
+fn parameters(request: &Request, plan: &Plan) -> Value {
+    let mut parameters = Map::new();
+    parameters.insert("source".to_owned(), request.source.to_string().into());
+    match &request.decision {
+        Decision::Rules(choice) => {
+            let profiles = choice.profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>();
+            parameters.insert("profiles".to_owned(), json!(profiles));
+            parameters.insert("remove".to_owned(), json!(choice.remove));
+            parameters.insert("keep".to_owned(), json!(choice.keep));
+        }
+        Decision::Saved(saved) => {
+            parameters.insert("plan".to_owned(), Digest::of(saved.to_json().as_bytes()).to_string().into());
+            parameters.insert("profiles".to_owned(), json!(plan.profiles()));
+        }
+    }
+    parameters.insert("squash".to_owned(), request.squash.to_string().into());
+    let compression = request.compression.map(|compression| compression.to_string());
+    parameters.insert("compression".to_owned(), json!(compression));
+    parameters.insert("recompress".to_owned(), request.recompress.into());
+    parameters.into()
+}
+
+/// A subject's name is the repository's: tags come and go.
+fn name(destination: &Reference) -> String {
+    match destination {
+        Reference::Registry(name) => format!("{}/{}", name.registry, name.repository),
+        other => other.to_string(),
+    }
+}
+
+/// Spec: in-toto attestation `digest_set.md`.
+fn digest_set(digest: Digest) -> Value {
+    json!({"sha256": digest.hex()})
+}

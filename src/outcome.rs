@@ -1,0 +1,113 @@
+//! What a run did.
+
+use crate::digest::Digest;
+use crate::explain::Explanation;
+use crate::image::Descriptor;
+use crate::image::rebuild::LayerChange;
+use crate::inventory::Inventory;
+use crate::plan::Plan;
+use crate::saved_plan::{ImagePlan, SavedPlan, VERSION};
+use crate::savings::Saving;
+
+/// What was done.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Digest of the old manifest or index.
+    pub source: Digest,
+    /// Descriptor of the new manifest or index; `None` after a dry run.
+    pub root: Option<Descriptor>,
+    /// What became of each image.
+    pub images: Vec<ImageOutcome>,
+    /// What else there is to say.
+    pub notes: Vec<String>,
+    /// The gates that were not met, in words; if there are any, nothing was written.
+    pub unmet: Vec<String>,
+}
+
+/// What became of one image.
+#[derive(Debug, Clone)]
+pub struct ImageOutcome {
+    /// `os/arch[/variant]`.
+    pub platform: String,
+    /// Digest of the old manifest.
+    pub source: Digest,
+    /// Descriptor of the new manifest; `None` after a dry run.
+    pub new: Option<Descriptor>,
+    /// What became of each layer.
+    pub layers: Vec<LayerOutcome>,
+    /// What each profile saves.
+    pub savings: Vec<Saving>,
+    /// What goes and what stays.
+    pub plan: Plan,
+    /// What is installed in the new image, if that is to be attached.
+    pub inventory: Option<Inventory>,
+    /// Why the paths that were asked for stay or go.
+    pub explanations: Vec<Explanation>,
+}
+
+/// What became of one layer. Sizes are in bytes.
+#[derive(Debug, Clone)]
+pub struct LayerOutcome {
+    /// The old blob.
+    pub source: Descriptor,
+    /// Size of the old layer, decompressed.
+    pub bytes: u64,
+    /// Its line of history.
+    pub created_by: Option<String>,
+    /// What it became; `None` after a dry run.
+    pub change: Option<LayerChange>,
+}
+
+impl ImageOutcome {
+    /// Returns the compressed size of the old layers.
+    pub fn packed_before(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.source.size).sum()
+    }
+
+    /// Returns the decompressed size of the old layers.
+    pub fn bytes_before(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.bytes).sum()
+    }
+
+    /// Returns the compressed size of the new layers; `None` after a dry run.
+    pub fn packed_after(&self) -> Option<u64> {
+        self.sum_after(|layer| layer.blob.size, |old| old.source.size)
+    }
+
+    /// Returns the decompressed size of the new layers; `None` after a dry run.
+    pub fn bytes_after(&self) -> Option<u64> {
+        self.sum_after(|layer| layer.tar.size, |old| old.bytes)
+    }
+
+    fn sum_after(
+        &self,
+        new: impl Fn(&crate::layer::rewrite::Rewritten) -> u64,
+        kept: impl Fn(&LayerOutcome) -> u64,
+    ) -> Option<u64> {
+        let sizes = self.layers.iter().map(|layer| match layer.change.as_ref()? {
+            LayerChange::Keep => Some(kept(layer)),
+            LayerChange::Replace { layer, .. } => Some(new(layer)),
+            LayerChange::Drop => Some(0),
+        });
+        sizes.sum()
+    }
+}
+
+impl Outcome {
+    /// Returns the plans of all images, as a file holds them.
+    pub fn saved_plan(&self) -> SavedPlan {
+        SavedPlan {
+            version: VERSION,
+            source: self.source,
+            images: self
+                .images
+                .iter()
+                .map(|image| ImagePlan {
+                    manifest: image.source,
+                    platform: image.platform.clone(),
+                    plan: image.plan.clone(),
+                })
+                .collect(),
+        }
+    }
+}
