@@ -38,6 +38,9 @@ impl Tls {
     /// If the text is no PEM.
     pub fn trust(&mut self, pem: &[u8]) -> Result<(), RegistryError> {
         let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(RegistryError::Tls)?;
+        if authorities.is_empty() {
+            return Err(RegistryError::NoCertificate);
+        }
         self.authorities.extend(authorities);
         Ok(())
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use pydock::rootfs_path::RootfsPath;
 use serde_json::Value;
 
-use crate::support::tools::{Registry, fixture, run, skopeo_copy};
+use crate::support::registries::{Kind, Registry};
+use crate::support::tools::{fixture, run, skopeo_copy};
 use crate::support::{pydock, tree};
 
 const MODES: [(&str, &str); 6] =
@@ -68,7 +69,7 @@ fn umoci_unpacks_old_and_new_and_they_differ_by_exactly_the_plan() {
 #[test]
 fn skopeo_crane_and_docker_accept_every_output_and_the_application_works() {
     let place = tempfile::tempdir().unwrap();
-    let registry = Registry::start(None);
+    let registry = Registry::start(Kind::Debian);
     for (squash, compression) in MODES {
         let archive = place.path().join(format!("{squash}-{compression}.tar"));
         slim(squash, compression, &archive);

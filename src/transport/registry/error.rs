@@ -69,6 +69,9 @@ pub enum RegistryError {
     /// The options for TLS cannot be used.
     #[error("the certificates cannot be used")]
     Tls(#[source] reqwest::Error),
+    /// A file of authorities has none.
+    #[error("it holds no certificate in PEM")]
+    NoCertificate,
     /// The login cannot be found out.
     #[error(transparent)]
     Login(#[from] LoginError),

@@ -28,6 +28,8 @@ const CLIENT_ID: &str = "pydock";
 pub(super) struct Tokens {
     login: Login,
     state: Mutex<State>,
+    /// Held while a token is asked for: requests at the same time want the same one.
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +71,7 @@ pub(super) struct TokenServer<'a> {
 impl Tokens {
     /// Answers challenges with a login.
     pub(super) fn new(login: Login) -> Self {
-        Self { login, state: Mutex::default() }
+        Self { login, state: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
     /// Returns the header that a request needs, as far as challenges have told; asks for a token if there is none that lasts.
@@ -78,17 +80,15 @@ impl Tokens {
         scopes: &Scopes,
         server: &TokenServer<'_>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let scheme = {
-            let state = self.lock();
-            if let Some(token) = state.tokens.get(scopes).filter(|token| token.renew_at > Instant::now()) {
-                return Ok(Some(token.header.clone()));
-            }
-            state.scheme.clone()
-        };
+        let scheme = self.lock().scheme.clone();
         match scheme {
             None => Ok(None),
             Some(Scheme::Basic) => Ok(self.basic()),
             Some(Scheme::Bearer { realm, service }) => {
+                let _asking = self.asking.lock().await;
+                if let Some(token) = self.lock().tokens.get(scopes).filter(|token| token.renew_at > Instant::now()) {
+                    return Ok(Some(token.header.clone()));
+                }
                 let token = self.ask(&realm, service.as_deref(), scopes, server).await?;
                 let header = token.header.clone();
                 self.lock().tokens.insert(scopes.clone(), token);
