@@ -339,7 +339,8 @@ impl<'a> Run<'a> {
             }
         }
         self.job.publish(&root.descriptor, &root.bytes, to).await?;
-        self.note_what_follows(&root.descriptor).await
+        self.note_what_follows(&root.descriptor).await;
+        Ok(())
     }
 
     /// Tells whether documents are attached to the new image.
@@ -348,19 +349,20 @@ impl<'a> Run<'a> {
     }
 
     /// Notes what a person may want to do next.
-    async fn note_what_follows(&mut self, root: &Descriptor) -> Result<(), SlimError> {
+    async fn note_what_follows(&mut self, root: &Descriptor) {
         let source = self.outcome.source;
         if self.request.is_in_place() && root.digest != source {
             let note = format!("`pydock undo {} --to {source}` brings the old image back", self.request.source);
             self.outcome.notes.push(note);
         }
-        if let (Some(Reference::Registry(to)), true) = (&self.request.destination, self.job.is_signed(&source).await?) {
+        if let Some(Reference::Registry(to)) = &self.request.destination
+            && self.job.is_signed(&source).await
+        {
             self.outcome.notes.push(format!(
                 "the old image is signed, and signatures do not carry over: `cosign sign {}/{}@{}` signs the new one",
                 to.registry, to.repository, root.digest
             ));
         }
-        Ok(())
     }
 }
 

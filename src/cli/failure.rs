@@ -134,6 +134,10 @@ impl From<SavedPlanError> for Failure {
 fn slim_hint(error: &SlimError) -> Option<String> {
     let hint = match error {
         SlimError::Source { source, .. } | SlimError::Destination { source, .. } => return transport_hint(source),
+        SlimError::Attach { source, .. } => {
+            let attach = "--no-attach leaves report, provenance and bill of materials out".to_owned();
+            return transport_hint(source).or(Some(attach));
+        }
         SlimError::Profile(error) => return profile_hint(error),
         SlimError::Document { source: DocumentError::SchemaOne, .. } => {
             "pull and push the image again with a current Docker; it converts the manifest".to_owned()

@@ -31,6 +31,14 @@ pub enum SlimError {
         /// Why.
         source: TransportError,
     },
+    /// A document cannot be attached to the new image.
+    #[error("cannot attach to `{destination}`, which is left as it was")]
+    Attach {
+        /// The destination.
+        destination: String,
+        /// Why.
+        source: TransportError,
+    },
     /// A manifest, index or config is malformed.
     #[error("cannot read `{image}`")]
     Document {

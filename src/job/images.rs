@@ -84,12 +84,10 @@ impl Job {
         Ok(Digest::of(&bytes))
     }
 
-    /// Tells whether an image at the source is signed.
-    ///
-    /// # Errors
-    /// If the source cannot be asked.
-    pub async fn is_signed(&self, image: &Digest) -> Result<bool, SlimError> {
-        self.source.is_signed(image).await.map_err(|source| self.source_error(source))
+    /// Tells whether an image at the source is signed; one that cannot be asked about is not known to be.
+    pub async fn is_signed(&self, image: &Digest) -> bool {
+        let asked = self.source.is_signed(image).await;
+        asked.inspect_err(|error| tracing::info!(%error, "not known whether the image is signed")).unwrap_or(false)
     }
 
     async fn members(&self, index: Index) -> Result<Selection, SlimError> {

@@ -143,7 +143,10 @@ impl Job {
     /// # Errors
     /// If the destination cannot be written.
     pub async fn attach(&self, subject: &Descriptor, artifact: &Artifact, to: &Destination) -> Result<(), SlimError> {
-        to.sink.attach(subject, artifact).await.map_err(|error| to.error(error))
+        to.sink
+            .attach(subject, artifact)
+            .await
+            .map_err(|source| SlimError::Attach { destination: to.name.clone(), source })
     }
 
     /// Makes the new image visible.

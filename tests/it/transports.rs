@@ -108,3 +108,22 @@ fn oci_as_docker() -> String {
     );
     path.display().to_string()
 }
+
+#[test]
+fn zstd_chunked_layers_are_read_and_lose_their_table_of_contents_when_they_are_rewritten() {
+    let place = tempfile::tempdir().unwrap();
+    let (chunked, out) = (place.path().join("chunked"), place.path().join("out"));
+    let from = format!("oci-archive:{}", fixture().display());
+    skopeo_copy(&from, &format!("oci:{}", chunked.display()), &["--dest-compress-format", "zstd:chunked"]);
+    let annotated = |layer: &serde_json::Value| layer.get("annotations").is_some();
+    let old = documents(&chunked).0["layers"].as_array().unwrap().clone();
+    assert!(old.iter().all(annotated), "skopeo wrote tables of contents");
+    pydock(["slim", "-q", &format!("oci:{}", chunked.display()), &format!("oci:{}", out.display())]).ok();
+    for layer in documents(&out).0["layers"].as_array().unwrap() {
+        let kept = old.iter().any(|old| old["digest"] == layer["digest"]);
+        assert_eq!(annotated(layer), kept, "{layer}");
+    }
+    let plain = place.path().join("plain");
+    pydock(["slim", "-q", &from, &format!("oci:{}", plain.display())]).ok();
+    assert_eq!(tree::of_layout(&out), tree::of_layout(&plain));
+}

@@ -125,7 +125,7 @@ impl Sink for RegistrySink {
     }
 
     async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<(), TransportError> {
-        let action = || format!("attach a document to `{}`", self.repository.name);
+        let action = || format!("push a manifest that refers to `{}`", self.repository.name);
         for (blob, bytes) in [(Artifact::config(), EMPTY_CONFIG), (artifact.layer(), &artifact.content[..])] {
             if !self.has(&blob).await? {
                 self.put(&blob, Blob::Stream(Box::new(io::Cursor::new(bytes.to_vec())))).await?;

@@ -34,7 +34,7 @@ fn two_hundred_slims_through_faults_end_right_or_with_a_clear_error() {
             let is_there =
                 Command::new("crane").args(["digest", "--insecure", &registry.image(&name)]).output().unwrap();
             if output.status.success() {
-                run("crane", ["validate", "--insecure", "--remote", "--fast", &registry.image(&name)]);
+                run("crane", ["validate", "--insecure", "--fast", "--remote", &registry.image(&name)]);
             } else {
                 failed.fetch_add(1, Ordering::Relaxed);
                 let error = String::from_utf8_lossy(&output.stderr);

@@ -4,6 +4,16 @@ use crate::support::registries::{Kind, Proxy, Registry};
 use crate::support::tools::{fixture, run, skopeo_copy};
 use crate::support::{Image, pydock};
 
+/// Returns two million characters that do not compress well.
+fn noise(seed: u64) -> String {
+    let mut random = seed;
+    let next = |_| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + (random >> 33) as u8 % 90)
+    };
+    (0..2_000_000).map(next).collect()
+}
+
 fn digest(image: &str) -> String {
     run("crane", ["digest", "--insecure", image]).trim().to_owned()
 }
@@ -54,12 +64,7 @@ fn in_place_only_what_changed_is_uploaded() {
     let registry = Registry::start(Kind::Debian);
     let folder = tempfile::tempdir().unwrap();
     // A large layer that stays, and a small one that changes.
-    let mut large = String::from("f large ");
-    let mut random = 1_u64;
-    large.extend((0..2_000_000).map(|_| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'!' + (random >> 33) as u8 % 90)
-    }));
+    let large = format!("f large {}", noise(7));
     Image::of(&[&[&large], &["f a 1", "f x/__pycache__/c 1"]]).write(folder.path());
     let from = format!("oci:{}", folder.path().display());
     skopeo_copy(&from, &format!("docker://{}", registry.image("app:1")), &[]);
@@ -67,6 +72,27 @@ fn in_place_only_what_changed_is_uploaded() {
     pydock(["slim", "-q", "--in-place", &proxy.image("app:1")]).ok();
     assert!(proxy.sent() < 100_000, "{} bytes were sent", proxy.sent());
     run("crane", ["validate", "--insecure", "--remote", &registry.image("app:1")]);
+}
+
+#[test]
+fn a_base_that_the_cache_knows_is_neither_pulled_nor_pushed_again() {
+    let registry = Registry::start(Kind::Debian);
+    let cache = tempfile::tempdir().unwrap();
+    let slim = |own: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let base = [format!("f base {}", noise(1)), "f x/__pycache__/c 1".to_owned()];
+        Image::of(&[&[&base[0], &base[1]], &[own]]).write(folder.path());
+        let name = registry.image(&format!("app:{}", own.len()));
+        skopeo_copy(&format!("oci:{}", folder.path().display()), &format!("docker://{name}"), &[]);
+        let proxy = Proxy::to(registry.port);
+        let (from, to) = (proxy.image(&format!("app:{}", own.len())), proxy.image("slim:1"));
+        pydock(["slim", "-q", "--cache-dir", cache.path().to_str().unwrap(), &from, &to]).ok();
+        (proxy.received(), proxy.sent())
+    };
+    let first = slim("f own 1");
+    assert!(first.0 > 1_000_000 && first.1 > 1_000_000, "{first:?}");
+    let second = slim("f own 22");
+    assert!(second.0 < 50_000 && second.1 < 50_000, "{second:?}");
 }
 
 #[test]

@@ -251,6 +251,7 @@ pub(crate) struct Proxy {
     pub port: u16,
     connections: Arc<AtomicUsize>,
     sent: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
 }
 
 /// Whose bytes are counted before a cut.
@@ -272,20 +273,20 @@ impl Proxy {
     pub(crate) fn cutting(to: u16, cut: impl RangeBounds<usize> + Send + 'static, after: usize, side: Side) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (connections, sent) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (connection_count, sent_count) = (connections.clone(), sent.clone());
+        let [connections, sent, received] = std::array::from_fn(|_| Arc::<AtomicUsize>::default());
+        let counts = [connections.clone(), sent.clone(), received.clone()];
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
-                let number = connection_count.fetch_add(1, Ordering::Relaxed);
+                let number = counts[0].fetch_add(1, Ordering::Relaxed);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
                 let limit = |this: Side| if cut.contains(&number) && this == side { after } else { usize::MAX };
                 let requests = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                pass(requests, limit(Side::Requests), sent_count.clone());
-                pass((server, client), limit(Side::Answers), Arc::default());
+                pass(requests, limit(Side::Requests), counts[1].clone());
+                pass((server, client), limit(Side::Answers), counts[2].clone());
             }
         });
-        Self { port, connections, sent }
+        Self { port, connections, sent, received }
     }
 
     /// Returns how many connections there were.
@@ -296,6 +297,11 @@ impl Proxy {
     /// Returns how many bytes clients have sent.
     pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes the server has answered.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Returns the reference of an image behind this proxy.
