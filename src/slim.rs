@@ -351,7 +351,9 @@ impl<'a> Run<'a> {
     /// Notes what a person may want to do next.
     async fn note_what_follows(&mut self, root: &Descriptor) {
         let source = self.outcome.source;
-        if self.request.is_in_place() && root.digest != source {
+        // Registries and layouts keep what no tag points at.
+        let keeps = matches!(self.request.source, Reference::Registry(_) | Reference::Layout(_));
+        if self.request.is_in_place() && keeps && root.digest != source {
             let note = format!("`pydock undo {} --to {source}` brings the old image back", self.request.source);
             self.outcome.notes.push(note);
         }

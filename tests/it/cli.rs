@@ -29,6 +29,7 @@ fn the_help_of_every_verb() {
     insta::assert_snapshot!("help", help(&[]));
     insta::assert_snapshot!("help-slim", help(&["slim"]));
     insta::assert_snapshot!("help-apply", help(&["apply"]));
+    insta::assert_snapshot!("help-undo", help(&["undo"]));
     insta::assert_snapshot!("help-profiles", help(&["profiles"]));
 }
 

@@ -83,7 +83,7 @@ fn a_layout_keeps_its_other_images_and_replaces_the_one_of_the_same_tag() {
 
 #[test]
 fn an_image_of_docker_save_goes_through_a_pipe_into_docker_load() {
-    tools::run("docker", ["load", "-q", "-i", &oci_as_docker()]);
+    load("pydock-test/pipe:1");
     let mut save = std::process::Command::new("docker");
     let mut save = save.args(["save", "pydock-test/pipe:1"]).stdout(Stdio::piped()).spawn().unwrap();
     let slimmed = pydock(["slim", "-q", "-", "-"]).stdin(save.stdout.take().unwrap()).output();
@@ -97,16 +97,36 @@ fn an_image_of_docker_save_goes_through_a_pipe_into_docker_load() {
     tools::run("docker", ["rmi", "-f", &id, "pydock-test/pipe:1"]);
 }
 
-/// Returns the fixture as a Docker archive with a name.
-fn oci_as_docker() -> String {
-    let path = std::env::temp_dir().join(format!("pydock-test-{}.tar", std::process::id()));
-    let _ = std::fs::remove_file(&path);
-    skopeo_copy(
-        &format!("oci-archive:{}", fixture().display()),
-        &format!("docker-archive:{}:pydock-test/pipe:1", path.display()),
-        &[],
-    );
-    path.display().to_string()
+/// Loads the fixture into Docker under a name.
+fn load(name: &str) {
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("image.tar").display().to_string();
+    skopeo_copy(&format!("oci-archive:{}", fixture().display()), &format!("docker-archive:{archive}:{name}"), &[]);
+    tools::run("docker", ["load", "-q", "-i", &archive]);
+}
+
+#[test]
+fn an_image_goes_from_docker_to_docker_under_several_tags_and_in_place() {
+    let (old, new) = ("pydock-test/daemon:1", "pydock-test/daemon:slim");
+    load(old);
+    let daemon = |name: &str| format!("docker-daemon:{name}");
+    pydock(["slim", "-q", &daemon(old), &daemon(new), "--tag", "also"]).ok();
+    let inspect = |name: &str, what: &str| tools::run("docker", ["image", "inspect", "-f", what, name]);
+    let size = |name: &str| inspect(name, "{{.Size}}").trim().parse::<u64>().unwrap();
+    assert!(size(new) < size(old) * 9 / 10, "{} of {}", size(new), size(old));
+    assert_eq!(inspect(new, "{{json .Config}}"), inspect(old, "{{json .Config}}"));
+    assert_eq!(inspect("pydock-test/daemon:also", "{{.Id}}"), inspect(new, "{{.Id}}"));
+    let check = |name: &str| {
+        tools::run("docker", ["run", "--rm", "--network", "none", name, "python3", "/app/server.py", "check"])
+    };
+    assert!(check(new).contains(r#""status": "ok""#));
+    pydock(["slim", "-q", "--in-place", &daemon(old)]).ok();
+    assert_eq!(inspect(old, "{{.Id}}"), inspect(new, "{{.Id}}"));
+    let error = pydock(["slim", "-q", &daemon("pydock-test/none:1"), "oci:unused"]).error();
+    assert!(error.contains("pydock-test/none:1") && error.contains("404"), "{error}");
+    let error = pydock(["slim", "-q", &daemon(old), "oci:unused"]).env("DOCKER_HOST", "unix:///nonexistent").error();
+    assert!(error.contains("Docker daemon"), "{error}");
+    tools::run("docker", ["rmi", "-f", old, new, "pydock-test/daemon:also"]);
 }
 
 #[test]
