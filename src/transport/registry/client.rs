@@ -19,11 +19,21 @@ const MAX_ANSWERS: usize = 2;
 /// Where Docker Hub's API is.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
+/// The slowest that a body may go, in bytes a second; what is slower hangs.
+const SLOWEST: u64 = 64 << 10;
+
+/// Returns how long a request may take that sends so many bytes, or ends an upload of so many: registries read these again.
+pub(super) fn patience(bytes: u64) -> Duration {
+    2 * SILENCE + Duration::from_secs(bytes / SLOWEST)
+}
+
 /// A client of one registry.
 #[derive(Debug)]
 pub(super) struct Client {
     host: String,
     http: reqwest::Client,
+    /// For requests with a body: a registry is silent as long as that is on its way.
+    uploads: reqwest::Client,
     /// Verifies certificates, also if the registry's own are not verified.
     strict: reqwest::Client,
     /// Whether the registry may be spoken to without encryption, if it does not know how to encrypt.
@@ -38,14 +48,17 @@ impl Client {
         let login = access.logins.of(host, repository).await?;
         let loopback = is_loopback(host);
         let unverified = access.insecure.iter().any(|named| named == host);
-        let strict = builder(&access.tls, loopback).build().map_err(RegistryError::Tls)?;
+        let builder = || builder(&access.tls, loopback);
+        let strict = builder().read_timeout(SILENCE).build().map_err(RegistryError::Tls)?;
         let http = match unverified {
-            true => builder(&access.tls, loopback).tls_danger_accept_invalid_certs(true).build(),
+            true => builder().read_timeout(SILENCE).tls_danger_accept_invalid_certs(true).build(),
             false => Ok(strict.clone()),
         };
+        let uploads = builder().tls_danger_accept_invalid_certs(unverified).build();
         Ok(Self {
             host: host.to_owned(),
             http: http.map_err(RegistryError::Tls)?,
+            uploads: uploads.map_err(RegistryError::Tls)?,
             strict,
             may_be_plain: loopback || unverified,
             base: OnceCell::new(),
@@ -82,9 +95,10 @@ impl Client {
         // A login is for the registry alone, wherever it sends its clients.
         let own = url.origin() == base.origin();
         let server = TokenServer { http: &self.strict, host: &self.host, plain: base.scheme() == "http" };
+        let http = if [Method::PATCH, Method::PUT].contains(&method) { &self.uploads } else { &self.http };
         let mut answers = 0;
         loop {
-            let mut call = request(self.http.request(method.clone(), url.clone()));
+            let mut call = request(http.request(method.clone(), url.clone()));
             let login = if own { self.tokens.header(scopes, &server).await? } else { None };
             if let Some(login) = &login {
                 call = call.header(AUTHORIZATION, login);
@@ -182,7 +196,6 @@ fn builder(tls: &Tls, loopback: bool) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("pydock/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(SILENCE)
-        .read_timeout(SILENCE)
         .tls_certs_merge(tls.authorities.clone());
     let builder = match &tls.identity {
         Some(identity) => builder.identity(identity.clone()),

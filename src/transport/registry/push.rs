@@ -8,7 +8,7 @@ use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 
-use super::client::Target;
+use super::client::{Target, patience};
 use super::error::RegistryError;
 use super::repository::Repository;
 use super::retry;
@@ -162,7 +162,7 @@ impl Upload<'_> {
         let repository = self.repository;
         let request = |request: RequestBuilder| match with_all {
             true => with_body(request, self.content),
-            false => request.header(CONTENT_LENGTH, 0),
+            false => request.header(CONTENT_LENGTH, 0).timeout(patience(self.blob.size)),
         };
         repository.client.send_once(Method::PUT, &target, &repository.scopes, request).await.map(|_| ())
     }
@@ -197,7 +197,7 @@ pub(super) async fn mount(
 }
 
 fn with_body(request: RequestBuilder, slice: &FileSlice) -> RequestBuilder {
-    let request = request.header(CONTENT_TYPE, BYTES).header(CONTENT_LENGTH, slice.size);
+    let request = request.header(CONTENT_TYPE, BYTES).header(CONTENT_LENGTH, slice.size).timeout(patience(slice.size));
     // A request that is made again reads the file again, while the old one may not know yet that it is over: each reads at
     // positions of its own.
     let first = slice.part(0, slice.size).map(|slice| (slice, 0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode};
 
-use super::client::{Client, Target};
+use super::client::{Client, Target, patience};
 use super::error::RegistryError;
 use super::retry::retrying;
 use super::scopes::Scopes;
@@ -104,8 +104,9 @@ impl Repository {
     ) -> Result<bool, RegistryError> {
         let body = bytes::Bytes::copy_from_slice(bytes);
         let target = self.path(&format!("manifests/{at}"));
-        let with_body =
-            |request: reqwest::RequestBuilder| request.header(CONTENT_TYPE, &manifest.media_type).body(body.clone());
+        let with_body = |request: reqwest::RequestBuilder| {
+            request.header(CONTENT_TYPE, &manifest.media_type).timeout(patience(manifest.size)).body(body.clone())
+        };
         let response = self.client.send(Method::PUT, &target, &self.scopes, with_body).await?;
         if let Some(stored) = response.headers().get(CONTENT_DIGEST).and_then(|stored| stored.to_str().ok())
             && stored != manifest.digest.to_string()
