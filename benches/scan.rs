@@ -36,7 +36,7 @@ fn run() {
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
             let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts);
             let mut map = BlockMap::new(Box::new(Vec::new()));
-            scan(blob, Compression::Gzip, layer.diff_id, Hasher::default(), observer, Some(&mut map)).unwrap();
+            scan(blob, Compression::Gzip, Some((layer.diff_id, Hasher::default())), observer, Some(&mut map)).unwrap();
         }
         on_processor() - start
     };

@@ -27,8 +27,7 @@ fn main() {
         let index = scan(
             File::open(layer.path).unwrap(),
             Compression::Gzip,
-            layer.diff_id,
-            Hasher::default(),
+            Some((layer.diff_id, Hasher::default())),
             &mut (),
             Some(&mut map),
         );

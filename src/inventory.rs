@@ -52,7 +52,7 @@ impl Inventory {
     /// Lists what is installed.
     pub fn new(rootfs: &Rootfs, evidence: &Evidence) -> Self {
         let mut components = python(rootfs);
-        let db = PackageDb::read(&evidence.database(rootfs), &mut |_| {});
+        let db = PackageDb::read(&evidence.packages(rootfs), &mut |_| {});
         components.extend(db.iter().flat_map(packages));
         components.sort();
         Self { distribution: distribution(rootfs, evidence), components }

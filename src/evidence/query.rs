@@ -73,8 +73,17 @@ impl Evidence {
 
     /// Returns the texts of the package database.
     pub fn database(&self, rootfs: &Rootfs) -> Texts {
+        self.texts(rootfs, packages::wants)
+    }
+
+    /// Returns the texts of the package database that tell what is installed, but not which files.
+    pub fn packages(&self, rootfs: &Rootfs) -> Texts {
+        self.texts(rootfs, |path| packages::wants(path) && !path.ends_with(".list") && !path.ends_with(".md5sums"))
+    }
+
+    fn texts(&self, rootfs: &Rootfs, wants: impl Fn(&str) -> bool) -> Texts {
         let texts = self.files().filter_map(|(node, facts)| Some((rootfs.path(node), facts.text.as_ref()?)));
-        let texts = texts.filter(|(path, _)| packages::wants(&path.to_string()));
+        let texts = texts.filter(|(path, _)| wants(&path.to_string()));
         texts.map(|(path, text)| (path, text.clone())).collect()
     }
 

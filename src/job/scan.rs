@@ -80,11 +80,13 @@ impl Job {
         }
         let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
+        let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
         let (cache, scan_key) = (self.cache.clone(), key.clone());
         let scanned = super::blocking(move || {
             let mut collector = Collector::sharing(seen);
-            let hasher = if hashes_aside { Hasher::aside() } else { Hasher::default() };
-            let index = scan::scan(blob, compression, diff_id, hasher, &mut collector, map.as_mut())?;
+            let hasher = || if hashes_aside { Hasher::aside() } else { Hasher::default() };
+            let diff_id = (!is_its_own_diff_id).then(|| (diff_id, hasher()));
+            let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.found };
             if let Some(cache) = cache {
                 cache.keep_scan(&scan_key, &scanned);

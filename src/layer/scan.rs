@@ -41,15 +41,15 @@ impl Observer for () {
 /// Scans a layer.
 ///
 /// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
-/// the config says of the decompressed bytes, which `hasher` verifies. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
+/// the config says of the decompressed bytes, which the hasher beside it verifies; there is none for a layer that is not compressed, if
+/// the descriptor says the same. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
 pub fn scan(
     blob: impl Read,
     compression: Compression,
-    diff_id: Digest,
-    hasher: Hasher,
+    diff_id: Option<(Digest, Hasher)>,
     observer: &mut dyn Observer,
     map: Option<&mut BlockMap>,
 ) -> Result<LayerIndex, TarError> {
@@ -57,8 +57,11 @@ pub fn scan(
     let counting = CountingReader { inner: blob, count: packed.clone() };
     let decoded =
         codec::mapping_decoder(compression, counting, map).map_err(|source| TarError::Read { offset: 0, source })?;
-    let mut tar =
-        TarReader::new(BufReader::with_capacity(128 << 10, VerifyingReader::diff_id(decoded, diff_id, hasher)));
+    let verified: Box<dyn Read> = match diff_id {
+        Some((diff_id, hasher)) => Box::new(VerifyingReader::diff_id(decoded, diff_id, hasher)),
+        None => decoded,
+    };
+    let mut tar = TarReader::new(BufReader::with_capacity(128 << 10, verified));
     let mut entries = Vec::new();
     let mut packed_start = 0;
     while let Some(mut entry) = tar.next_entry()? {

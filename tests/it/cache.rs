@@ -233,7 +233,8 @@ fn what_a_scan_gives_changes_only_with_the_version_of_the_cache() {
     ]);
     let mut collector = Collector::default();
     let diff_id = Digest::of(&layer.tar);
-    let index = scan(&layer.tar[..], Compression::None, diff_id, Hasher::default(), &mut collector, None).unwrap();
+    let index =
+        scan(&layer.tar[..], Compression::None, Some((diff_id, Hasher::default())), &mut collector, None).unwrap();
     let scanned = ScannedLayer { index, found: collector.found };
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&Place { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();
