@@ -97,15 +97,19 @@ impl Request {
 }
 
 impl Gates {
+    /// Tells of an image that is larger than it may be.
+    pub(crate) fn too_large(&self, platform: &str, size: u64) -> Option<String> {
+        let limit = self.max_size.filter(|&limit| size > limit)?;
+        Some(format!("{platform}: {size} bytes are more than --max-size {limit}"))
+    }
+
     /// Returns the gates that an image does not meet, in words.
     pub(crate) fn unmet(&self, image: &ImageOutcome) -> Vec<String> {
         let Some(after) = image.packed_after() else { return Vec::new() };
         let before = image.packed_before();
         let saved = before.saturating_sub(after);
         let mut unmet = Vec::new();
-        if let Some(limit) = self.max_size.filter(|&limit| after > limit) {
-            unmet.push(format!("{}: {after} bytes are more than --max-size {limit}", image.platform));
-        }
+        unmet.extend(self.too_large(&image.platform, after));
         let (missed, wanted) = match self.min_saving {
             Some(MinSaving::Bytes(bytes)) => (saved < bytes, format!("{bytes} bytes")),
             Some(MinSaving::Percent(percent)) => {

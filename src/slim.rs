@@ -134,7 +134,12 @@ impl<'a> Run<'a> {
         self.outcome
             .notes
             .push("pydock has slimmed this image before; it is copied as it is (--again slims it again)".to_owned());
-        let Some(to) = self.destination else { return Ok(None) };
+        let too_large = |image: &Image| {
+            let size = image.stack.layers.iter().map(|layer| layer.descriptor.size).sum();
+            self.request.gates.too_large(&image.platform(), size)
+        };
+        self.outcome.unmet = selection.images().filter_map(too_large).collect();
+        let Some(to) = self.destination.filter(|_| self.outcome.unmet.is_empty()) else { return Ok(None) };
         let root = match selection {
             Selection::One(image) => {
                 self.job.pass_on_blobs(&image.manifest, to).await?;

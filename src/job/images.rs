@@ -33,6 +33,21 @@ pub enum Selection {
     },
 }
 
+impl Selection {
+    /// Returns the images that are to be slimmed.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        let (one, members) = match self {
+            Self::One(image) => (Some(&**image), &[][..]),
+            Self::Index { members, .. } => (None, &members[..]),
+        };
+        let members = members.iter().filter_map(|member| match member {
+            Member::Image(image) => Some(&**image),
+            _ => None,
+        });
+        one.into_iter().chain(members)
+    }
+}
+
 /// An entry of an index.
 #[derive(Debug)]
 pub enum Member {

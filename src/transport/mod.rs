@@ -13,6 +13,7 @@ pub mod open;
 pub mod registry;
 pub mod slice;
 pub mod spool;
+pub mod tls;
 
 use std::io::Read;
 
@@ -20,9 +21,10 @@ use async_trait::async_trait;
 
 pub use error::TransportError;
 pub use logins::{Logins, Secret};
-pub use open::{Access, Tls, create, open};
+pub use open::{Access, create, open};
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
+pub use tls::Tls;
 
 use crate::digest::Digest;
 use crate::image::Descriptor;

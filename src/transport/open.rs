@@ -7,7 +7,8 @@ use super::daemon::{self, DaemonSink};
 use super::error::TransportError;
 use super::layout::{Folder, LayoutSink, LayoutSource};
 use super::logins::Logins;
-use super::registry::{RegistryError, RegistrySink, RegistrySource};
+use super::registry::{RegistrySink, RegistrySource};
+use super::tls::Tls;
 use super::{Sink, Source};
 use crate::reference::Reference;
 
@@ -22,37 +23,6 @@ pub struct Access {
     pub tls: Tls,
     /// Where temporary files go that have no better place.
     pub work: PathBuf,
-}
-
-/// Certificates beside the system's.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    pub(super) authorities: Vec<reqwest::Certificate>,
-    pub(super) identity: Option<reqwest::Identity>,
-}
-
-impl Tls {
-    /// Trusts authorities, in PEM, too.
-    ///
-    /// # Errors
-    /// If the text is no PEM.
-    pub fn trust(&mut self, pem: &[u8]) -> Result<(), RegistryError> {
-        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(RegistryError::Tls)?;
-        if authorities.is_empty() {
-            return Err(RegistryError::NoCertificate);
-        }
-        self.authorities.extend(authorities);
-        Ok(())
-    }
-
-    /// Shows a certificate to registries that ask for one: certificate and key, in PEM.
-    ///
-    /// # Errors
-    /// If the text is no PEM, or lacks one of the two.
-    pub fn identify(&mut self, pem: &[u8]) -> Result<(), RegistryError> {
-        self.identity = Some(reqwest::Identity::from_pem(pem).map_err(RegistryError::Tls)?);
-        Ok(())
-    }
 }
 
 /// Opens an image to read.

@@ -10,7 +10,8 @@ use super::error::{self, RegistryError};
 use super::retry::retrying;
 use super::scopes::Scopes;
 use super::token::{TokenServer, Tokens};
-use crate::transport::open::{Access, Tls};
+use crate::transport::open::Access;
+use crate::transport::tls::Tls;
 
 /// How long a registry may be silent.
 const SILENCE: Duration = Duration::from_secs(60);

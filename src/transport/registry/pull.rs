@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::error::RegistryError;
 use super::repository::Repository;
-use super::retry;
+use super::retry::{Waits, retrying};
 use crate::digest::Digest;
 
 /// How many chunks may wait for their reader; the registry's are of some KiB.
@@ -18,7 +18,7 @@ const WAITING: usize = 64;
 
 /// Starts to pull a blob. The first answer is awaited, so that a blob that is not there is told at once.
 pub(super) async fn pull(repository: &Repository, digest: Digest) -> Result<PullReader, RegistryError> {
-    let response = retry::retrying(|| ask(repository, &digest, 0)).await?;
+    let response = retrying(|| ask(repository, &digest, 0)).await?;
     let (sender, receiver) = mpsc::channel(WAITING);
     let repository = repository.clone();
     tokio::spawn(async move {
@@ -47,7 +47,7 @@ async fn pump(
 ) -> Result<(), RegistryError> {
     let (mut position, mut skip) = (0_u64, 0_u64);
     let mut stream = first.bytes_stream();
-    let mut waits = retry::waits();
+    let mut waits = Waits::new();
     loop {
         let broken = match stream.next().await {
             None => return Ok(()),
@@ -58,7 +58,7 @@ async fn pump(
                 position += chunk.len() as u64;
                 if !chunk.is_empty() {
                     // Whoever gets on may stumble again.
-                    waits = retry::waits();
+                    waits = Waits::new();
                 }
                 if sender.send(Ok(chunk)).await.is_err() {
                     // Nobody reads any more.
@@ -68,10 +68,10 @@ async fn pump(
             }
             Some(Err(error)) => RegistryError::connection(repository.client.host())(error),
         };
-        let Some(wait) = waits.next() else { return Err(broken) };
+        let Some(wait) = waits.after(&broken) else { return Err(broken) };
         tracing::info!(%digest, position, error = %broken, "going on where the connection broke");
         tokio::time::sleep(wait).await;
-        let response = retry::retrying(|| ask(repository, digest, position)).await?;
+        let response = retrying(|| ask(repository, digest, position)).await?;
         skip = match response.status() {
             StatusCode::PARTIAL_CONTENT if starts_at(&response) == Some(position) => 0,
             StatusCode::OK => position,

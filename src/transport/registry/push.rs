@@ -11,7 +11,7 @@ use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use super::client::{Target, patience};
 use super::error::RegistryError;
 use super::repository::Repository;
-use super::retry;
+use super::retry::Waits;
 use crate::blob::{BlobFacts, ReadAt};
 use crate::transport::slice::FileSlice;
 
@@ -39,11 +39,12 @@ struct Session {
     sent: u64,
     chunk: u64,
     min_chunk: u64,
+    resumed: bool,
 }
 
 impl Session {
     fn at(at: Target) -> Self {
-        Self { at, sent: 0, chunk: u64::MAX, min_chunk: 0 }
+        Self { at, sent: 0, chunk: u64::MAX, min_chunk: 0, resumed: false }
     }
 }
 
@@ -52,26 +53,29 @@ impl Upload<'_> {
     pub(super) async fn push(&self, at: Option<Target>) -> Result<(), RegistryError> {
         let mut session = at.map(Session::at);
         let mut furthest = 0;
-        let mut waits = retry::waits();
+        let mut waits = Waits::new();
         loop {
             let Err(error) = self.advance(&mut session).await else { return Ok(()) };
             let sent = session.as_ref().map_or(0, |session| session.sent);
             if sent > furthest {
                 furthest = sent;
-                waits = retry::waits();
+                waits = Waits::new();
             }
+            // What a registry kept of an upload that broke need not be what was sent: it tells when the upload ends.
+            let resumed = session.as_ref().is_some_and(|session| session.resumed);
+            let spoiled = resumed && error.status().is_some_and(|status| status.is_client_error());
             let lost_place = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
-            if !error.is_transient() && !lost_place {
+            if !error.is_transient() && !lost_place && !spoiled {
                 return Err(error);
             }
-            let Some(wait) = waits.next() else { return Err(error) };
+            let Some(wait) = waits.after(&error) else { return Err(error) };
             tracing::info!(digest = %self.blob.digest, sent, %error, "going on with the upload where it broke");
-            tokio::time::sleep(wait.max(error.wait().unwrap_or_default())).await;
+            tokio::time::sleep(wait).await;
             // It may have come through, and only the answer been lost.
             if matches!(self.repository.has_blob_now(&self.blob.digest).await, Ok(true)) {
                 return Ok(());
             }
-            session = self.found_again(session).await;
+            session = if spoiled { None } else { self.found_again(session).await };
         }
     }
 
@@ -150,6 +154,7 @@ impl Upload<'_> {
             return Err(self.repository.client.answer("another length of an upload than was sent"));
         }
         session.sent = sent;
+        session.resumed = true;
         if let Some(at) = Target::location(&response) {
             session.at = at;
         }

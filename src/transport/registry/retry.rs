@@ -8,7 +8,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 use super::error::RegistryError;
 
 /// How often a request is made again.
-pub(super) const RETRIES: usize = 8;
+const RETRIES: usize = 8;
 /// The longest that is waited because a registry says so; who wants more is overloaded for longer than a run should last.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
@@ -20,18 +20,28 @@ pub(super) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
     attempt
         .retry(builder())
         .when(RegistryError::is_transient)
-        .adjust(|error, wait| match (wait, error.wait()) {
-            (Some(_), Some(asked)) if asked > LONGEST_WAIT => None,
-            (Some(wait), Some(asked)) => Some(wait.max(asked)),
-            (wait, _) => wait,
+        .adjust(|error, wait| {
+            let asked = error.wait().unwrap_or_default();
+            wait.map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)
         })
         .notify(|error, wait| tracing::info!(%error, ?wait, "trying again"))
         .await
 }
 
-/// Returns the waits between attempts.
-pub(super) fn waits() -> ExponentialBackoff {
-    builder().build()
+/// The waits between attempts to get on, for who makes the attempts.
+pub(super) struct Waits(ExponentialBackoff);
+
+impl Waits {
+    /// From the first on.
+    pub(super) fn new() -> Self {
+        Self(builder().build())
+    }
+
+    /// Returns how long to wait after an error; `None` if that was the last attempt, or the registry wants too long a wait.
+    pub(super) fn after(&mut self, error: &RegistryError) -> Option<Duration> {
+        let asked = error.wait().unwrap_or_default();
+        self.0.next().map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)
+    }
 }
 
 fn builder() -> ExponentialBuilder {

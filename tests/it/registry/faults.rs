@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::parts;
 use crate::support::pydock;
-use crate::support::registries::{Faults, Kind, Registry};
+use crate::support::registries::{Kind, Nginx, Registry};
 use crate::support::tools::run;
 
 const SLIMS: usize = 200;
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 6;
 #[ignore = "200 slims take minutes; scripts/test.sh runs it in release mode"]
 fn two_hundred_slims_through_faults_end_right_or_with_a_clear_error() {
     let registries = [Kind::Debian, Kind::V3, Kind::Olareg].map(Registry::start);
-    let faults = [0, 1, 2].map(|index| Faults::before(&registries[index]));
+    let faults = [0, 1, 2].map(|index| Nginx::failing(&registries[index]));
     for registry in &registries {
         registry.push_fixture("app:1");
     }

@@ -8,7 +8,7 @@ mod shared_layers;
 
 use serde_json::Value;
 
-use crate::support::registries::{Kind, Proxy, Registry, Side};
+use crate::support::registries::{Kind, Nginx, Proxy, Registry, Side};
 use crate::support::tools::{fixture, run, skopeo_copy};
 use crate::support::{Image, pydock, tree};
 
@@ -90,6 +90,19 @@ fn a_connection_that_breaks_is_made_again_and_reading_and_writing_go_on_where_th
         assert!(proxy.connections() > 4, "connections were cut");
         run("crane", ["validate", "--insecure", "--remote", &registry.image("pushed:1")]);
     }
+}
+
+#[test]
+fn a_registry_that_knows_no_ranges_sends_all_again() {
+    let registry = Registry::start(Kind::V3);
+    registry.push_fixture("app:1");
+    let nginx = Nginx::without_ranges(&registry);
+    let proxy = Proxy::cutting(nginx.port, 1..4, 1_500_000, Side::Answers);
+    let slim = |from: &str, to: &str| pydock(["slim", "-q", from, to]).ok();
+    slim(&registry.image("app:1"), &registry.image("whole:1"));
+    slim(&proxy.image("app:1"), &registry.image("pulled:1"));
+    assert_eq!(parts(&registry.image("pulled:1")), parts(&registry.image("whole:1")));
+    assert!(proxy.connections() > 4, "connections were cut");
 }
 
 #[test]

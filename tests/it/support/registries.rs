@@ -192,16 +192,33 @@ impl Drop for TokenServer {
     }
 }
 
-/// An nginx before a registry, of whose answers some are faults.
-pub(crate) struct Faults {
+/// An nginx before a registry.
+pub(crate) struct Nginx {
     child: Child,
     pub port: u16,
     _folder: tempfile::TempDir,
 }
 
-impl Faults {
+impl Nginx {
     /// Answers some requests with 429 and 500, cuts connections and slows down, at random.
-    pub(crate) fn before(registry: &Registry) -> Self {
+    pub(crate) fn failing(registry: &Registry) -> Self {
+        Self::start(
+            registry,
+            "if ($fault = busy) { add_header Retry-After 1 always; return 429; }
+             if ($fault = broken) { return 500; }
+             if ($fault = cut) { return 444; }
+             set $rate 0;
+             if ($fault = slow) { set $rate 8m; }
+             limit_rate $rate;",
+        )
+    }
+
+    /// Answers as a registry that knows no ranges.
+    pub(crate) fn without_ranges(registry: &Registry) -> Self {
+        Self::start(registry, "max_ranges 0; proxy_set_header Range '';")
+    }
+
+    fn start(registry: &Registry, location: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
@@ -213,12 +230,7 @@ impl Faults {
               server {{
                 listen 127.0.0.1:{port};
                 location / {{
-                  if ($fault = busy) {{ add_header Retry-After 1 always; return 429; }}
-                  if ($fault = broken) {{ return 500; }}
-                  if ($fault = cut) {{ return 444; }}
-                  set $rate 0;
-                  if ($fault = slow) {{ set $rate 8m; }}
-                  limit_rate $rate;
+                  {location}
                   proxy_request_buffering off;
                   proxy_set_header Host $http_host;
                   proxy_pass http://127.0.0.1:{};
@@ -238,7 +250,7 @@ impl Faults {
     }
 }
 
-impl Drop for Faults {
+impl Drop for Nginx {
     fn drop(&mut self) {
         // Its master ends its workers.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
