@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::docker_archive::DockerArchiveSource;
 use super::error::TransportError;
-use super::layout::{self, Files, LayoutSource, Staging};
+use super::layout::{self, Files, LayoutSource};
 use super::spool::{Spool, SpooledBlob};
-use super::{Blob, FileSlice, Sink, Source};
+use super::staging::{Place, StagedSink, Staging};
+use super::{FileSlice, Source};
 use crate::digest::Digest;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest, index};
 use crate::layer::codec::{self, Compression};
@@ -189,37 +190,33 @@ pub enum Output {
     Stdout,
 }
 
-/// Writes an archive that is an OCI image layout and can be loaded by Docker as well: it holds both `index.json` and
-/// `manifest.json`.
-pub struct ArchiveSink {
+/// An archive that is an OCI image layout and can be loaded by Docker as well: it holds both `index.json` and `manifest.json`.
+pub struct ArchivePlace {
     output: Output,
     tags: Vec<String>,
-    staging: Staging,
 }
 
-impl ArchiveSink {
-    /// Writes to `output`; `work` is where blobs wait for an archive on standard output.
-    ///
-    /// # Errors
-    /// If nothing can be written there.
-    pub fn new(output: Output, tags: Vec<String>, work: &Path) -> Result<Self, TransportError> {
-        let place = match &output {
-            Output::File(path) => layout::parent_of(path),
-            Output::Stdout => work.to_owned(),
-        };
-        Ok(Self { staging: Staging::new(&place)?, output, tags })
-    }
+/// Writes to `output`; `work` is where blobs wait for an archive on standard output.
+///
+/// # Errors
+/// If nothing can be written there.
+pub fn sink(output: Output, tags: Vec<String>, work: &Path) -> Result<StagedSink<ArchivePlace>, TransportError> {
+    let work = match &output {
+        Output::File(path) => layout::parent_of(path),
+        Output::Stdout => work.to_owned(),
+    };
+    StagedSink::new(&work, ArchivePlace { output, tags })
+}
 
-    fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
+#[async_trait]
+impl Place for ArchivePlace {
+    async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         match &self.output {
-            Output::Stdout => {
-                write_archive(self.staging.take(), descriptor, &self.tags, io::BufWriter::new(io::stdout().lock()))
-                    .map_err(|source| TransportError::Stdio { action: "write", source })
-            }
+            Output::Stdout => write_archive(staging.take(), root, &self.tags, io::BufWriter::new(io::stdout().lock()))
+                .map_err(|source| TransportError::Stdio { action: "write", source }),
             Output::File(path) => {
-                let (file, part) = self.staging.spool().file()?;
-                write_archive(self.staging.take(), descriptor, &self.tags, file)
-                    .map_err(TransportError::file("write", path))?;
+                let (file, part) = staging.spool().file()?;
+                write_archive(staging.take(), root, &self.tags, file).map_err(TransportError::file("write", path))?;
                 layout::readable_by_all(&part)?;
                 part.persist(path).map_err(|error| TransportError::file("write", path)(error.error))
             }
@@ -334,29 +331,5 @@ fn repo_tag(tag: &str) -> String {
     match tag.rsplit_once(':') {
         Some((_, after)) if !after.contains('/') => tag.to_owned(),
         _ => format!("{tag}:latest"),
-    }
-}
-
-#[async_trait]
-impl Sink for ArchiveSink {
-    fn spool(&self) -> &Spool {
-        self.staging.spool()
-    }
-
-    async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
-        Ok(self.staging.has(&descriptor.digest))
-    }
-
-    async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
-        self.staging.put(descriptor, blob).await
-    }
-
-    async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)
-    }
-
-    async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)?;
-        self.publish(descriptor)
     }
 }

@@ -13,12 +13,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use super::Source;
 use super::archive::{self, Archive, ArchiveKind, write_archive};
 use super::error::TransportError;
-use super::layout::Staging;
 use super::open::Access;
 use super::spool::Spool;
-use super::{Blob, Sink, Source};
+use super::staging::{Place, StagedSink, Staging};
 use crate::image::Descriptor;
 use crate::layer::codec::Compression;
 use crate::reference::ImageName;
@@ -57,56 +57,40 @@ async fn connect() -> Result<Docker, Error> {
     Docker::connect_with_defaults()?.with_timeout(PATIENCE).negotiate_version().await
 }
 
-/// Loads an image into a Docker daemon.
-pub struct DaemonSink {
+/// A Docker daemon that an image is loaded into.
+pub struct DaemonPlace {
     docker: Docker,
     name: ImageName,
     tags: Vec<String>,
-    staging: Staging,
 }
 
-impl DaemonSink {
-    /// Connects to the daemon. `tags` are given beside the name's own.
-    ///
-    /// # Errors
-    /// If it cannot be reached, the name has a digest, or there is no place for a spool.
-    pub async fn new(name: &ImageName, tags: &[String], access: &Access) -> Result<Self, TransportError> {
-        if name.digest.is_some() {
-            return Err(TransportError::DigestDestination(name.to_string()));
-        }
-        let action = || "reach the Docker daemon".to_owned();
-        let docker = connect().await.map_err(|source| TransportError::Daemon { action: action(), source })?;
-        let more = tags.iter().map(|tag| ImageName { tag: Some(tag.clone()), ..name.clone() }.to_string());
-        let tags = [name.to_string()].into_iter().chain(more).collect();
-        Ok(Self { docker, name: name.clone(), tags, staging: Staging::new(&access.work)? })
+/// Connects to the daemon to write. `tags` are given beside the name's own.
+///
+/// # Errors
+/// If it cannot be reached, the name has a digest, or there is no place for a spool.
+pub async fn sink(
+    name: &ImageName,
+    tags: &[String],
+    access: &Access,
+) -> Result<StagedSink<DaemonPlace>, TransportError> {
+    if name.digest.is_some() {
+        return Err(TransportError::DigestDestination(name.to_string()));
     }
+    let action = || "reach the Docker daemon".to_owned();
+    let docker = connect().await.map_err(|source| TransportError::Daemon { action: action(), source })?;
+    let more = tags.iter().map(|tag| ImageName { tag: Some(tag.clone()), ..name.clone() }.to_string());
+    let tags = [name.to_string()].into_iter().chain(more).collect();
+    StagedSink::new(&access.work, DaemonPlace { docker, name: name.clone(), tags })
 }
 
 #[async_trait]
-impl Sink for DaemonSink {
-    fn spool(&self) -> &Spool {
-        self.staging.spool()
-    }
-
+impl Place for DaemonPlace {
     /// A daemon unpacks what it loads.
     fn usual_compression(&self) -> Option<Compression> {
         Some(Compression::None)
     }
 
-    async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
-        Ok(self.staging.has(&descriptor.digest))
-    }
-
-    async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
-        self.staging.put(descriptor, blob).await
-    }
-
-    async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)
-    }
-
-    async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)?;
+    async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(WAITING);
         let sent = futures_util::stream::unfold(receiver, |mut receiver| async {
             let chunk = receiver.recv().await?;
@@ -119,7 +103,7 @@ impl Sink for DaemonSink {
             // The daemon tells of its work line by line; an error among them ends it.
             answers.try_for_each(|_| async { Ok(()) }).await.map_err(failed)
         };
-        let (blobs, root, tags) = (self.staging.take(), descriptor.clone(), self.tags.clone());
+        let (blobs, root, tags) = (staging.take(), root.clone(), self.tags.clone());
         let write = tokio::task::spawn_blocking(move || {
             write_archive(blobs, &root, &tags, io::BufWriter::with_capacity(CHUNK, Sending(sender)))
         });

@@ -1,19 +1,17 @@
 //! `oci:`: an OCI image layout in a folder. Spec: image-spec `image-layout.md`.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::error::TransportError;
 use super::slice::FileSlice;
-use super::spool::{Spool, SpooledBlob};
-use super::{Blob, BlobReader, Sink, Source};
-use crate::blob::{HashingWriter, VerifyingReader};
+use super::staging::{Place, StagedSink, Staging};
+use super::{BlobReader, Source};
+use crate::blob::VerifyingReader;
 use crate::digest::Digest;
 use crate::image::document::MAX_DOCUMENT;
 use crate::image::{Descriptor, media_type};
@@ -165,126 +163,54 @@ impl Files for Folder {
     }
 }
 
-/// Blobs that wait in a spool until all of an image is there.
-pub struct Staging {
-    spool: Spool,
-    blobs: Mutex<HashMap<Digest, SpooledBlob>>,
-}
-
-impl Staging {
-    /// Makes an empty staging area in `place`.
-    ///
-    /// # Errors
-    /// If it cannot be written to.
-    pub fn new(place: &Path) -> Result<Self, TransportError> {
-        Ok(Self { spool: Spool::new(place)?, blobs: Mutex::default() })
-    }
-
-    /// Returns its spool.
-    pub fn spool(&self) -> &Spool {
-        &self.spool
-    }
-
-    /// Tells whether a blob is staged.
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.lock().contains_key(digest)
-    }
-
-    /// Stages a blob.
-    ///
-    /// # Errors
-    /// If it cannot be copied.
-    pub async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
-        let blob = match blob {
-            Blob::Spooled(blob) => blob,
-            Blob::Slice(slice) => {
-                let copy = |source| TransportError::Copy { digest: descriptor.digest, source };
-                let reader = VerifyingReader::blob(slice.reader().map_err(copy)?, descriptor.facts());
-                self.copy(Box::new(reader), descriptor.digest).await?
-            }
-            Blob::Stream(reader) => self.copy(reader, descriptor.digest).await?,
-        };
-        self.lock().insert(descriptor.digest, blob);
-        Ok(())
-    }
-
-    /// Stages bytes that we have in memory.
-    ///
-    /// # Errors
-    /// If they cannot be written.
-    pub fn put_bytes(&self, digest: Digest, bytes: &[u8]) -> Result<(), TransportError> {
-        let (mut file, path) = self.spool.file()?;
-        file.write_all(bytes).map_err(TransportError::file("write", &*path))?;
-        let size = bytes.len() as u64;
-        let facts = crate::blob::BlobFacts { digest, size };
-        self.lock().insert(digest, SpooledBlob { path, facts });
-        Ok(())
-    }
-
-    /// Takes all blobs out, in the order of their digests.
-    pub fn take(&self) -> Vec<SpooledBlob> {
-        let mut blobs = std::mem::take(&mut *self.lock()).into_values().collect::<Vec<_>>();
-        blobs.sort_by_key(|blob| blob.facts.digest);
-        blobs
-    }
-
-    async fn copy(&self, mut reader: BlobReader, digest: Digest) -> Result<SpooledBlob, TransportError> {
-        let (file, path) = self.spool.file()?;
-        let copy = move || {
-            let mut writer = HashingWriter::new(file);
-            io::copy(&mut reader, &mut writer).map_err(|source| TransportError::Copy { digest, source })?;
-            let (_, facts) = writer.finish();
-            Ok(SpooledBlob { path, facts })
-        };
-        tokio::task::spawn_blocking(copy).await.map_err(|_| TransportError::Stopped)?
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, SpooledBlob>> {
-        self.blobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Writes an image into a layout in a folder.
-pub struct LayoutSink {
+/// A layout in a folder, to be written to.
+pub struct LayoutPlace {
     folder: PathBuf,
     tags: Vec<String>,
-    staging: Staging,
 }
 
-impl LayoutSink {
-    /// Writes to `folder`, which need not exist; its parent must.
-    ///
-    /// # Errors
-    /// If nothing can be written there.
-    pub fn new(folder: PathBuf, tags: Vec<String>) -> Result<Self, TransportError> {
-        let place = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
-        Ok(Self { staging: Staging::new(&place)?, folder, tags })
+/// Writes to a layout in `folder`, which need not exist; its parent must.
+///
+/// # Errors
+/// If nothing can be written there.
+pub fn sink(folder: PathBuf, tags: Vec<String>) -> Result<StagedSink<LayoutPlace>, TransportError> {
+    let work = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
+    StagedSink::new(&work, LayoutPlace { folder, tags })
+}
+
+impl LayoutPlace {
+    /// Writes a file at once or not at all.
+    fn write(&self, staging: &Staging, name: &str, text: &str) -> Result<(), TransportError> {
+        let path = self.folder.join(name);
+        let (mut file, part) = staging.spool().file()?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(TransportError::file("write", &path))?;
+        readable_by_all(&part)?;
+        part.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))
+    }
+}
+
+#[async_trait]
+impl Place for LayoutPlace {
+    fn has(&self, descriptor: &Descriptor) -> bool {
+        let there = fs::metadata(self.folder.join(blob_path(&descriptor.digest)));
+        there.is_ok_and(|file| file.len() == descriptor.size)
     }
 
-    fn publish(&self, descriptor: &Descriptor) -> Result<(), TransportError> {
+    async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         let blobs = self.folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(TransportError::file("create", &blobs))?;
-        for blob in self.staging.take() {
+        for blob in staging.take() {
             let path = blobs.join(blob.facts.digest.hex());
             readable_by_all(&blob.path)?;
             blob.path.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))?;
         }
-        self.write("oci-layout", OCI_LAYOUT)?;
+        self.write(staging, "oci-layout", OCI_LAYOUT)?;
         // Two runs may write two images to one layout: each must add to what the other wrote.
         let lock = File::open(&blobs).map_err(TransportError::file("lock", &blobs))?;
         lock.lock().map_err(TransportError::file("lock", &blobs))?;
         let index = read_json(&Folder(self.folder.clone()), "index.json")?;
-        let index = index_with(index, descriptor, &self.tags);
-        self.write("index.json", &index.to_string())
-    }
-
-    /// Writes a file at once or not at all.
-    fn write(&self, name: &str, text: &str) -> Result<(), TransportError> {
-        let path = self.folder.join(name);
-        let (mut file, part) = self.staging.spool.file()?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(TransportError::file("write", &path))?;
-        readable_by_all(&part)?;
-        part.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))
+        let index = index_with(index, root, &self.tags);
+        self.write(staging, "index.json", &index.to_string())
     }
 }
 
@@ -327,29 +253,4 @@ fn index_with_one(old: Option<Value>, descriptor: &Descriptor, tag: Option<&str>
     entries.push(json!(entry));
     index["manifests"] = entries.into();
     index
-}
-
-#[async_trait]
-impl Sink for LayoutSink {
-    fn spool(&self) -> &Spool {
-        &self.staging.spool
-    }
-
-    async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
-        let there = fs::metadata(self.folder.join(blob_path(&descriptor.digest)));
-        Ok(self.staging.has(&descriptor.digest) || there.is_ok_and(|file| file.len() == descriptor.size))
-    }
-
-    async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
-        self.staging.put(descriptor, blob).await
-    }
-
-    async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)
-    }
-
-    async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.staging.put_bytes(descriptor.digest, bytes)?;
-        self.publish(descriptor)
-    }
 }

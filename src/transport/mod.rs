@@ -13,6 +13,7 @@ pub mod open;
 pub mod registry;
 pub mod slice;
 pub mod spool;
+pub mod staging;
 pub mod tls;
 
 use std::io::Read;

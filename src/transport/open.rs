@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::archive::{self, Archive, ArchiveKind, ArchiveSink, Output};
-use super::daemon::{self, DaemonSink};
+use super::archive::{self, Archive, ArchiveKind, Output};
+use super::daemon;
 use super::error::TransportError;
-use super::layout::{Folder, LayoutSink, LayoutSource};
+use super::layout::{self, Folder, LayoutSource};
 use super::logins::Logins;
 use super::registry::{RegistrySink, RegistrySource};
 use super::tls::Tls;
@@ -55,7 +55,7 @@ pub async fn create(
     access: &Access,
 ) -> Result<Box<dyn Sink>, TransportError> {
     let archive = |output, tag: &Option<String>| {
-        let sink = ArchiveSink::new(output, with_more(tag, tags), &access.work)?;
+        let sink = archive::sink(output, with_more(tag, tags), &access.work)?;
         Ok(Box::new(sink) as Box<dyn Sink>)
     };
     match reference {
@@ -66,11 +66,11 @@ pub async fn create(
             };
             Ok(Box::new(RegistrySink::new(name.clone(), tags, from, access).await?))
         }
-        Reference::Layout(place) => Ok(Box::new(LayoutSink::new(place.path.clone(), with_more(&place.tag, tags))?)),
+        Reference::Layout(place) => Ok(Box::new(layout::sink(place.path.clone(), with_more(&place.tag, tags))?)),
         Reference::OciArchive(place) | Reference::DockerArchive(place) => {
             archive(Output::File(place.path.clone()), &place.tag)
         }
-        Reference::DockerDaemon(name) => Ok(Box::new(DaemonSink::new(name, tags, access).await?)),
+        Reference::DockerDaemon(name) => Ok(Box::new(daemon::sink(name, tags, access).await?)),
         Reference::Stdio => archive(Output::Stdout, &None),
     }
 }
