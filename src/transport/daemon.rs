@@ -36,17 +36,16 @@ const WAITING: usize = 4;
 pub async fn open(name: &ImageName, access: &Access) -> Result<Box<dyn Source>, TransportError> {
     let action = format!("get `{name}` from the Docker daemon");
     let docker = connect().await.map_err(|source| TransportError::Daemon { action: action.clone(), source })?;
-    let mut stream = Box::pin(docker.export_image(&name.to_string()).map_err(|error| (true, error))).peekable();
+    let mut stream = Box::pin(docker.export_image(&name.to_string())).peekable();
     // What the daemon says before the first byte is about the image; later, the stream broke.
     if let Some(Err(_)) = std::pin::Pin::new(&mut stream).peek().await
-        && let Some(Err((_, source))) = stream.next().await
+        && let Some(Err(source)) = stream.next().await
     {
         return Err(TransportError::Daemon { action, source });
     }
     let spool = Spool::new(&access.work)?;
     let place = format!("`{name}` of the Docker daemon");
-    let reader = StreamReader::new(stream.map_err(|(_, error)| io::Error::other(error)));
-    let reader = SyncIoBridge::new(reader);
+    let reader = SyncIoBridge::new(StreamReader::new(stream.map_err(io::Error::other)));
     let archive = tokio::task::spawn_blocking(move || Archive::copied(reader, place, spool));
     let archive = archive.await.map_err(|_| TransportError::Stopped)??;
     archive::source(archive, ArchiveKind::Docker, None)
