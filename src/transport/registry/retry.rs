@@ -20,10 +20,7 @@ pub(super) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
     attempt
         .retry(builder())
         .when(RegistryError::is_transient)
-        .adjust(|error, wait| {
-            let asked = error.wait().unwrap_or_default();
-            wait.map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)
-        })
+        .adjust(as_asked)
         .notify(|error, wait| tracing::info!(%error, ?wait, "trying again"))
         .await
 }
@@ -39,9 +36,14 @@ impl Waits {
 
     /// Returns how long to wait after an error; `None` if that was the last attempt, or the registry wants too long a wait.
     pub(super) fn after(&mut self, error: &RegistryError) -> Option<Duration> {
-        let asked = error.wait().unwrap_or_default();
-        self.0.next().map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)
+        as_asked(error, self.0.next())
     }
+}
+
+/// Returns the next wait, but no less than the registry asks for; `None` if there is none, or it asks for too much.
+fn as_asked(error: &RegistryError, next: Option<Duration>) -> Option<Duration> {
+    let asked = error.wait().unwrap_or_default();
+    next.map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)
 }
 
 fn builder() -> ExponentialBuilder {
