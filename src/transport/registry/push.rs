@@ -186,18 +186,21 @@ impl Upload<'_> {
     }
 }
 
-/// Mounts a blob from another repository of the registry. If the registry will not, returns where it wants the blob uploaded.
-pub(super) async fn mount(
-    repository: &Repository,
-    blob: &BlobFacts,
-    from: &str,
-) -> Result<Result<(), Option<Target>>, RegistryError> {
+/// What a registry did that was asked to mount a blob.
+pub(super) enum Mount {
+    Done,
+    /// It wants the blob uploaded, here if it says where.
+    Refused(Option<Target>),
+}
+
+/// Mounts a blob from another repository of the registry.
+pub(super) async fn mount(repository: &Repository, blob: &BlobFacts, from: &str) -> Result<Mount, RegistryError> {
     let target = repository.path(&format!("blobs/uploads/?mount={}&from={from}", blob.digest));
     let request = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
     let response = repository.client.send(Method::POST, &target, &repository.scopes, request).await?;
     Ok(match response.status() {
-        StatusCode::CREATED => Ok(()),
-        _ => Err(Target::location(&response)),
+        StatusCode::CREATED => Mount::Done,
+        _ => Mount::Refused(Target::location(&response)),
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::client::Target;
-use super::push::{self, Upload};
+use super::push::{self, Mount, Upload};
 use super::referrers;
 use super::repository::{Repository, failed};
 use crate::digest::Digest;
@@ -85,8 +85,8 @@ impl Sink for RegistrySink {
         }
         let Some(from) = &self.from else { return Ok(false) };
         match push::mount(&self.repository, &descriptor.facts(), &from.repository).await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(session)) => {
+            Ok(Mount::Done) => Ok(true),
+            Ok(Mount::Refused(session)) => {
                 let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
                 sessions.extend(session.map(|session| (digest, session)));
                 Ok(false)
