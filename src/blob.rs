@@ -1,9 +1,9 @@
 //! Bytes pass, and their digest and size fall out.
 //!
-//! A blob is read only through [`VerifyingReader`], so that nothing can forget to verify it, and written only through
+//! A blob is read only through [`VerifyingReader`], and what it decompresses to through [`VerifyingLayer`], so that nothing can forget to verify it, and written only through
 //! [`HashingWriter`], whose consuming `finish` is the one way to learn a digest.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use crate::digest::Digest;
 use crate::hasher::Hasher;
@@ -87,37 +87,29 @@ impl Scratch for Vec<u8> {
     }
 }
 
-/// A reader that fails at the end of its bytes if they are not the ones that were asked for, and before the end as soon
-/// as there are too many.
+/// What bytes must be, and what of them went by.
 #[derive(Debug)]
-pub struct VerifyingReader<R> {
-    inner: R,
+struct Expected {
     what: &'static str,
     hasher: Option<Hasher>,
-    expected: Digest,
+    digest: Digest,
     size: Option<u64>,
     read: u64,
 }
 
-impl<R: Read> VerifyingReader<R> {
-    /// Verifies a blob against the digest and size of its descriptor.
-    pub fn blob(inner: R, expected: BlobFacts) -> Self {
-        Self {
-            inner,
-            what: "digest",
-            hasher: Some(Hasher::default()),
-            expected: expected.digest,
-            size: Some(expected.size),
-            read: 0,
+impl Expected {
+    fn see(&mut self, bytes: &[u8]) -> Result<(), Mismatch> {
+        self.read += bytes.len() as u64;
+        if let Some(expected) = self.size.filter(|&size| self.read > size) {
+            return Err(Mismatch::TooLong { expected });
         }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        Ok(())
     }
 
-    /// Verifies the decompressed bytes of a layer against its diff ID, with the help of `hasher`, which is new.
-    pub fn diff_id(inner: R, expected: Digest, hasher: Hasher) -> Self {
-        Self { inner, what: "diff ID", hasher: Some(hasher), expected, size: None, read: 0 }
-    }
-
-    fn verify(&mut self) -> Result<(), Mismatch> {
+    fn end(&mut self) -> Result<(), Mismatch> {
         let Some(hasher) = self.hasher.take() else {
             return Ok(());
         };
@@ -125,10 +117,27 @@ impl<R: Read> VerifyingReader<R> {
             return Err(Mismatch::TooShort { expected, actual: self.read });
         }
         let actual = hasher.finish();
-        if actual != self.expected {
-            return Err(Mismatch::Digest { what: self.what, expected: self.expected, actual });
+        if actual != self.digest {
+            return Err(Mismatch::Digest { what: self.what, expected: self.digest, actual });
         }
         Ok(())
+    }
+}
+
+/// A reader of a blob that fails at the end of its bytes if they are not the ones that were asked for, and before the end as soon
+/// as there are too many.
+#[derive(Debug)]
+pub struct VerifyingReader<R> {
+    inner: R,
+    expected: Expected,
+}
+
+impl<R: Read> VerifyingReader<R> {
+    /// Verifies a blob against the digest and size of its descriptor.
+    pub fn blob(inner: R, expected: BlobFacts) -> Self {
+        let BlobFacts { digest, size } = expected;
+        let hasher = Some(Hasher::default());
+        Self { inner, expected: Expected { what: "digest", hasher, digest, size: Some(size), read: 0 } }
     }
 }
 
@@ -139,16 +148,55 @@ impl<R: Read> Read for VerifyingReader<R> {
         }
         let count = self.inner.read(buffer)?;
         if count == 0 {
-            self.verify()?;
-            return Ok(0);
+            self.expected.end()?;
+        } else {
+            self.expected.see(&buffer[..count])?;
         }
-        self.read += count as u64;
-        if let Some(expected) = self.size.filter(|&size| self.read > size) {
-            return Err(Mismatch::TooLong { expected }.into());
+        Ok(count)
+    }
+}
+
+/// As [`VerifyingReader`], for the decompressed bytes of a layer; they are not copied.
+#[derive(Debug)]
+pub struct VerifyingLayer<R> {
+    inner: R,
+    expected: Expected,
+    /// Bytes that were hashed, but not consumed.
+    ahead: usize,
+}
+
+impl<R: BufRead> VerifyingLayer<R> {
+    /// Verifies a layer against its diff ID, with the help of `hasher`, which is new.
+    pub fn new(inner: R, diff_id: Digest, hasher: Hasher) -> Self {
+        let expected = Expected { what: "diff ID", hasher: Some(hasher), digest: diff_id, size: None, read: 0 };
+        Self { inner, expected, ahead: 0 }
+    }
+}
+
+impl<R: BufRead> BufRead for VerifyingLayer<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let bytes = self.inner.fill_buf()?;
+        if self.ahead == 0 {
+            if bytes.is_empty() {
+                self.expected.end()?;
+            } else {
+                self.expected.see(bytes)?;
+            }
+            self.ahead = bytes.len();
         }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..count]);
-        }
+        Ok(&bytes[..self.ahead])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.ahead -= count.min(self.ahead);
+        self.inner.consume(count);
+    }
+}
+
+impl<R: BufRead> Read for VerifyingLayer<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
         Ok(count)
     }
 }

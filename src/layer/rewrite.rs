@@ -8,13 +8,13 @@
 //! An old gzip layer whose blocks were mapped by the scan is not read again from its start: what is kept is decoded from near
 //! where it lies, for the new diff ID, and its blocks are copied as they are.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
 use super::codec::{self, BlockMap, Compression, Encoder, Old, SpliceError, Workers};
 use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
-use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingReader};
+use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 
@@ -105,11 +105,7 @@ impl<W: Write> LayerWriter<W> {
         cut: &CutList,
     ) -> Result<(), RewriteError> {
         let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old = OldLayer {
-            inner: VerifyingReader::diff_id(decoded, diff_id, Hasher::default()),
-            offset: 0,
-            buffer: vec![0; 128 << 10],
-        };
+        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id, Hasher::default()), offset: 0 };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.write(bytes)?,
@@ -214,23 +210,23 @@ impl<W: Write> LayerWriter<W> {
 struct OldLayer<R> {
     inner: R,
     offset: u64,
-    buffer: Vec<u8>,
 }
 
-impl<R: Read> OldLayer<R> {
+impl<R: BufRead> OldLayer<R> {
     /// Passes bytes up to `end`, or the end of the layer, to `write`.
     fn pass(&mut self, end: u64, mut write: impl FnMut(&[u8]) -> Result<(), RewriteError>) -> Result<(), RewriteError> {
         while self.offset < end {
-            let want = self.buffer.len().min(usize::try_from(end - self.offset).unwrap_or(usize::MAX));
-            let count = match self.inner.read(&mut self.buffer[..want]) {
-                Ok(0) => break,
-                Ok(count) => count,
+            let bytes = match self.inner.fill_buf() {
+                Ok([]) => break,
+                Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => {
                     return Err(RewriteError::Read { offset: self.offset, source });
                 }
             };
-            write(&self.buffer[..count])?;
+            let count = bytes.len().min(usize::try_from(end - self.offset).unwrap_or(usize::MAX));
+            write(&bytes[..count])?;
+            self.inner.consume(count);
             self.offset += count as u64;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! One streaming pass over a layer: its entries, and the contents that somebody asked for.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, BlockMap, Compression};
 use super::entry::{Entry, EntryKind};
 use super::tar::{TarError, TarReader};
-use crate::blob::VerifyingReader;
+use crate::blob::VerifyingLayer;
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 
@@ -57,11 +57,11 @@ pub fn scan(
     let counting = CountingReader { inner: blob, count: packed.clone() };
     let decoded =
         codec::mapping_decoder(compression, counting, map).map_err(|source| TarError::Read { offset: 0, source })?;
-    let verified: Box<dyn Read> = match diff_id {
-        Some((diff_id, hasher)) => Box::new(VerifyingReader::diff_id(decoded, diff_id, hasher)),
+    let verified: Box<dyn BufRead> = match diff_id {
+        Some((diff_id, hasher)) => Box::new(VerifyingLayer::new(decoded, diff_id, hasher)),
         None => decoded,
     };
-    let mut tar = TarReader::new(BufReader::with_capacity(128 << 10, verified));
+    let mut tar = TarReader::new(verified);
     let mut entries = Vec::new();
     let mut packed_start = 0;
     while let Some(mut entry) = tar.next_entry()? {
@@ -85,10 +85,15 @@ pub fn scan(
 pub fn map(blob: impl Read, diff_id: Digest, map: &mut BlockMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {
-        let mut layer = VerifyingReader::diff_id(decoded, diff_id, Hasher::default());
-        io::copy(&mut layer, &mut io::sink())
+        let mut layer = VerifyingLayer::new(decoded, diff_id, Hasher::default());
+        loop {
+            match layer.fill_buf()?.len() {
+                0 => return Ok(()),
+                count => layer.consume(count),
+            }
+        }
     });
-    read.map(|_| ()).map_err(|source| TarError::Read { offset: 0, source })
+    read.map_err(|source| TarError::Read { offset: 0, source })
 }
 
 /// Counts what passes, where a decoder above can no longer be asked.

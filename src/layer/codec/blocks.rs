@@ -4,15 +4,13 @@
 use std::io::{self, Write};
 
 use super::bits::BitWriter;
-use super::inflate::{Inflate, WINDOW};
+use super::inflate::WINDOW;
 use crate::blob::Scratch;
 
 /// Blocks are told apart only if they make at least so many bytes, lest hostile streams fill memory.
 const UNIT: u64 = 16 << 10;
 /// Bytes of output between points from which decoding can start.
 const SPACING: u64 = 512 << 10;
-/// Bytes of a blob that are hashed together.
-pub(super) const PAGE: usize = 64 << 10;
 
 /// The blocks of one gzip blob. Memory: about 25 bytes for each 16 KiB or more of decompressed layer; the windows that decoding
 /// starts from are elsewhere.
@@ -100,14 +98,14 @@ impl BlockMap {
         Self { units: Vec::new(), members: Vec::new(), restarts: Vec::new(), windows, pages: Vec::new(), size: 0 }
     }
 
-    /// Notes a page of the blob: [`PAGE`] bytes, or its last.
+    /// Notes a page of the blob: all are of one size but the last.
     pub(super) fn page(&mut self, page: &[u8]) {
         self.pages.push(xxhash_rust::xxh3::xxh3_64(page));
         self.size += page.len() as u64;
     }
 
-    /// Notes that a block starts. `header` has the first three bits of the block; `inflate` has decoded all before it.
-    pub(super) fn block(&mut self, out: u64, bit: u64, header: u8, inflate: &mut Inflate) -> io::Result<()> {
+    /// Notes that a block starts. `header` has the first three bits of the block; `window` what was decoded before it.
+    pub(super) fn block(&mut self, out: u64, bit: u64, header: u8, window: &[u8]) -> io::Result<()> {
         let kind = Kind::of(header);
         let before = self.units.last().filter(|unit| unit.kind != Kind::End);
         let merges = before.is_some_and(|unit| match kind {
@@ -124,9 +122,7 @@ impl BlockMap {
             self.members.push(number);
             self.restarts.push(Restart { unit: number, window: 0, length: 0 });
         } else if self.restarts.last().is_none_or(|last| out - self.units[last.unit].out >= SPACING) {
-            let mut window = Vec::new();
-            inflate.window(&mut window);
-            let start = self.windows.append(&window)?;
+            let start = self.windows.append(window)?;
             self.restarts.push(Restart { unit: number, window: start, length: window.len() });
         }
         self.units.push(Unit { out, bit, kind });
@@ -174,12 +170,11 @@ mod tests {
     #[test]
     fn units_may_be_copied_only_if_they_lie_in_what_is_kept_and_32_kib_of_it_lie_before() {
         let mut map = BlockMap::new(Box::new(Vec::new()));
-        let mut inflate = Inflate::new();
         for out in 0..10 {
-            map.block(out * 20_000, 80 + out * 1000, 0b100, &mut inflate).unwrap();
+            map.block(out * 20_000, 80 + out * 1000, 0b100, &[]).unwrap();
         }
         map.end(200_000, 10_080);
-        map.block(200_000, 10_240, 0b101, &mut inflate).unwrap();
+        map.block(200_000, 10_240, 0b101, &[]).unwrap();
         map.end(230_000, 11_000);
         assert_eq!(map.copyable(&(0..230_000)), 0..12);
         assert_eq!(map.copyable(&(0..200_000)), 0..11, "the end of a member is no bits at all");
@@ -192,9 +187,8 @@ mod tests {
     #[test]
     fn small_blocks_are_one_unit_but_stored_and_last_ones_begin_their_own() {
         let mut map = BlockMap::new(Box::new(Vec::new()));
-        let mut inflate = Inflate::new();
         for (number, header) in [0b100, 0b010, 0b000, 0b000, 0b100, 0b101].into_iter().enumerate() {
-            map.block(number as u64, number as u64 * 100, header, &mut inflate).unwrap();
+            map.block(number as u64, number as u64 * 100, header, &[]).unwrap();
         }
         let kinds = map.units.iter().map(|unit| (unit.bit, unit.kind)).collect::<Vec<_>>();
         assert_eq!(kinds, [(0, Kind::Packed), (200, Kind::Stored), (500, Kind::LastPacked)]);

@@ -40,25 +40,16 @@ impl Blocks {
 
     fn find(stream: Vec<u8>, before: &[u8]) -> io::Result<Self> {
         let mut inflate = Inflate::new();
-        inflate.resume(before, 0, 0).map_err(io::Error::other)?;
-        let mut output = vec![0; SHORT];
-        let (mut starts, mut start, mut at) = (Vec::new(), 0, 0);
+        inflate.resume(before);
+        let (mut starts, mut at) = (Vec::new(), 0);
+        note(&stream, at as u64, &mut starts);
         loop {
-            note(&stream, start, &mut starts);
-            let end = loop {
-                let step = inflate.step(&stream[at..], &mut output).map_err(io::Error::other)?;
-                at += step.taken;
-                match step.stop {
-                    Stop::Block { unused, is_last } => break (at as u64 * 8 - u64::from(unused), is_last),
-                    Stop::Starved if step.taken == 0 && step.made == 0 => {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    Stop::Starved => {}
-                }
-            };
-            match end {
-                (end, true) => return Ok(Self { stream, starts, end }),
-                (end, false) => start = end,
+            let stop = inflate.step(&stream, &mut at, true, usize::MAX)?;
+            inflate.take(usize::MAX);
+            match stop {
+                Stop::Block { is_last: true } => return Ok(Self { stream, starts, end: at as u64 }),
+                Stop::Block { is_last: false } => note(&stream, at as u64, &mut starts),
+                _ => {}
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
 //!
-//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `blocks` notes where blocks lie
-//! while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
+//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `blocks` notes where blocks
+//! lie while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
 //! them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
 mod blocks;
+mod feed;
 mod fresh;
 mod gzip;
 mod inflate;
@@ -16,7 +17,7 @@ mod workers;
 mod zstd;
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -25,6 +26,9 @@ use serde::{Deserialize, Serialize};
 pub use blocks::BlockMap;
 pub use splice::{Old, SpliceError, Splicer};
 pub use workers::Workers;
+
+/// Bytes of a layer that are held at once.
+const BUFFER: usize = 128 << 10;
 
 /// How a layer blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -95,7 +99,7 @@ impl FromStr for Compression {
 ///
 /// # Errors
 /// If a decompressor cannot be made.
-pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     mapping_decoder(compression, blob, None)
 }
 
@@ -107,11 +111,11 @@ pub fn mapping_decoder<'a>(
     compression: Compression,
     blob: impl Read + 'a,
     map: Option<&'a mut BlockMap>,
-) -> io::Result<Box<dyn Read + 'a>> {
+) -> io::Result<Box<dyn BufRead + 'a>> {
     Ok(match compression {
-        Compression::None => Box::new(blob),
+        Compression::None => Box::new(BufReader::with_capacity(BUFFER, blob)),
         Compression::Gzip => Box::new(gzip::Decoder::new(blob, map)),
-        Compression::Zstd => Box::new(zstd::decoder(blob)?),
+        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, zstd::decoder(blob)?)),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::blocks::{BlockMap, PAGE};
+use super::blocks::BlockMap;
+use super::feed::{self, Feed, PAGE};
 use super::inflate::{Inflate, Stop};
 use crate::blob::ReadAt;
 
@@ -51,72 +52,70 @@ impl<'a> Pages<'a> {
     }
 }
 
+impl feed::Pages for Pages<'_> {
+    fn append(&mut self, offset: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if offset < self.map.size {
+            bytes.extend_from_slice(self.from(offset)?);
+        }
+        Ok(())
+    }
+}
+
 /// Decodes a blob from any byte of its output on.
 pub(super) struct Resumed<'a> {
-    pub(super) pages: Pages<'a>,
+    feed: Feed<Pages<'a>>,
     map: &'a BlockMap,
     inflate: Inflate,
-    /// The next byte of the blob.
-    packed: u64,
     /// The next byte of output.
     out: u64,
     is_started: bool,
-    scratch: Vec<u8>,
 }
 
 impl<'a> Resumed<'a> {
     pub(super) fn new(blob: &'a dyn ReadAt, map: &'a BlockMap) -> Self {
-        let pages = Pages::new(blob, map);
-        Self { pages, map, inflate: Inflate::new(), packed: 0, out: 0, is_started: false, scratch: Vec::new() }
+        let feed = Feed::new(Pages::new(blob, map));
+        Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false }
+    }
+
+    /// The blob's own bytes.
+    pub(super) fn pages(&mut self) -> &mut Pages<'a> {
+        &mut self.feed.pages
     }
 
     /// Goes to a byte of the output.
     pub(super) fn seek(&mut self, to: u64) -> io::Result<()> {
         let (unit, window) = self.map.restart(to)?;
         if !self.is_started || to < self.out || unit.out > self.out {
-            let bits = (8 - unit.bit % 8) % 8;
-            let first = self.pages.from(unit.bit / 8)?.first().copied().unwrap_or(0);
-            self.inflate.resume(&window, first, bits as u8).map_err(io::Error::other)?;
-            (self.packed, self.out, self.is_started) = (unit.bit.div_ceil(8), unit.out, true);
+            self.inflate.resume(&window);
+            self.feed.seek(unit.bit);
+            (self.out, self.is_started) = (unit.out, true);
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.resize(PAGE, 0);
         while self.out < to {
-            let want = scratch.len().min(usize::try_from(to - self.out).unwrap_or(usize::MAX));
-            self.read(&mut scratch[..want])?;
+            let most = usize::try_from(to - self.out).unwrap_or(usize::MAX);
+            self.next(most)?;
         }
-        self.scratch = scratch;
         Ok(())
     }
 
-    /// Decodes some bytes, at least one unless `buffer` is empty.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !buffer.is_empty() {
-            // A block may need no more input than was primed.
-            let input = if self.packed < self.map.size { self.pages.from(self.packed)? } else { &[] };
-            let is_cut = input.is_empty();
-            let step = self.inflate.step(input, buffer).map_err(io::Error::other)?;
-            self.packed += step.taken as u64;
-            self.out += step.made as u64;
-            match step.stop {
-                Stop::Block { unused, is_last: true } => self.next_member(self.packed * 8 - u64::from(unused))?,
-                Stop::Starved if is_cut && step.made == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => {}
-            }
-            if step.made > 0 {
-                return Ok(step.made);
+    /// Decodes the next bytes: at least one, and at most `most`, which is not zero.
+    pub(super) fn next(&mut self, most: usize) -> io::Result<&[u8]> {
+        while self.inflate.made().is_empty() {
+            if let Stop::Block { is_last: true } = self.feed.decode(&mut self.inflate, most)? {
+                self.next_member();
             }
         }
-        Ok(0)
+        let taken = self.inflate.take(most);
+        self.out += taken.len() as u64;
+        Ok(taken)
     }
 
-    fn next_member(&mut self, end: u64) -> io::Result<()> {
+    fn next_member(&mut self) {
+        let end = self.feed.bit();
         if let Some(unit) = self.map.member_after(end) {
+            self.feed.seek(unit.bit);
             self.inflate.reset();
-            self.packed = unit.bit / 8;
         } else {
-            self.packed = self.map.size;
+            self.feed.seek(self.map.size * 8);
         }
-        Ok(())
     }
 }

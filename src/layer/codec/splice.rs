@@ -18,8 +18,6 @@ use crate::blob::ReadAt;
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// Bytes that are compressed afresh rather than to make a seam.
 const WORTHWHILE: u64 = 4 << 10;
-/// Bytes that are decoded at once.
-const CHUNK: usize = 128 << 10;
 
 /// An old blob that blocks are copied from, and where they lie.
 pub struct Old<'a> {
@@ -38,11 +36,11 @@ impl<'a> Old<'a> {
     /// # Errors
     /// If the blob cannot be read, or is no longer what it was.
     pub fn bytes(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+        let count = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(count);
         self.decoder.seek(range.start)?;
-        let mut filled = 0;
-        while filled < bytes.len() {
-            filled += self.decoder.read(&mut bytes[filled..])?;
+        while bytes.len() < count {
+            bytes.extend_from_slice(self.decoder.next(count - bytes.len())?);
         }
         Ok(bytes)
     }
@@ -60,13 +58,12 @@ impl<'a> Old<'a> {
             return Ok(());
         }
         self.decoder.seek(range.start).map_err(SpliceError::Read)?;
-        let mut chunk = vec![0; CHUNK];
         let mut left = range.end - range.start;
         while left > 0 {
-            let want = CHUNK.min(usize::try_from(left).unwrap_or(usize::MAX));
-            let count = self.decoder.read(&mut chunk[..want]).map_err(SpliceError::Read)?;
-            write(&chunk[..count]).map_err(SpliceError::Write)?;
-            left -= count as u64;
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let bytes = self.decoder.next(most).map_err(SpliceError::Read)?;
+            write(bytes).map_err(SpliceError::Write)?;
+            left -= bytes.len() as u64;
         }
         Ok(())
     }
@@ -80,7 +77,6 @@ pub struct Splicer<W: Write> {
     tail: Vec<u8>,
     crc: crc32fast::Hasher,
     size: u32,
-    chunk: Vec<u8>,
 }
 
 impl<W: Write> Splicer<W> {
@@ -98,7 +94,6 @@ impl<W: Write> Splicer<W> {
             tail: Vec::new(),
             crc: crc32fast::Hasher::new(),
             size: 0,
-            chunk: vec![0; CHUNK],
         })
     }
 
@@ -156,16 +151,14 @@ impl<W: Write> Splicer<W> {
         see: &mut impl FnMut(&[u8]),
         mut write: impl FnMut(&mut Self, &[u8]) -> io::Result<()>,
     ) -> Result<(), SpliceError> {
-        let mut chunk = std::mem::take(&mut self.chunk);
         while count > 0 {
-            let want = chunk.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-            let bytes = old.decoder.read(&mut chunk[..want]).map_err(SpliceError::Read)?;
-            write(self, &chunk[..bytes]).map_err(SpliceError::Write)?;
-            self.count(&chunk[..bytes]);
-            see(&chunk[..bytes]);
-            count -= bytes as u64;
+            let most = usize::try_from(count).unwrap_or(usize::MAX);
+            let bytes = old.decoder.next(most).map_err(SpliceError::Read)?;
+            write(self, bytes).map_err(SpliceError::Write)?;
+            self.count(bytes);
+            see(bytes);
+            count -= bytes.len() as u64;
         }
-        self.chunk = chunk;
         Ok(())
     }
 
@@ -176,7 +169,7 @@ impl<W: Write> Splicer<W> {
         }
         let mut at = kind.begin(bits.start, &mut self.output);
         while at < bits.end {
-            let page = old.decoder.pages.from(at / 8).map_err(SpliceError::Read)?;
+            let page = old.decoder.pages().from(at / 8).map_err(SpliceError::Read)?;
             let within = at % 8;
             let end = (page.len() as u64 * 8).min(bits.end - at + within);
             self.output.put_range(page, within as usize, end as usize).map_err(SpliceError::Write)?;

@@ -1,0 +1,302 @@
+//! Tables that decode the prefix codes of deflate blocks (RFC 1951, 3.2.2 and 3.2.5).
+//!
+//! A table has a code for every value of the next bits; codewords that are longer than those lead to a second table behind the first
+//! one. A code tells all that is needed to go on, so that decoding a symbol is one look-up.
+
+use super::InflateError;
+
+/// Bits of the longest codeword.
+pub(super) const LONGEST: usize = 15;
+
+/// What the next bits stand for. From the lowest bit: how many bits to drop, extra bits included (8 bits); how many of them
+/// are the codeword's, or if it leads to a second table, how many more bits choose from that (6); what it is (1 + 1, and the highest
+/// bit); a literal byte, the base of a length or distance, or where a second table starts (16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Code(u32);
+
+/// Neither a literal nor a base.
+const SPECIAL: u32 = 1 << 15;
+/// Special: it leads to a second table.
+const POINTER: u32 = 1 << 14;
+/// Special: the block ends. What is neither this nor a pointer may stand in no stream.
+const END: u32 = 1 << 16;
+const LITERAL: u32 = 1 << 31;
+
+impl Code {
+    const INVALID: Self = Self(SPECIAL);
+
+    #[inline(always)]
+    pub(super) fn is_literal(self) -> bool {
+        self.0 & LITERAL != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_special(self) -> bool {
+        self.0 & SPECIAL != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_pointer(self) -> bool {
+        self.0 & (SPECIAL | POINTER) == SPECIAL | POINTER
+    }
+
+    /// Whether a special code that is no pointer ends the block.
+    #[inline(always)]
+    pub(super) fn is_end(self) -> bool {
+        self.0 & END != 0
+    }
+
+    /// Returns the byte of a literal.
+    #[inline(always)]
+    pub(super) fn literal(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    /// Returns how many bits to drop. Only the lowest eight bits count; the others are anything, which costs nothing to leave.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Returns how many bits to drop, and nothing else.
+    pub(super) fn dropped(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+
+    /// Returns a length or distance: its base and its extra bits, which stand behind the codeword at the start of `bits`.
+    #[inline(always)]
+    pub(super) fn value(self, bits: u64) -> usize {
+        let all = bits & !(u64::MAX << (self.0 & 63));
+        (self.0 >> 16) as usize + (all >> (self.0 >> 8 & 63)) as usize
+    }
+
+    /// Returns where a pointer leads, of which the bits were dropped.
+    #[inline(always)]
+    pub(super) fn target(self, bits: u64) -> usize {
+        (self.0 >> 16) as usize + (bits & !(u64::MAX << (self.0 >> 8 & 63))) as usize
+    }
+}
+
+/// What a symbol stands for: a code without numbers of bits, and its number of extra bits.
+type Meaning = (u32, u8);
+
+fn literal_or_length(symbol: usize) -> Meaning {
+    match symbol {
+        0..256 => (LITERAL | (symbol as u32) << 16, 0),
+        256 => (SPECIAL | END, 0),
+        // The longest match has a symbol of its own.
+        285 => (258 << 16, 0),
+        257..285 => based(3, symbol - 257, 4),
+        _ => (SPECIAL, 0),
+    }
+}
+
+fn distance(symbol: usize) -> Meaning {
+    if symbol < 30 { based(1, symbol, 2) } else { (SPECIAL, 0) }
+}
+
+/// The bases of lengths and distances: `group` symbols have the same number of extra bits; the first two groups none.
+fn based(first: usize, symbol: usize, group: usize) -> Meaning {
+    let extra = (symbol / group).saturating_sub(1);
+    let base = if extra == 0 { symbol } else { (group + symbol % group) << extra };
+    (((first + base) as u32) << 16, extra as u8)
+}
+
+/// A table of `SIZE` codes, the first `1 << BITS` of them for the next bits.
+struct Table<const BITS: usize, const SIZE: usize>([Code; SIZE]);
+
+impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
+    const FIRST: usize = 1 << BITS;
+
+    fn new() -> Self {
+        Self([Code::INVALID; SIZE])
+    }
+
+    #[inline(always)]
+    fn first(&self, bits: u64) -> Code {
+        self.0[bits as usize & (Self::FIRST - 1)]
+    }
+
+    /// Makes the table for symbols that have codewords of such lengths.
+    fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Meaning) -> Result<(), InflateError> {
+        let sorted = Sorted::new(lengths)?;
+        if !sorted.is_complete {
+            self.0[..Self::FIRST].fill(Code::INVALID);
+        }
+        let mut codewords = sorted.codewords();
+        for (codeword, length, symbol) in codewords.by_ref().take(sorted.up_to(BITS)) {
+            fill(&mut self.0[..Self::FIRST], codeword, length, meaning(symbol));
+        }
+        let (mut prefix, mut second) = (Self::FIRST, Self::FIRST..Self::FIRST);
+        for (number, (codeword, length, symbol)) in codewords.enumerate() {
+            if codeword & (Self::FIRST - 1) != prefix {
+                prefix = codeword & (Self::FIRST - 1);
+                let bits = sorted.second_bits(number + sorted.up_to(BITS), length, BITS);
+                second = second.end..second.end + (1 << bits);
+                let (start, bits) = (second.start as u32, bits as u32);
+                self.0[prefix] = Code(start << 16 | SPECIAL | POINTER | bits << 8 | BITS as u32);
+            }
+            let table = self.0.get_mut(second.clone()).ok_or(InflateError::Corrupt)?;
+            fill(table, codeword >> BITS, length - BITS, meaning(symbol));
+        }
+        Ok(())
+    }
+}
+
+/// Notes a code at all places of a table that begin with its codeword.
+fn fill(table: &mut [Code], codeword: usize, length: usize, (code, extra): Meaning) {
+    let length = length as u32;
+    let code = Code(code | length << 8 | (length + u32::from(extra)));
+    table.iter_mut().skip(codeword).step_by(1 << length).for_each(|entry| *entry = code);
+}
+
+/// Symbols in the order of their codewords.
+struct Sorted {
+    symbols: [u16; 288],
+    /// How many codewords there are of each length.
+    counts: [u16; LONGEST + 1],
+    longest: usize,
+    /// Whether any bits begin with a codeword.
+    is_complete: bool,
+}
+
+impl Sorted {
+    fn new(lengths: &[u8]) -> Result<Self, InflateError> {
+        let mut counts = [0; LONGEST + 1];
+        for &length in lengths {
+            counts[usize::from(length)] += 1;
+        }
+        counts[0] = 0;
+        let (mut space, mut starts, mut start) = (1_i32, [0; LONGEST + 1], 0);
+        for length in 1..=LONGEST {
+            starts[length] = start;
+            start += usize::from(counts[length]);
+            space = (space << 1) - i32::from(counts[length]);
+            if space < 0 {
+                return Err(InflateError::Corrupt);
+            }
+        }
+        let longest = (1..=LONGEST).rev().find(|&length| counts[length] > 0).unwrap_or(0);
+        // Only a code of one symbol or none may leave bits unused, as in zlib.
+        if space > 0 && longest > 1 {
+            return Err(InflateError::Corrupt);
+        }
+        let mut symbols = [0; 288];
+        for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+            let place = &mut starts[usize::from(length)];
+            symbols[*place] = symbol as u16;
+            *place += 1;
+        }
+        Ok(Self { symbols, counts, longest, is_complete: space == 0 })
+    }
+
+    /// How many codewords are not longer than `length`.
+    fn up_to(&self, length: usize) -> usize {
+        self.counts[..=length].iter().map(|&count| usize::from(count)).sum()
+    }
+
+    /// Returns codewords, the first bit lowest, with their lengths and symbols; shorter ones first.
+    fn codewords(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let lengths = (1..=LONGEST).flat_map(|length| std::iter::repeat_n(length, usize::from(self.counts[length])));
+        let (mut next, mut before) = (0_u16, 0);
+        lengths.zip(self.symbols).map(move |(length, symbol)| {
+            next <<= length - before;
+            before = length;
+            let codeword = next.reverse_bits() >> (16 - length);
+            next = next.wrapping_add(1);
+            (usize::from(codeword), length, usize::from(symbol))
+        })
+    }
+
+    /// How many bits choose from a second table, of which the codeword that is `number`th is the first.
+    fn second_bits(&self, number: usize, length: usize, bits: usize) -> usize {
+        let mut length = length;
+        let mut space = self.up_to(length) - number;
+        while space < 1 << (length - bits) && length < self.longest {
+            length += 1;
+            space = (space << 1) + usize::from(self.counts[length]);
+        }
+        length - bits
+    }
+}
+
+/// The tables of a block.
+pub(super) struct Tables {
+    /// Sizes: what complete codes of so many symbols can need (zlib's `enough` computes it).
+    literals: Table<11, 2342>,
+    distances: Table<8, 402>,
+    /// Whether they are those of a block of fixed codes.
+    is_fixed: bool,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self { literals: Table::new(), distances: Table::new(), is_fixed: false }
+    }
+
+    /// Makes tables for codes of such lengths.
+    pub(super) fn build(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), InflateError> {
+        self.is_fixed = false;
+        self.literals.build(literals, literal_or_length)?;
+        self.distances.build(distances, distance)
+    }
+
+    /// Makes the tables of fixed codes (RFC 1951, 3.2.6).
+    pub(super) fn fix(&mut self) -> Result<(), InflateError> {
+        if !self.is_fixed {
+            let literals: [u8; 288] = std::array::from_fn(|symbol| match symbol {
+                144..256 => 9,
+                256..280 => 7,
+                _ => 8,
+            });
+            self.build(&literals, &[5; 32])?;
+            self.is_fixed = true;
+        }
+        Ok(())
+    }
+
+    /// Returns the code that the next bits begin with, of a literal or length.
+    #[inline(always)]
+    pub(super) fn literal(&self, bits: u64) -> Code {
+        self.literals.first(bits)
+    }
+
+    /// Returns the code of a literal or length that a pointer led to.
+    #[inline(always)]
+    pub(super) fn long_literal(&self, target: usize) -> Code {
+        self.literals.0[target]
+    }
+
+    /// Returns the code that the next bits begin with, of a distance.
+    #[inline(always)]
+    pub(super) fn distance(&self, bits: u64) -> Code {
+        self.distances.first(bits)
+    }
+
+    /// Returns the code of a distance that a pointer led to.
+    #[inline(always)]
+    pub(super) fn long_distance(&self, target: usize) -> Code {
+        self.distances.0[target]
+    }
+}
+
+/// The table of the code of lengths, whose codewords have at most 7 bits.
+pub(super) struct LengthTable(Table<7, 128>);
+
+impl LengthTable {
+    pub(super) fn new(lengths: &[u8]) -> Result<Self, InflateError> {
+        // Of the codes that are not complete, this may be none.
+        if lengths.iter().filter(|length| **length > 0).count() < 2 {
+            return Err(InflateError::Corrupt);
+        }
+        let mut table = Table::new();
+        table.build(lengths, |symbol| ((symbol as u32) << 16, 0))?;
+        Ok(Self(table))
+    }
+
+    /// Returns the symbol that the next bits begin with, and how many of them are its.
+    pub(super) fn symbol(&self, bits: u64) -> (usize, usize) {
+        let code = self.0.first(bits);
+        ((code.0 >> 16) as usize, (code.0 & 0xff) as usize)
+    }
+}

@@ -1,0 +1,55 @@
+//! Reads what a block of dynamic codes begins with: the lengths of its codewords (RFC 1951, 3.2.7).
+
+use super::InflateError;
+use super::codes::{LONGEST, LengthTable, Tables};
+use super::reader::BitReader;
+
+/// Symbols of literals and lengths, and of distances, that there are.
+const LITERALS: usize = 286;
+const DISTANCES: usize = 30;
+/// The symbol that ends a block.
+const END: usize = 256;
+/// The order in which the lengths of the code of lengths come.
+const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// Reads a block's codes into `tables`.
+pub(super) fn read(bits: &mut BitReader<'_>, tables: &mut Tables) -> Result<(), InflateError> {
+    let literals = bits.take(5)? + 257;
+    let distances = bits.take(5)? + 1;
+    let count = bits.take(4)? + 4;
+    if literals > LITERALS || distances > DISTANCES {
+        return Err(InflateError::Corrupt);
+    }
+    let mut own = [0; ORDER.len()];
+    for &symbol in &ORDER[..count] {
+        own[symbol] = bits.take(3)? as u8;
+    }
+    let mut lengths = [0; LITERALS + DISTANCES];
+    let lengths = &mut lengths[..literals + distances];
+    fill(lengths, &LengthTable::new(&own)?, bits)?;
+    if lengths[END] == 0 {
+        return Err(InflateError::Corrupt);
+    }
+    tables.build(&lengths[..literals], &lengths[literals..])
+}
+
+/// Reads lengths, which are run-length coded, until all are there.
+fn fill(lengths: &mut [u8], table: &LengthTable, bits: &mut BitReader<'_>) -> Result<(), InflateError> {
+    let mut filled = 0;
+    while filled < lengths.len() {
+        let (symbol, size) = table.symbol(bits.peek());
+        bits.skip(size)?;
+        let (length, times) = match symbol {
+            0..=LONGEST => (symbol as u8, 1),
+            16 => {
+                let before = filled.checked_sub(1).ok_or(InflateError::Corrupt)?;
+                (lengths[before], 3 + bits.take(2)?)
+            }
+            17 => (0, 3 + bits.take(3)?),
+            _ => (0, 11 + bits.take(7)?),
+        };
+        lengths.get_mut(filled..filled + times).ok_or(InflateError::Corrupt)?.fill(length);
+        filled += times;
+    }
+    Ok(())
+}

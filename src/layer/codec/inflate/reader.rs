@@ -1,0 +1,48 @@
+//! Reads bits in deflate's order, one number at a time, never beyond the input.
+
+use super::InflateError;
+
+/// Reads bits.
+pub(super) struct BitReader<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// Starts at a bit of `input`.
+    pub(super) fn new(input: &'a [u8], at: usize) -> Self {
+        Self { input, at }
+    }
+
+    /// Returns the next bit's place.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Returns the next bits, at least 56 of them; beyond the end they are zero.
+    pub(super) fn peek(&self) -> u64 {
+        let rest = self.input.get(self.at / 8..).unwrap_or_default();
+        let mut word = [0; 8];
+        let count = rest.len().min(8);
+        word[..count].copy_from_slice(&rest[..count]);
+        u64::from_le_bytes(word) >> (self.at % 8)
+    }
+
+    /// Goes on by some bits.
+    pub(super) fn skip(&mut self, count: usize) -> Result<(), InflateError> {
+        self.at += count;
+        if self.at > self.input.len() * 8 { Err(InflateError::Cut) } else { Ok(()) }
+    }
+
+    /// Reads a number of at most 56 bits.
+    pub(super) fn take(&mut self, count: usize) -> Result<usize, InflateError> {
+        let bits = self.peek() & ((1 << count) - 1);
+        self.skip(count)?;
+        Ok(bits as usize)
+    }
+
+    /// Goes to the next whole byte.
+    pub(super) fn align(&mut self) {
+        self.at = self.at.next_multiple_of(8);
+    }
+}

@@ -1,0 +1,278 @@
+//! Decodes the symbols of a compressed block: literals, and matches, which are copied from what was decoded before (RFC 1951,
+//! 3.2.3).
+//!
+//! As long as there is enough input for any symbol, bits are taken from a word that is filled without asking how many it lacks; the
+//! last symbols of a blob are decoded with care.
+#![expect(unsafe_code, reason = "a function for processors with BMI2 is called after asking whether this is one")]
+
+use super::codes::Tables;
+use super::reader::BitReader;
+use super::{InflateError, Output};
+
+/// Bytes of input that must lie ahead where a symbol is decoded without care: a word for itself, and one to fill up from.
+const MARGIN: usize = 32;
+/// Bits that a distance and the code after it can take.
+const DISTANCE: u32 = 15 + 13;
+
+/// Why decoding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The block ended.
+    Block,
+    /// The limit of the output is reached.
+    Output,
+    /// The input does not suffice.
+    Input,
+}
+
+/// Where decoding stands.
+pub(super) struct Symbols<'a> {
+    pub(super) tables: &'a Tables,
+    pub(super) input: &'a [u8],
+    /// Where the output begins that can be referred to.
+    pub(super) begin: usize,
+    /// Decoding ends with the symbol that reaches this.
+    pub(super) limit: usize,
+    /// The next bit of input.
+    pub(super) at: usize,
+    /// The next byte of output.
+    pub(super) end: usize,
+}
+
+impl Symbols<'_> {
+    /// Decodes until the block ends, or the limit is reached, or little is left of the input, unless that `is_all` there is.
+    pub(super) fn decode(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
+        let end = self.decode_fast(output)?;
+        if end == End::Input && is_all { self.decode_with_care(output) } else { Ok(end) }
+    }
+
+    fn decode_fast(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has BMI2.
+            return unsafe { self.decode_by_bmi2(output) };
+        }
+        self.decode_words(output)
+    }
+
+    /// The same, in instructions that shift and mask at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "bmi2")]
+    fn decode_by_bmi2(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        self.decode_words(output)
+    }
+
+    #[inline(always)]
+    fn decode_words(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        let Self { tables, input, begin, limit, at, .. } = *self;
+        let Some(last) = input.len().checked_sub(MARGIN).filter(|last| at / 8 <= *last) else {
+            return Ok(End::Input);
+        };
+        let mut word = Word::new(input, at);
+        let mut end = self.end;
+        let mut code = tables.literal(word.bits);
+        let why = loop {
+            if word.next > last {
+                break Ok(End::Input);
+            }
+            if end >= limit {
+                break Ok(End::Output);
+            }
+            // Three literals of one look-up each, or two and a length, never take more bits than the word has.
+            let mut before = word.drop(code.bits());
+            if code.is_literal() {
+                output[end] = code.literal();
+                end += 1;
+                code = tables.literal(word.bits);
+                before = word.drop(code.bits());
+                if code.is_literal() {
+                    output[end] = code.literal();
+                    end += 1;
+                    code = tables.literal(word.bits);
+                    before = word.drop(code.bits());
+                    if code.is_literal() {
+                        output[end] = code.literal();
+                        end += 1;
+                        word.fill(input);
+                        code = tables.literal(word.bits);
+                        continue;
+                    }
+                }
+            }
+            if code.is_special() {
+                if code.is_pointer() {
+                    code = tables.long_literal(code.target(word.bits));
+                    before = word.drop(code.bits());
+                    if code.is_literal() {
+                        output[end] = code.literal();
+                        end += 1;
+                        word.fill(input);
+                        code = tables.literal(word.bits);
+                        continue;
+                    }
+                }
+                if code.is_special() {
+                    break if code.is_end() { Ok(End::Block) } else { Err(InflateError::Corrupt) };
+                }
+            }
+            let length = code.value(before);
+            if word.held() < DISTANCE {
+                word.fill(input);
+            }
+            code = tables.distance(word.bits);
+            if code.is_special() {
+                if !code.is_pointer() {
+                    break Err(InflateError::Corrupt);
+                }
+                word.drop(code.bits());
+                code = tables.long_distance(code.target(word.bits));
+                if code.is_special() {
+                    break Err(InflateError::Corrupt);
+                }
+            }
+            let before = word.drop(code.bits());
+            let distance = code.value(before);
+            if distance > end - begin {
+                break Err(InflateError::Corrupt);
+            }
+            // Looked up before the bytes are copied, so that both go on at once.
+            word.fill(input);
+            code = tables.literal(word.bits);
+            copy(output, end, distance, length);
+            end += length;
+        };
+        // The code that was looked up last is looked up again.
+        (self.at, self.end) = (word.at(), end);
+        why
+    }
+
+    /// Decodes symbol by symbol up to the last bit of the input.
+    fn decode_with_care(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        let tables = self.tables;
+        while self.end < self.limit {
+            let mut bits = BitReader::new(self.input, self.at);
+            let mut code = tables.literal(bits.peek());
+            if code.is_pointer() {
+                bits.skip(code.dropped())?;
+                code = tables.long_literal(code.target(bits.peek()));
+            }
+            let ahead = bits.peek();
+            bits.skip(code.dropped())?;
+            if code.is_literal() {
+                output[self.end] = code.literal();
+                self.end += 1;
+            } else if code.is_special() {
+                self.at = bits.at();
+                return if code.is_end() { Ok(End::Block) } else { Err(InflateError::Corrupt) };
+            } else {
+                let length = code.value(ahead);
+                let mut code = tables.distance(bits.peek());
+                if code.is_pointer() {
+                    bits.skip(code.dropped())?;
+                    code = tables.long_distance(code.target(bits.peek()));
+                }
+                let distance = code.value(bits.peek());
+                bits.skip(code.dropped())?;
+                if code.is_special() || distance > self.end - self.begin {
+                    return Err(InflateError::Corrupt);
+                }
+                copy(output, self.end, distance, length);
+                self.end += length;
+            }
+            self.at = bits.at();
+        }
+        Ok(End::Output)
+    }
+}
+
+/// The next bits of the input, in a word that is filled eight bytes at a time.
+struct Word {
+    bits: u64,
+    /// How many bits it holds for sure, at most 63, in the lowest eight bits; those above are anything.
+    held: u32,
+    /// The byte of input behind them.
+    next: usize,
+}
+
+impl Word {
+    #[inline(always)]
+    fn new(input: &[u8], at: usize) -> Self {
+        let mut word = Self { bits: 0, held: 0, next: at / 8 };
+        word.fill(input);
+        word.drop((at % 8) as u32);
+        word.fill(input);
+        word
+    }
+
+    /// Fills up to at least 56 bits. What is loaded beyond them is loaded again, to the same place.
+    #[inline(always)]
+    fn fill(&mut self, input: &[u8]) {
+        let held = self.held & 63;
+        let bytes = input.get(self.next..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+        self.bits |= u64::from_le_bytes(bytes) << held;
+        self.next += ((63 - held) >> 3) as usize;
+        self.held |= 56;
+    }
+
+    /// Drops so many bits as the lowest eight bits of `count` say; returns what the word was before.
+    #[inline(always)]
+    fn drop(&mut self, count: u32) -> u64 {
+        let before = self.bits;
+        self.bits = before.wrapping_shr(count);
+        self.held = self.held.wrapping_sub(count);
+        before
+    }
+
+    #[inline(always)]
+    fn held(&self) -> u32 {
+        self.held & 0xff
+    }
+
+    /// Returns the place of its first bit.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        self.next * 8 - self.held() as usize
+    }
+}
+
+/// Copies a match; up to 48 bytes behind it may change.
+#[inline(always)]
+fn copy(output: &mut Output, end: usize, distance: usize, length: usize) {
+    if distance >= 16 && length <= 48 {
+        // Most matches are such, and are copied without asking how long they are.
+        let from = end - distance;
+        copy_within::<16>(output, from, end);
+        copy_within::<16>(output, from + 16, end + 16);
+        copy_within::<16>(output, from + 32, end + 32);
+    } else {
+        copy_rare(output, end, distance, length);
+    }
+}
+
+/// Copies any match. Not inlined, so that the loop above keeps its registers.
+#[inline(never)]
+fn copy_rare(output: &mut Output, end: usize, distance: usize, length: usize) {
+    let (mut from, mut to) = (end - distance, end);
+    if distance >= 16 {
+        while to < end + length {
+            copy_within::<16>(output, from, to);
+            (from, to) = (from + 16, to + 16);
+        }
+    } else if distance == 1 {
+        let byte = output[from];
+        output[end..end + length].fill(byte);
+    } else {
+        // Eight bytes are right as far as the distance goes; those beyond are copied again.
+        let stride = distance.min(8);
+        while to < end + length {
+            copy_within::<8>(output, from, to);
+            (from, to) = (from + stride, to + stride);
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_within<const COUNT: usize>(output: &mut Output, from: usize, to: usize) {
+    let bytes: [u8; COUNT] = output[from..from + COUNT].first_chunk().copied().unwrap_or([0; COUNT]);
+    output[to..to + COUNT].copy_from_slice(&bytes);
+}
