@@ -28,6 +28,18 @@ build_needed() { # program, module, version, package
 }
 build_needed oras oras.land/oras v1.2.0 oras.land/oras/cmd/oras
 build_needed olareg github.com/olareg/olareg v0.1.2 github.com/olareg/olareg/cmd/olareg
+# zot's modules are not served under their own names; this is the last version under its old one, whose go.mod says another.
+command -v zot > /dev/null || (
+  folder=$(mktemp -d)
+  cd "$folder"
+  go mod init tools 2> /dev/null
+  module=$(go mod download -json github.com/project-zot/zot@v1.4.3 | jq -r .Dir)
+  cp -r "$module" source
+  chmod -R u+w source
+  cd source
+  go build -tags containers_image_openpgp -o "$(go env GOPATH)/bin/zot" ./cmd/zot
+  rm -rf "$folder"
+)
 go mod download github.com/opencontainers/image-spec@v1.1.1
 if ! docker info > /dev/null 2>&1; then
   nohup dockerd > /tmp/pydock-dockerd.log 2>&1 &

@@ -15,8 +15,8 @@ const AT_ONCE: usize = 6;
 #[test]
 #[ignore = "200 slims take minutes; scripts/test.sh runs it in release mode"]
 fn two_hundred_slims_through_faults_end_right_or_with_a_clear_error() {
-    let registries = [Kind::Debian, Kind::V3, Kind::Olareg].map(Registry::start);
-    let faults = [0, 1, 2].map(|index| Nginx::failing(&registries[index]));
+    let registries = Kind::ALL.map(Registry::start);
+    let faults = [0, 1, 2, 3].map(|index| Nginx::failing(&registries[index]));
     for registry in &registries {
         registry.push_fixture("app:1");
     }
@@ -29,7 +29,7 @@ fn two_hundred_slims_through_faults_end_right_or_with_a_clear_error() {
             if number >= SLIMS {
                 return;
             }
-            let (registry, port) = (&registries[number % 3], faults[number % 3].port);
+            let (registry, port) = (&registries[number % 4], faults[number % 4].port);
             let name = format!("out-{number}:1");
             let to = format!("127.0.0.1:{port}/{name}");
             let output = pydock(["slim", "-q", &format!("127.0.0.1:{port}/app:1"), &to]).output();

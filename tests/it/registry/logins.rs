@@ -29,13 +29,18 @@ fn config(folder: &Path, text: &str) {
     std::fs::write(folder.join("config.json"), text).unwrap();
 }
 
-fn basic() -> Registry {
-    Registry::with(Kind::Debian, &Setup { htpasswd: Some(htpasswd("tester", PASSWORD)), ..Setup::default() })
+fn basic(kind: Kind) -> Registry {
+    Registry::with(kind, &Setup { htpasswd: Some(htpasswd("tester", PASSWORD)), ..Setup::default() })
 }
 
 #[test]
 fn a_login_is_read_from_dockers_or_podmans_file_and_never_printed() {
-    let registry = basic();
+    for kind in [Kind::Debian, Kind::V3, Kind::Zot] {
+        logs_in_to(&basic(kind));
+    }
+}
+
+fn logs_in_to(registry: &Registry) {
     let folder = tempfile::tempdir().unwrap();
     let host = format!("127.0.0.1:{}", registry.port);
     let to = registry.image("team/app:1");
@@ -54,7 +59,7 @@ fn a_login_is_read_from_dockers_or_podmans_file_and_never_printed() {
 
 #[test]
 fn a_login_is_typed_or_asked_of_a_helper() {
-    let registry = basic();
+    let registry = basic(Kind::Debian);
     let to = registry.image("app:1");
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
@@ -91,7 +96,7 @@ fn a_login_is_typed_or_asked_of_a_helper() {
 #[test]
 fn tokens_are_asked_for_both_repositories_and_again_when_they_expire() {
     let certificates = certificates();
-    for (kind, seconds) in [(Kind::Debian, 300), (Kind::V3, 0)] {
+    for (kind, seconds) in [(Kind::Debian, 300), (Kind::V3, 0), (Kind::Zot, 300)] {
         let tokens = TokenServer::start(certificates.path(), seconds);
         let setup = Setup { tokens: Some(certificates.path().to_owned()), token_port: tokens.port, ..Setup::default() };
         let registry = Registry::with(kind, &setup);
@@ -125,16 +130,18 @@ fn certificates_are_verified_unless_the_host_is_named() {
     let certificates = certificates();
     let file = |name: &str| certificates.path().join(name).display().to_string();
     let setup = Setup { tls: Some(certificates.path().to_owned()), ..Setup::default() };
-    let registry = Registry::with(Kind::Debian, &setup);
-    let to = registry.image("app:1");
-    let error = pydock(["slim", "-q", &source(), &to]).error();
-    assert!(error.contains("certificate") && error.contains("--ca-file"), "{error}");
-    let other = pydock(["slim", "-q", &source(), &to, "--insecure", "127.0.0.1:1"]).error();
-    assert!(other.contains("certificate"), "{other}");
-    pydock(["slim", "-q", &source(), &to, "--ca-file", &file("ca.pem")]).ok();
-    pydock(["slim", "-q", &source(), &to, "--insecure", &format!("127.0.0.1:{}", registry.port)]).ok();
-    let error = pydock(["slim", "-q", &source(), &to, "--ca-file", &file("ca.key")]).error();
-    assert!(error.contains("ca.key"), "{error}");
+    for kind in [Kind::Debian, Kind::V3, Kind::Zot] {
+        let registry = Registry::with(kind, &setup);
+        let to = registry.image("app:1");
+        let error = pydock(["slim", "-q", &source(), &to]).error();
+        assert!(error.contains("certificate") && error.contains("--ca-file"), "{error}");
+        let other = pydock(["slim", "-q", &source(), &to, "--insecure", "127.0.0.1:1"]).error();
+        assert!(other.contains("certificate"), "{other}");
+        pydock(["slim", "-q", &source(), &to, "--ca-file", &file("ca.pem")]).ok();
+        pydock(["slim", "-q", &source(), &to, "--insecure", &format!("127.0.0.1:{}", registry.port)]).ok();
+        let error = pydock(["slim", "-q", &source(), &to, "--ca-file", &file("ca.key")]).error();
+        assert!(error.contains("ca.key"), "{error}");
+    }
 
     let registry = Registry::with(Kind::V3, &Setup { client_certificates: true, ..setup });
     let to = registry.image("app:1");

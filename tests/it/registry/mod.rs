@@ -20,7 +20,7 @@ pub(crate) fn parts(image: &str) -> (Value, Value) {
 
 #[test]
 fn an_image_goes_from_a_registry_to_a_registry_and_is_what_a_layout_gives() {
-    for kind in [Kind::Debian, Kind::V3, Kind::Olareg] {
+    for kind in Kind::ALL {
         goes_through(kind);
     }
 }
@@ -71,7 +71,7 @@ fn an_index_goes_through_a_registry() {
 
 #[test]
 fn a_connection_that_breaks_is_made_again_and_reading_and_writing_go_on_where_they_were() {
-    for kind in [Kind::Debian, Kind::V3, Kind::Olareg] {
+    for kind in Kind::ALL {
         let registry = Registry::start(kind);
         registry.push_fixture("app:1");
         let slim = |from: &str, to: &str| pydock(["slim", "-q", from, to]).ok();

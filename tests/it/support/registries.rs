@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
+
 use super::tools::{fixture, free_port, run, skopeo_copy, wait_for};
 
 /// Which registry.
@@ -17,8 +19,35 @@ pub(crate) enum Kind {
     Debian,
     /// Distribution v3.
     V3,
+    /// zot: knows referrers as they were before OCI 1.1.
+    Zot,
     /// olareg: knows referrers.
     Olareg,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Debian, Self::V3, Self::Zot, Self::Olareg];
+
+    /// Returns the command that serves a folder.
+    fn command(self, setup: &Setup, folder: &Path, port: u16) -> Command {
+        let configured = |program, file: &str, text: String| {
+            let file = folder.join(file);
+            std::fs::write(&file, text).unwrap();
+            let mut command = Command::new(program);
+            command.arg("serve").arg(file);
+            command
+        };
+        match self {
+            Self::Debian => configured("docker-registry", "config.yml", setup.distribution(folder, port)),
+            Self::V3 => configured("registry", "config.yml", setup.distribution(folder, port)),
+            Self::Zot => configured("zot", "config.json", setup.zot(folder, port)),
+            Self::Olareg => {
+                let mut command = Command::new("olareg");
+                command.args(["serve", "--addr", "127.0.0.1", "--port", &port.to_string(), "--dir"]).arg(folder);
+                command
+            }
+        }
+    }
 }
 
 /// How a registry is set up.
@@ -53,19 +82,7 @@ impl Registry {
     pub(crate) fn with(kind: Kind, setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let mut command = match kind {
-            Kind::Debian => Command::new("docker-registry"),
-            Kind::V3 => Command::new("registry"),
-            Kind::Olareg => Command::new("olareg"),
-        };
-        if kind == Kind::Olareg {
-            let port = port.to_string();
-            command.args(["serve", "--addr", "127.0.0.1", "--port", &port, "--dir"]).arg(folder.path());
-        } else {
-            let file = folder.path().join("config.yml");
-            std::fs::write(&file, setup.distribution(folder.path(), port)).unwrap();
-            command.arg("serve").arg(file);
-        }
+        let mut command = kind.command(setup, folder.path(), port);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; run scripts/setup.sh"));
         wait_for(port);
@@ -117,6 +134,29 @@ impl Setup {
             );
         }
         config
+    }
+
+    /// Writes the configuration of zot.
+    fn zot(&self, folder: &Path, port: u16) -> String {
+        let mut http = json!({ "address": "127.0.0.1", "port": port.to_string(), "auth": { "failDelay": 1 } });
+        if let Some(tls) = &self.tls {
+            http["tls"] = json!({ "cert": tls.join("server.pem"), "key": tls.join("server.key") });
+            if self.client_certificates {
+                http["tls"]["cacert"] = json!(tls.join("ca.pem"));
+            }
+        }
+        if let Some(line) = &self.htpasswd {
+            let file = folder.join("htpasswd");
+            std::fs::write(&file, line).unwrap();
+            http["auth"]["htpasswd"] = json!({ "path": file });
+        }
+        if let Some(certificates) = &self.tokens {
+            let realm = format!("http://127.0.0.1:{}/token", self.token_port);
+            let certificate = certificates.join("server.pem");
+            http["auth"]["bearer"] = json!({ "realm": realm, "service": "test", "cert": certificate });
+        }
+        let storage = json!({ "rootDirectory": folder.join("store"), "gc": false });
+        json!({ "storage": storage, "http": http, "log": { "level": "error" } }).to_string()
     }
 }
 
