@@ -335,13 +335,14 @@ impl<'a> Run<'a> {
     /// Makes the new image visible; in place of the old one only if that is still where it was.
     async fn publish(&mut self, root: Root) -> Result<(), SlimError> {
         let Some(to) = self.destination else { return Ok(()) };
-        if self.request.is_in_place() && self.job.root_digest().await? != self.outcome.source {
-            return Err(SlimError::Moved { image: self.job.image.clone(), expected: self.outcome.source });
-        }
         if self.attaches() {
             for (subject, artifact) in attach::artifacts(self.request, &self.outcome) {
                 self.job.attach(&subject, &artifact, to).await?;
             }
+        }
+        // Last, for nothing keeps others from moving a tag meanwhile.
+        if self.request.is_in_place() && self.job.root_digest().await? != self.outcome.source {
+            return Err(SlimError::Moved { image: self.job.image.clone(), expected: self.outcome.source });
         }
         self.job.publish(&root.descriptor, &root.bytes, to).await?;
         self.note_what_follows(&root.descriptor).await;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::helper::{self, LoginError};
 use super::{Login, Secret};
@@ -17,12 +17,12 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoginFile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     auths: HashMap<String, Auth>,
     /// Helper of all registries.
     creds_store: Option<String>,
     /// Helpers by registry.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     cred_helpers: HashMap<String, String>,
     #[serde(skip)]
     path: PathBuf,
@@ -34,6 +34,11 @@ struct Auth {
     username: Option<String>,
     password: Option<Secret>,
     identitytoken: Option<Secret>,
+}
+
+/// Go's programs write an empty map as `null`, too.
+fn null_is_empty<'de, D: Deserializer<'de>, V: Deserialize<'de>>(json: D) -> Result<HashMap<String, V>, D::Error> {
+    Option::deserialize(json).map(Option::unwrap_or_default)
 }
 
 impl LoginFile {
@@ -119,6 +124,8 @@ impl fmt::Debug for LoginFile {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn file(text: &str) -> LoginFile {
@@ -157,6 +164,34 @@ mod tests {
         for (repository, user) in [("other/x", "all"), ("team/x", "team"), ("team/app", "app"), ("teams/x", "all")] {
             let login = file.login("quay.io", repository).unwrap();
             assert!(matches!(login, Some(Login::Password { user: ref found, .. }) if found == user), "{repository}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_logins_has_none() {
+        for text in ["{}", r#"{"auths": null, "credHelpers": null, "credsStore": null}"#, r#"{"auths": {"a.io": {}}}"#]
+        {
+            assert_eq!(file(text).login("a.io", "b").unwrap(), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_login_is_found_again_for_its_registry_and_for_no_other(
+            user in "[^:\0]{1,9}", secret in "[^\0]{0,9}", key in "[a-z]{1,9}(:[0-9]{1,4})?", other in any::<String>(),
+        ) {
+            let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
+            let file = file(&serde_json::json!({ "auths": { (key.clone()): { "auth": auth } } }).to_string());
+            prop_assert_eq!(file.login(&key, "x/y").unwrap(), Some(password(&user, &secret)));
+            prop_assume!(other != key);
+            prop_assert_eq!(file.login(&other, "x/y").unwrap(), None);
+        }
+
+        #[test]
+        fn any_keys_and_logins_are_read_without_a_panic(key in any::<String>(), auth in any::<String>(), name in any::<String>()) {
+            let text = serde_json::json!({ "auths": { (key.clone()): { "auth": auth } } }).to_string();
+            let _ = file(&text).login(&name, &key);
+            let _ = file(&text).login(&key, &name);
         }
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod pull;
 mod push;
+mod ranges;
 mod referrers;
 mod repository;
 mod retry;

@@ -9,6 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::error::RegistryError;
+use super::ranges;
 use super::repository::Repository;
 use super::retry::{Waits, retrying};
 use crate::digest::Digest;
@@ -81,10 +82,8 @@ async fn pump(
     }
 }
 
-/// `Content-Range: bytes 10-19/20` (RFC 9110, 14.4).
 fn starts_at(response: &Response) -> Option<u64> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    range.trim_start().strip_prefix("bytes")?.trim_start().split('-').next()?.parse().ok()
+    ranges::first(response.headers().get(CONTENT_RANGE)?.to_str().ok()?)
 }
 
 /// Reads, on a thread that may block, what a task pulls meanwhile.

@@ -10,6 +10,7 @@ use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 
 use super::client::{Target, patience};
 use super::error::RegistryError;
+use super::ranges;
 use super::repository::Repository;
 use super::retry::Waits;
 use crate::blob::{BlobFacts, ReadAt};
@@ -147,9 +148,7 @@ impl Upload<'_> {
         if response.status() != StatusCode::NO_CONTENT {
             return Err(self.repository.client.answer("something else than how far an upload is"));
         }
-        // `Range: 0-9` for ten bytes. Nothing has arrived if there is none, or `0-0`, which could mean one byte, too.
-        let last = header(&response, RANGE.as_str()).and_then(|range| range.rsplit('-').next()?.parse::<u64>().ok());
-        let sent = last.map_or(0, |last| if last == 0 { 0 } else { last + 1 });
+        let sent = ranges::arrived(header(&response, RANGE.as_str()).unwrap_or_default());
         if sent > self.blob.size || sent < session.sent {
             return Err(self.repository.client.answer("another length of an upload than was sent"));
         }

@@ -106,6 +106,24 @@ fn a_registry_that_knows_no_ranges_sends_all_again() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_used_but_not_for_this_machine() {
+    let registry = Registry::start(Kind::V3);
+    registry.push_fixture("app:1");
+    // Only the proxy knows where this registry is.
+    let proxy = Nginx::passing(&registry);
+    let named = |image: &str| format!("registry.invalid:5000/{image}");
+    let slim = |from: &str, to: &str, port: u16| {
+        pydock(["slim", "-q", from, to, "--insecure", "registry.invalid:5000"])
+            .env("HTTP_PROXY", format!("http://127.0.0.1:{port}"))
+            .env("http_proxy", format!("http://127.0.0.1:{port}"))
+    };
+    slim(&named("app:1"), &named("slim:1"), proxy.port).ok();
+    // Nobody listens at this port.
+    slim(&registry.image("app:1"), &registry.image("slim:2"), 1).ok();
+    assert_eq!(parts(&registry.image("slim:1")), parts(&registry.image("slim:2")));
+}
+
+#[test]
 fn a_registry_that_is_gone_for_good_leaves_the_destination_as_it_was() {
     let registry = Registry::start(Kind::Debian);
     registry.push_fixture("app:1");

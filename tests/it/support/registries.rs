@@ -258,6 +258,11 @@ impl Nginx {
         Self::start(registry, "max_ranges 0; proxy_set_header Range '';")
     }
 
+    /// Passes on whatever is asked, whomever it is asked of.
+    pub(crate) fn passing(registry: &Registry) -> Self {
+        Self::start(registry, "")
+    }
+
     fn start(registry: &Registry, location: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
