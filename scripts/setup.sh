@@ -28,6 +28,7 @@ build_needed() { # program, module, version, package
 }
 build_needed oras oras.land/oras v1.2.0 oras.land/oras/cmd/oras
 build_needed olareg github.com/olareg/olareg v0.1.2 github.com/olareg/olareg/cmd/olareg
+command -v estargz > /dev/null || (cd "$(dirname "$0")/../tests/tools/estargz" && go build -o "$(go env GOPATH)/bin/estargz" .)
 # zot's modules are not served under their own names; this is the last version under its old one, whose go.mod says another.
 command -v zot > /dev/null || (
   folder=$(mktemp -d)

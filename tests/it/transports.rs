@@ -1,9 +1,12 @@
 //! Archives in and out, both kinds, also through pipes.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::image::{documents, root, write_index};
+use serde_json::json;
+
+use crate::support::image::{Layer, documents, root, write_blob, write_index};
 use crate::support::tools::{self, fixture, skopeo_copy};
 use crate::support::{Image, pydock, tree};
 
@@ -128,6 +131,43 @@ fn an_image_goes_from_docker_to_docker_under_several_tags_and_in_place() {
     let error = pydock(["slim", "-q", &daemon(old), "oci:unused"]).env("DOCKER_HOST", "unix:///nonexistent").error();
     assert!(error.contains("Docker daemon"), "{error}");
     tools::run("docker", ["rmi", "-f", old, new, "pydock-test/daemon:also"]);
+}
+
+/// Makes an image whose layers are eStargz, each as `stargz-snapshotter` makes it.
+fn estargz(folder: &Path, layers: &[&[&str]]) {
+    let place = tempfile::tempdir().unwrap();
+    let (mut descriptors, mut diff_ids) = (Vec::new(), Vec::new());
+    for lines in layers {
+        let (tar, blob) = (place.path().join("tar"), place.path().join("blob"));
+        std::fs::write(&tar, Layer::of(lines).tar).unwrap();
+        let made = tools::run("estargz", [&tar, &blob]);
+        let (contents, diff_id) = made.trim().split_once(' ').unwrap();
+        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let mut descriptor = write_blob(folder, media_type, &std::fs::read(&blob).unwrap());
+        descriptor["annotations"] = json!({ "containerd.io/snapshot/stargz/toc.digest": contents });
+        descriptors.push(descriptor);
+        diff_ids.push(diff_id.to_owned());
+    }
+    let rootfs = json!({ "type": "layers", "diff_ids": diff_ids });
+    let config = json!({ "architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs });
+    let config = write_blob(folder, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": descriptors });
+    write_index(folder, &[write_blob(folder, media_type, manifest.to_string().as_bytes())]);
+}
+
+#[test]
+fn estargz_layers_are_read_and_lose_their_table_of_contents_when_they_are_rewritten() {
+    let place = tempfile::tempdir().unwrap();
+    let (old, out) = (place.path().join("old"), place.path().join("out"));
+    estargz(&old, &[&["f a 1", "f b/__pycache__/c 1"], &["f d 1"]]);
+    pydock(["slim", "-q", &format!("oci:{}", old.display()), &format!("oci:{}", out.display())]).ok();
+    let annotated = |layer: &serde_json::Value| layer.get("annotations").is_some();
+    let layers = documents(&out).0["layers"].as_array().unwrap().iter().map(annotated).collect::<Vec<_>>();
+    assert_eq!(layers, [false, true]);
+    let tree = tree::of_layout(&out);
+    let has = |end: &str| tree.keys().any(|path| path.ends_with(end.as_bytes()));
+    assert!(has("a") && has("d") && !has("__pycache__/c"), "{:?}", tree.keys());
 }
 
 #[test]

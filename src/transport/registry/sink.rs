@@ -127,7 +127,8 @@ impl Sink for RegistrySink {
     async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<(), TransportError> {
         let action = || format!("push a manifest that refers to `{}`", self.repository.name);
         for (blob, bytes) in [(Artifact::config(), EMPTY_CONFIG), (artifact.layer(), &artifact.content[..])] {
-            if !self.has(&blob).await? {
+            // No other repository has what speaks of this image, so it is not asked to give it.
+            if !self.repository.has_blob(&blob.digest).await.map_err(failed(action()))? {
                 self.put(&blob, Blob::Stream(Box::new(io::Cursor::new(bytes.to_vec())))).await?;
             }
         }
