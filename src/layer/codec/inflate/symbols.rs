@@ -90,30 +90,21 @@ impl Symbols<'_> {
                     end += 1;
                     code = tables.literal(word.bits);
                     before = word.drop(code.bits());
-                    if code.is_literal() {
-                        output[end] = code.literal();
-                        end += 1;
-                        word.fill(input);
-                        code = tables.literal(word.bits);
-                        continue;
-                    }
                 }
             }
+            if code.is_pointer() {
+                code = tables.long_literal(code.target(word.bits));
+                before = word.drop(code.bits());
+            }
+            if code.is_literal() {
+                output[end] = code.literal();
+                end += 1;
+                word.fill(input);
+                code = tables.literal(word.bits);
+                continue;
+            }
             if code.is_special() {
-                if code.is_pointer() {
-                    code = tables.long_literal(code.target(word.bits));
-                    before = word.drop(code.bits());
-                    if code.is_literal() {
-                        output[end] = code.literal();
-                        end += 1;
-                        word.fill(input);
-                        code = tables.literal(word.bits);
-                        continue;
-                    }
-                }
-                if code.is_special() {
-                    break if code.is_end() { Ok(End::Block) } else { Err(InflateError::Corrupt) };
-                }
+                break if code.is_end() { Ok(End::Block) } else { Err(InflateError::Corrupt) };
             }
             let length = code.value(before);
             if word.held() < DISTANCE {
