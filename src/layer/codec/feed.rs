@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::inflate::{Inflate, LOOKAHEAD, Stop};
+use super::inflate::{Inflate, InflateError, LOOKAHEAD, Stop};
 
 /// Bytes of a page: a blob is read, hashed and held by them.
 pub(super) const PAGE: usize = 64 << 10;
@@ -76,7 +76,7 @@ impl<P: Pages> Feed<P> {
 
     /// Reads a whole byte.
     pub(super) fn byte(&mut self) -> io::Result<u8> {
-        let byte = self.ahead()?.first().copied().ok_or_else(cut)?;
+        let byte = self.ahead()?.first().copied().ok_or(InflateError::Cut)?;
         self.at += 8;
         Ok(byte)
     }
@@ -95,9 +95,4 @@ impl<P: Pages> Feed<P> {
             }
         }
     }
-}
-
-/// A blob that ends where it may not.
-pub(super) fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the gzip stream is cut")
 }

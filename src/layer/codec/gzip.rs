@@ -22,7 +22,7 @@ pub(super) struct Decoder<'a, R> {
     made: u32,
     /// Bytes that the blob has made.
     out: u64,
-    /// Bytes that were made and not taken, and of these, bytes of members that ended.
+    /// How many of the bytes that were made and not taken are in the three above.
     counted: usize,
     /// What went wrong after bytes that were made.
     failed: Option<io::Error>,
@@ -198,6 +198,7 @@ impl<R: Read> Pages for Mapped<'_, R> {
         Ok(())
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

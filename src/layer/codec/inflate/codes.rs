@@ -8,9 +8,15 @@ use super::InflateError;
 /// Bits of the longest codeword.
 pub(super) const LONGEST: usize = 15;
 
-/// What the next bits stand for. From the lowest bit: how many bits to drop, extra bits included (8 bits); how many of them
-/// are the codeword's, or if it leads to a second table, how many more bits choose from that (6); what it is (1 + 1, and the highest
-/// bit); a literal byte, the base of a length or distance, or where a second table starts (16).
+/// What the next bits stand for, in a word:
+///
+/// | bits | |
+/// |---|---|
+/// | 0 to 7 | how many bits to drop, extra bits included |
+/// | 8 to 13 | how many of them are the codeword's; of a pointer, how many more bits choose from the second table |
+/// | 14, 15 | what it is, if it is no literal, length or distance |
+/// | 16 to 30 | a literal byte, the base of a length or distance, where a second table starts; or bit 16, that the block ends |
+/// | 31 | whether it is a literal |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code(u32);
 
@@ -103,7 +109,7 @@ fn based(first: usize, symbol: usize, group: usize) -> Meaning {
 }
 
 /// A table of `SIZE` codes, the first `1 << BITS` of them for the next bits.
-struct Table<const BITS: usize, const SIZE: usize>([Code; SIZE]);
+pub(super) struct Table<const BITS: usize, const SIZE: usize>([Code; SIZE]);
 
 impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
     const FIRST: usize = 1 << BITS;
@@ -112,9 +118,16 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
         Self([Code::INVALID; SIZE])
     }
 
+    /// Returns what the next bits begin with.
     #[inline(always)]
-    fn first(&self, bits: u64) -> Code {
+    pub(super) fn first(&self, bits: u64) -> Code {
         self.0[bits as usize & (Self::FIRST - 1)]
+    }
+
+    /// Returns the code that a pointer leads to.
+    #[inline(always)]
+    pub(super) fn second(&self, target: usize) -> Code {
+        self.0[target]
     }
 
     /// Makes the table for symbols that have codewords of such lengths.
@@ -222,9 +235,10 @@ impl Sorted {
 
 /// The tables of a block.
 pub(super) struct Tables {
-    /// Sizes: what complete codes of so many symbols can need (zlib's `enough` computes it).
-    literals: Table<11, 2342>,
-    distances: Table<8, 402>,
+    /// Of literals and lengths. Sizes: what complete codes of so many symbols can need (zlib's `enough` computes it).
+    pub(super) literals: Table<11, 2342>,
+    /// Of distances.
+    pub(super) distances: Table<8, 402>,
     /// Whether they are those of a block of fixed codes.
     is_fixed: bool,
 }
@@ -254,30 +268,6 @@ impl Tables {
         }
         Ok(())
     }
-
-    /// Returns the code that the next bits begin with, of a literal or length.
-    #[inline(always)]
-    pub(super) fn literal(&self, bits: u64) -> Code {
-        self.literals.first(bits)
-    }
-
-    /// Returns the code of a literal or length that a pointer led to.
-    #[inline(always)]
-    pub(super) fn long_literal(&self, target: usize) -> Code {
-        self.literals.0[target]
-    }
-
-    /// Returns the code that the next bits begin with, of a distance.
-    #[inline(always)]
-    pub(super) fn distance(&self, bits: u64) -> Code {
-        self.distances.first(bits)
-    }
-
-    /// Returns the code of a distance that a pointer led to.
-    #[inline(always)]
-    pub(super) fn long_distance(&self, target: usize) -> Code {
-        self.distances.0[target]
-    }
 }
 
 /// The table of the code of lengths, whose codewords have at most 7 bits.
@@ -297,6 +287,6 @@ impl LengthTable {
     /// Returns the symbol that the next bits begin with, and how many of them are its.
     pub(super) fn symbol(&self, bits: u64) -> (usize, usize) {
         let code = self.0.first(bits);
-        ((code.0 >> 16) as usize, (code.0 & 0xff) as usize)
+        ((code.0 >> 16) as usize, code.dropped())
     }
 }

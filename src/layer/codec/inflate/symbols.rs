@@ -11,7 +11,7 @@ use super::{InflateError, Output};
 
 /// Bytes of input that must lie ahead where a symbol is decoded without care: a word for itself, and one to fill up from.
 const MARGIN: usize = 32;
-/// Bits that a distance and the code after it can take.
+/// Bits that a distance can take: its codeword's, and the extra ones.
 const DISTANCE: u32 = 15 + 13;
 
 /// Why decoding ended.
@@ -70,7 +70,7 @@ impl Symbols<'_> {
         };
         let mut word = Word::new(input, at);
         let mut end = self.end;
-        let mut code = tables.literal(word.bits);
+        let mut code = tables.literals.first(word.bits);
         let why = loop {
             if word.next > last {
                 break Ok(End::Input);
@@ -83,24 +83,24 @@ impl Symbols<'_> {
             if code.is_literal() {
                 output[end] = code.literal();
                 end += 1;
-                code = tables.literal(word.bits);
+                code = tables.literals.first(word.bits);
                 before = word.drop(code.bits());
                 if code.is_literal() {
                     output[end] = code.literal();
                     end += 1;
-                    code = tables.literal(word.bits);
+                    code = tables.literals.first(word.bits);
                     before = word.drop(code.bits());
                 }
             }
             if code.is_pointer() {
-                code = tables.long_literal(code.target(word.bits));
+                code = tables.literals.second(code.target(word.bits));
                 before = word.drop(code.bits());
             }
             if code.is_literal() {
                 output[end] = code.literal();
                 end += 1;
                 word.fill(input);
-                code = tables.literal(word.bits);
+                code = tables.literals.first(word.bits);
                 continue;
             }
             if code.is_special() {
@@ -110,13 +110,13 @@ impl Symbols<'_> {
             if word.held() < DISTANCE {
                 word.fill(input);
             }
-            code = tables.distance(word.bits);
+            code = tables.distances.first(word.bits);
             if code.is_special() {
                 if !code.is_pointer() {
                     break Err(InflateError::Corrupt);
                 }
                 word.drop(code.bits());
-                code = tables.long_distance(code.target(word.bits));
+                code = tables.distances.second(code.target(word.bits));
                 if code.is_special() {
                     break Err(InflateError::Corrupt);
                 }
@@ -128,7 +128,7 @@ impl Symbols<'_> {
             }
             // Looked up before the bytes are copied, so that both go on at once.
             word.fill(input);
-            code = tables.literal(word.bits);
+            code = tables.literals.first(word.bits);
             copy(output, end, distance, length);
             end += length;
         };
@@ -142,10 +142,10 @@ impl Symbols<'_> {
         let tables = self.tables;
         while self.end < self.limit {
             let mut bits = BitReader::new(self.input, self.at);
-            let mut code = tables.literal(bits.peek());
+            let mut code = tables.literals.first(bits.peek());
             if code.is_pointer() {
                 bits.skip(code.dropped())?;
-                code = tables.long_literal(code.target(bits.peek()));
+                code = tables.literals.second(code.target(bits.peek()));
             }
             let ahead = bits.peek();
             bits.skip(code.dropped())?;
@@ -157,10 +157,10 @@ impl Symbols<'_> {
                 return if code.is_end() { Ok(End::Block) } else { Err(InflateError::Corrupt) };
             } else {
                 let length = code.value(ahead);
-                let mut code = tables.distance(bits.peek());
+                let mut code = tables.distances.first(bits.peek());
                 if code.is_pointer() {
                     bits.skip(code.dropped())?;
-                    code = tables.long_distance(code.target(bits.peek()));
+                    code = tables.distances.second(code.target(bits.peek()));
                 }
                 let distance = code.value(bits.peek());
                 bits.skip(code.dropped())?;
