@@ -16,15 +16,13 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 fn main() {
-    let args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect::<Vec<_>>();
-    let path = args.first().map_or("target/lab/oci/fat-web", String::as_str);
-    let threads = args.get(1).map_or(2, |threads| threads.parse().unwrap());
-    let mut layers = layout::layers(path.as_ref());
+    let (path, threads) = layout::arguments();
+    let mut layers = layout::layers(&path);
     layers.sort_by_key(|layer| layer.facts.size);
     let start = Instant::now();
     let queue = Mutex::new(layers);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..threads.unwrap_or(2) {
             scope.spawn(|| {
                 loop {
                     let Some(layer) = queue.lock().unwrap().pop() else { break };

@@ -16,10 +16,8 @@ use pydock::digest::Digest;
 use pydock::layer::codec::{self, Compression};
 
 fn main() {
-    let args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect::<Vec<_>>();
-    let path = args.first().map_or("target/lab/oci/fat-web", String::as_str);
-    let rounds = args.get(1).map_or(5, |rounds| rounds.parse().unwrap());
-    let large = layout::layers(path.as_ref()).into_iter().filter(|layer| layer.facts.size > 1 << 20);
+    let (path, rounds) = layout::arguments();
+    let large = layout::layers(&path).into_iter().filter(|layer| layer.facts.size > 1 << 20);
     let mut size = 0;
     let blobs = large.map(|layer| {
         let blob = std::fs::read(&layer.path).unwrap();
@@ -32,7 +30,7 @@ fn main() {
     let blobs = blobs.collect::<Vec<_>>();
     let mut inflated = vec![1; size];
     let (mut zlib_rs, mut libdeflate) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for _ in 0..rounds.unwrap_or(5) {
         let own = timed(&blobs, ours);
         zlib_rs.push(timed(&blobs, by_zlib_rs) / own);
         libdeflate.push(timed(&blobs, |blob| Decompressor::new().gzip_decompress(blob, &mut inflated).unwrap()) / own);

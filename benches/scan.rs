@@ -12,7 +12,7 @@ use std::fs::File;
 use pydock::blob::VerifyingReader;
 use pydock::evidence::{Collector, SeenSources};
 use pydock::hasher::Hasher;
-use pydock::layer::codec::{BlockMap, Compression};
+use pydock::layer::codec::{Compression, SeekMap};
 use pydock::layer::scan::{Observer, scan};
 
 /// The program's own.
@@ -26,8 +26,7 @@ fn main() {
 }
 
 fn run() {
-    let layout = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or("target/lab/oci/fat-web".into());
-    let layers = layout::layers(layout.as_ref());
+    let layers = layout::layers(&layout::arguments().0);
     let pass = |collects: bool| -> u64 {
         let seen = SeenSources::default();
         let start = on_processor();
@@ -35,7 +34,7 @@ fn run() {
             let mut collector = Collector::sharing(seen.clone());
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
             let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts);
-            let mut map = BlockMap::new(Box::new(Vec::new()));
+            let mut map = SeekMap::new(Box::new(Vec::new()));
             scan(blob, Compression::Gzip, Some((layer.diff_id, Hasher::default())), observer, Some(&mut map)).unwrap();
         }
         on_processor() - start

@@ -21,7 +21,7 @@ use crate::job::push::Destination;
 use crate::job::rewrite::{MadeBlob, Wanted};
 use crate::job::scan::Scanned;
 use crate::job::{Job, SlimError};
-use crate::layer::codec::BlockMap;
+use crate::layer::codec::SeekMap;
 use crate::layering::{OutputLayer, Squash, groups, layering};
 use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
 use crate::plan::{Plan, plan};
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         image: &Image,
         plan: &Plan,
         outputs: Vec<OutputLayer>,
-        maps: &[Option<Arc<BlockMap>>],
+        maps: &[Option<Arc<SeekMap>>],
     ) -> Result<Option<(Slimmed, Vec<LayerChange>)>, SlimError> {
         let Some(destination) = self.destination else { return Ok(None) };
         let spool = destination.sink.spool();

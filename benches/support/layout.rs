@@ -6,6 +6,14 @@ use pydock::blob::BlobFacts;
 use pydock::digest::Digest;
 use serde_json::Value;
 
+/// Returns the layout that a benchmark is told, or that of the large web image, and a number if it is told one.
+pub(crate) fn arguments() -> (PathBuf, Option<usize>) {
+    // Cargo adds options of its own.
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let layout = args.next().unwrap_or_else(|| "target/lab/oci/fat-web".to_owned());
+    (layout.into(), args.next().map(|number| number.parse().unwrap()))
+}
+
 /// One layer.
 pub(crate) struct Layer {
     /// Its blob.

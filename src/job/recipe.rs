@@ -6,7 +6,7 @@ use super::SlimError;
 use super::images::Image;
 use crate::cache::RewriteKey;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::{BlockMap, Compression};
+use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::Packing;
 use crate::layering::{Change, OutputLayer};
@@ -30,10 +30,10 @@ pub(super) struct Part {
     pub(super) cut: CutList,
 }
 
-/// Where the deflate blocks of an old layer lie.
+/// Points from which an old layer can be decoded.
 pub(super) enum Blocks {
     /// As the scan noted.
-    Mapped(Arc<BlockMap>),
+    Mapped(Arc<SeekMap>),
     /// The layer was not read, for the cache knew what is in it; its map may go here.
     Unread(ScratchFile),
     /// There are none.
@@ -46,7 +46,7 @@ impl Recipe {
     pub(super) fn new(
         image: &Image,
         output: &OutputLayer,
-        maps: &[Option<Arc<BlockMap>>],
+        maps: &[Option<Arc<SeekMap>>],
         wanted: Option<Compression>,
         spool: &Spool,
     ) -> Result<Self, SlimError> {

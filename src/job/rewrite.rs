@@ -14,7 +14,7 @@ use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::{BlockMap, Compression, Workers};
+use crate::layer::codec::{Compression, SeekMap, Workers};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
 use crate::layer::scan;
@@ -65,7 +65,7 @@ impl Job {
         self: &Arc<Self>,
         image: &Image,
         outputs: Vec<OutputLayer>,
-        maps: &[Option<Arc<BlockMap>>],
+        maps: &[Option<Arc<SeekMap>>],
         wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
@@ -161,10 +161,10 @@ impl Job {
     }
 
     /// Reads a layer that the cache knew, but not as it is to be now.
-    async fn map(&self, layer: &StackedLayer, scratch: ScratchFile, number: usize) -> Result<Arc<BlockMap>, SlimError> {
+    async fn map(&self, layer: &StackedLayer, scratch: ScratchFile, number: usize) -> Result<Arc<SeekMap>, SlimError> {
         let Streamed { blob, diff_id, .. } = self.open_streamed(layer, number).await?;
         let mapped = super::blocking(move || {
-            let mut map = BlockMap::new(Box::new(scratch));
+            let mut map = SeekMap::new(Box::new(scratch));
             scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
         });
         mapped.await?.map_err(|source| self.scan_error(number, &layer.descriptor, source))
@@ -174,7 +174,7 @@ impl Job {
     async fn open_mapped(
         &self,
         layer: &StackedLayer,
-        map: Option<Arc<BlockMap>>,
+        map: Option<Arc<SeekMap>>,
         number: usize,
     ) -> Result<Option<OldLayer>, SlimError> {
         let Some(map) = map else { return Ok(None) };
@@ -196,7 +196,7 @@ enum OldLayer {
     /// Read from its start.
     Streamed(Streamed),
     /// Read where it is needed.
-    Mapped(MeteredReader<FileSlice>, Arc<BlockMap>),
+    Mapped(MeteredReader<FileSlice>, Arc<SeekMap>),
 }
 
 struct Streamed {

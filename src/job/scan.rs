@@ -10,7 +10,7 @@ use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
 use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::{BlockMap, Compression};
+use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::scan;
 use crate::layer::tar::TarError;
 use crate::progress::Stage;
@@ -24,7 +24,7 @@ pub struct Scanned {
     /// What its files say.
     pub evidence: Evidence,
     /// Where the blocks of each layer lie, if it is a gzip layer, may be rewritten, and was read.
-    pub maps: Vec<Option<Arc<BlockMap>>>,
+    pub maps: Vec<Option<Arc<SeekMap>>>,
 }
 
 impl Job {
@@ -45,7 +45,7 @@ impl Job {
                 number: index + 1,
                 layer: layer.clone(),
                 seen: seen.clone(),
-                map: scratch.map(|scratch| BlockMap::new(Box::new(scratch))),
+                map: scratch.map(|scratch| SeekMap::new(Box::new(scratch))),
                 hashes_aside,
             };
             let job = self.clone();
@@ -65,7 +65,7 @@ impl Job {
     }
 
     /// Scans one layer, unless the cache knows what is in it: then there is no map of its blocks.
-    async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<BlockMap>>), SlimError> {
+    async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<SeekMap>>), SlimError> {
         let Pass { number, layer, seen, mut map, hashes_aside } = pass;
         let key = key_of(&layer);
         let StackedLayer { descriptor, diff_id, compression, .. } = layer;
@@ -113,7 +113,7 @@ struct Pass {
     number: usize,
     layer: StackedLayer,
     seen: SeenSources,
-    map: Option<BlockMap>,
+    map: Option<SeekMap>,
     hashes_aside: bool,
 }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::images::{Image, Member};
 use super::scan::key_of;
 use crate::cache::{RewriteKey, ScanKey, ScannedLayer};
-use crate::layer::codec::BlockMap;
+use crate::layer::codec::SeekMap;
 use crate::layer::rewrite::Rewritten;
 
 /// A scanned layer, and where its blocks lie.
-pub(super) type SharedScan = (ScannedLayer, Option<Arc<BlockMap>>);
+pub(super) type SharedScan = (ScannedLayer, Option<Arc<SeekMap>>);
 
 /// What was learned and made of layers that later images of the run have, too.
 #[derive(Default)]

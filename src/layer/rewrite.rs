@@ -5,13 +5,13 @@
 //! write: cut list -> diff ID -> codec -> digest and size -> output
 //! ```
 //!
-//! An old gzip layer whose blocks were mapped by the scan is not read again from its start: what is kept is decoded from near
-//! where it lies, for the new diff ID, and its blocks are copied as they are.
+//! An old gzip layer that was mapped by the scan is not read again from its start: what is kept is decoded from near
+//! where it lies, for the new diff ID, and its deflate symbols are copied as they are.
 
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
-use super::codec::{self, BlockMap, Compression, Encoder, Old, SpliceError, Workers};
+use super::codec::{self, Compression, Encoder, Old, SeekMap, SpliceError, Workers};
 use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
@@ -123,11 +123,11 @@ impl<W: Write> LayerWriter<W> {
         old.pass(u64::MAX, |_| Ok(()))
     }
 
-    /// Adds what `cut` keeps of an old gzip layer whose blocks were mapped when it was verified. Reads only what is kept.
+    /// Adds what `cut` keeps of an old gzip layer that was mapped when it was verified. Reads only what is kept.
     ///
     /// # Errors
     /// As [`RewriteError`] says.
-    pub fn splice(&mut self, blob: &dyn ReadAt, map: &BlockMap, cut: &CutList) -> Result<(), RewriteError> {
+    pub fn splice(&mut self, blob: &dyn ReadAt, map: &SeekMap, cut: &CutList) -> Result<(), RewriteError> {
         let mut old = Old::new(blob, map);
         let read = |range: &Range<u64>| {
             let offset = range.start;

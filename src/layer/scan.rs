@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{self, BlockMap, Compression};
+use super::codec::{self, Compression, SeekMap};
 use super::entry::{Entry, EntryKind};
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingLayer;
@@ -51,7 +51,7 @@ pub fn scan(
     compression: Compression,
     diff_id: Option<(Digest, Hasher)>,
     observer: &mut dyn Observer,
-    map: Option<&mut BlockMap>,
+    map: Option<&mut SeekMap>,
 ) -> Result<LayerIndex, TarError> {
     let packed = Arc::new(AtomicU64::new(0));
     let counting = CountingReader { inner: blob, count: packed.clone() };
@@ -82,7 +82,7 @@ pub fn scan(
 ///
 /// # Errors
 /// If it cannot be read, or is not what its digest or diff ID say.
-pub fn map(blob: impl Read, diff_id: Digest, map: &mut BlockMap) -> Result<(), TarError> {
+pub fn map(blob: impl Read, diff_id: Digest, map: &mut SeekMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {
         let mut layer = VerifyingLayer::new(decoded, diff_id, Hasher::default());

@@ -85,7 +85,7 @@ fn what_real_tools_compressed_can_be_spliced_and_read_by_real_tools() {
             let map = map(&blob, content);
             for (seed, count) in [(7, 1), (8, 4), (9, 40)] {
                 let mut old = Old::new(&blob, &map);
-                let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
+                let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
                 let mut expected = Vec::new();
                 for range in ranges(seed + number as u64, count, content.len()) {
                     expected.extend_from_slice(&content[range.start as usize..range.end as usize]);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use flate2::{Compress, Compression as Level, FlushCompress, GzBuilder};
 use proptest::prelude::*;
 use pydock::digest::Digest;
-use pydock::layer::codec::{self, BlockMap, Compression, Encoder, Old, Splicer};
+use pydock::layer::codec::{self, Compression, Encoder, Old, SeekMap, Splicer};
 use pydock::layer::cut::CutList;
 use pydock::layer::rewrite::{LayerWriter, Packing};
 
@@ -117,8 +117,8 @@ fn blob(members: &[(Maker, Vec<u8>)]) -> (Vec<u8>, Vec<u8>) {
     (blob, members.iter().flat_map(|(_, content)| content.clone()).collect())
 }
 
-pub(crate) fn map(blob: &[u8], content: &[u8]) -> BlockMap {
-    let mut map = BlockMap::new(Box::new(Vec::new()));
+pub(crate) fn map(blob: &[u8], content: &[u8]) -> SeekMap {
+    let mut map = SeekMap::new(Box::new(Vec::new()));
     let mut decoded = Vec::new();
     codec::mapping_decoder(Compression::Gzip, blob, Some(&mut map)).unwrap().read_to_end(&mut decoded).unwrap();
     assert!(decoded == content, "the decoder gives other bytes");
@@ -155,7 +155,7 @@ proptest! {
         let (blob, content) = blob(&members);
         let map = map(&blob, &content);
         let mut expected = Vec::new();
-        let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
+        let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
         let mut old = Old::new(&blob, &map);
         let mut seen = Vec::new();
         for (range, new) in pieces(&cuts, content.len()) {
@@ -199,7 +199,7 @@ proptest! {
         let (mut blob, content) = blob(&[(maker, content)]);
         let at = damage.index(blob.len());
         blob[at] ^= 1 << bit;
-        let mut map = BlockMap::new(Box::new(Vec::new()));
+        let mut map = SeekMap::new(Box::new(Vec::new()));
         let mut decoded = Vec::new();
         let read = codec::mapping_decoder(Compression::Gzip, &blob[..], Some(&mut map)).unwrap().read_to_end(&mut decoded);
         prop_assert!(read.is_err() || decoded == content);
@@ -213,7 +213,7 @@ fn a_blob_that_changes_after_it_was_read_is_refused() {
     let map = map(&blob, &content);
     let middle = blob.len() / 2;
     blob[middle] ^= 1;
-    let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
+    let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
     let error = splicer.keep(&mut Old::new(&blob, &map), 0..3_000_000, &mut |_| {}).unwrap_err();
     assert!(format!("{error:?}").contains("changed while it was in use"), "{error:?}");
 }
@@ -224,11 +224,27 @@ fn what_is_kept_whole_keeps_its_size() {
     for maker in [Maker::Zlib(9, true), Maker::Libdeflate(9), Maker::Stored, Maker::Flushed(6, 50_000, true)] {
         let blob = maker.member(&content);
         let map = map(&blob, &content);
-        let mut splicer = Splicer::new(6, None, Vec::new()).unwrap();
+        let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
         splicer.keep(&mut Old::new(&blob, &map), 0..content.len() as u64, &mut |_| {}).unwrap();
         let member = splicer.finish().unwrap();
         assert!(member.len() <= blob.len() + 40, "{maker:?}: {} of {}", member.len(), blob.len());
         assert!(inflate(&member, content.len() + 1).iter().all(|inflated| *inflated == content));
+    }
+}
+
+#[test]
+fn of_a_block_that_is_kept_in_part_all_is_copied_but_the_first_32_kib() {
+    let content = words(4, 1_000_000);
+    for maker in [Maker::Zlib(9, false), Maker::Libdeflate(12), Maker::Flushed(6, 300_000, false)] {
+        let blob = maker.member(&content);
+        let map = map(&blob, &content);
+        // What is compressed afresh is stored, to be seen.
+        let mut splicer = Splicer::new(Some(0), None, Vec::new()).unwrap();
+        splicer.keep(&mut Old::new(&blob, &map), 400_000..600_000, &mut |_| {}).unwrap();
+        let member = splicer.finish().unwrap();
+        let limit = (32 << 10) + 2000 + blob.len() / 5;
+        assert!(member.len() < limit, "{maker:?}: {} of {limit}", member.len());
+        assert!(inflate(&member, 200_001).iter().all(|inflated| *inflated == content[400_000..600_000]));
     }
 }
 

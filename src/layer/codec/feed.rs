@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::inflate::{Inflate, InflateError, LOOKAHEAD, Stop};
+use super::inflate::{Inflate, InflateError, LOOKAHEAD, Stop, Want};
 
 /// Bytes of a page: a blob is read, hashed and held by them.
 pub(super) const PAGE: usize = 64 << 10;
@@ -87,7 +87,7 @@ impl<P: Pages> Feed<P> {
     }
 
     /// Decodes on, until a block ends, or `inflate` has made as much as is wanted or it has room for.
-    pub(super) fn decode(&mut self, inflate: &mut Inflate, want: usize) -> io::Result<Stop> {
+    pub(super) fn decode(&mut self, inflate: &mut Inflate, want: Want) -> io::Result<Stop> {
         loop {
             match inflate.step(&self.bytes, &mut self.at, self.is_all, want)? {
                 Stop::Hungry => self.append()?,

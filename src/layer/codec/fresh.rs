@@ -10,13 +10,13 @@ use flate2::{Compress, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::bits::BitWriter;
-use super::blocks::Kind;
-use super::inflate::{Inflate, Stop};
+use super::inflate::{Inflate, Stop, Want};
+use super::kind::Kind;
 
 /// Bytes that are compressed together, however they come: the output must not depend on that.
 pub(super) const CHUNK: usize = 512 << 10;
 /// Shorter runs need what stands before them to compress well.
-const SHORT: usize = 64 << 10;
+const SHORT: usize = 32 << 10;
 /// zlib's highest level.
 const ZLIB_MOST: u32 = 9;
 
@@ -44,7 +44,7 @@ impl Blocks {
         let (mut starts, mut at) = (Vec::new(), 0);
         note(&stream, at as u64, &mut starts);
         loop {
-            let stop = inflate.step(&stream, &mut at, true, usize::MAX)?;
+            let stop = inflate.step(&stream, &mut at, true, Want::All)?;
             inflate.take(usize::MAX);
             match stop {
                 Stop::Block { is_last: true } => return Ok(Self { stream, starts, end: at as u64 }),

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::blocks::BlockMap;
 use super::feed::{Feed, PAGE, Pages};
-use super::inflate::{Inflate, Stop};
+use super::inflate::{Inflate, Stop, Want};
+use super::seek_map::SeekMap;
 
 /// Flags of a member's header (RFC 1952, 2.3.1).
 const HAS_CRC: u8 = 2;
@@ -12,7 +12,7 @@ const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
-/// Reads what a blob of one or several members decodes to, and notes in a map where its blocks lie.
+/// Reads what a blob of one or several members decodes to, and notes in a map points from which it can be decoded.
 pub(super) struct Decoder<'a, R> {
     feed: Feed<Mapped<'a, R>>,
     inflate: Inflate,
@@ -40,7 +40,7 @@ enum State {
 }
 
 impl<'a, R: Read> Decoder<'a, R> {
-    pub(super) fn new(blob: R, map: Option<&'a mut BlockMap>) -> Self {
+    pub(super) fn new(blob: R, map: Option<&'a mut SeekMap>) -> Self {
         Self {
             feed: Feed::new(Mapped { blob, map }),
             inflate: Inflate::new(),
@@ -60,14 +60,14 @@ impl<'a, R: Read> Decoder<'a, R> {
                 State::Done => return Ok(()),
                 State::Between => self.begin()?,
                 State::BlockStart => {
-                    let (header, bit) = (self.feed.block_header()?, self.feed.bit());
+                    let bit = self.feed.bit();
                     if let Some(map) = &mut self.feed.pages.map {
-                        map.block(self.out, bit, header, self.inflate.window())?;
+                        map.block(self.out, bit, self.inflate.window())?;
                     }
                     State::Block
                 }
                 State::Block => {
-                    let stop = self.feed.decode(&mut self.inflate, usize::MAX);
+                    let stop = self.feed.decode(&mut self.inflate, Want::All);
                     self.count();
                     match stop? {
                         Stop::Block { is_last: true } => self.end()?,
@@ -103,10 +103,6 @@ impl<'a, R: Read> Decoder<'a, R> {
 
     /// Ends a member, and checks it.
     fn end(&mut self) -> io::Result<State> {
-        let bit = self.feed.bit();
-        if let Some(map) = &mut self.feed.pages.map {
-            map.end(self.out, bit);
-        }
         self.feed.align();
         let crc = self.crc.clone().finalize();
         if self.feed.word()? != crc || self.feed.word()? != self.made {
@@ -152,7 +148,7 @@ fn corrupt(what: &str) -> io::Error {
 }
 
 /// Skips a member's header; its checksum, if it has one, must be right.
-fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
+pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     let mut crc = crc32fast::Hasher::new();
     let mut byte = || {
         let byte = feed.byte()?;
@@ -181,10 +177,10 @@ fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     Ok(())
 }
 
-/// The pages of a blob as it comes, noted in a map.
+/// The pages of a blob as it comes, noted in an map.
 struct Mapped<'a, R> {
     blob: R,
-    map: Option<&'a mut BlockMap>,
+    map: Option<&'a mut SeekMap>,
 }
 
 impl<R: Read> Pages for Mapped<'_, R> {

@@ -1,17 +1,18 @@
 //! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
 //!
-//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `blocks` notes where blocks
-//! lie while a layer is scanned, `resume` decodes from there, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
+//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
+//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
 //! them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
-mod blocks;
 mod feed;
 mod fresh;
 mod gzip;
 mod inflate;
+mod kind;
 mod packer;
 mod resume;
+mod seek_map;
 mod splice;
 mod workers;
 mod zstd;
@@ -23,7 +24,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use blocks::BlockMap;
+pub use seek_map::SeekMap;
 pub use splice::{Old, SpliceError, Splicer};
 pub use workers::Workers;
 
@@ -103,14 +104,14 @@ pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result
     mapping_decoder(compression, blob, None)
 }
 
-/// As [`decoder`]; the blocks of a gzip blob are noted in `map`, if there is one.
+/// As [`decoder`]; points from which a gzip blob can be decoded are noted in `map`, if there is one.
 ///
 /// # Errors
 /// If a decompressor cannot be made.
 pub fn mapping_decoder<'a>(
     compression: Compression,
     blob: impl Read + 'a,
-    map: Option<&'a mut BlockMap>,
+    map: Option<&'a mut SeekMap>,
 ) -> io::Result<Box<dyn BufRead + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(BufReader::with_capacity(BUFFER, blob)),
@@ -135,11 +136,12 @@ impl<W: Write> Encoder<W> {
     /// # Errors
     /// If a compressor cannot be made, or there is no such level.
     pub fn new(compression: Compression, level: Option<u32>, workers: Option<Workers>, output: W) -> io::Result<Self> {
-        let level = level.unwrap_or(compression.usual_level());
         Ok(match compression {
             Compression::None => Self::None(output),
             Compression::Gzip => Self::Gzip(Splicer::new(level, workers, output)?.into()),
-            Compression::Zstd => Self::Zstd(zstd::encoder(level, workers.as_ref(), output)?),
+            Compression::Zstd => {
+                Self::Zstd(zstd::encoder(level.unwrap_or(compression.usual_level()), workers.as_ref(), output)?)
+            }
         })
     }
 

@@ -4,14 +4,20 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::Receiver;
 
+use super::Compression;
 use super::bits::BitWriter;
 use super::fresh::{Blocks, CHUNK};
 use super::inflate::WINDOW;
 use super::workers::{self, Workers};
 
+/// The level of seams, libdeflate's, if none is asked for. Their bytes are few, and compressing them is most of the work where cuts lie
+/// close together (docs/performance.md has the figures).
+const SEAM_LEVEL: u32 = 2;
+
 /// Compresses runs of fresh bytes.
 pub(super) struct Packer {
     level: u32,
+    seam_level: u32,
     workers: Option<Workers>,
     is_in_run: bool,
     /// Bytes of the run that do not fill a chunk yet.
@@ -23,10 +29,17 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// `level` is libdeflate's.
-    pub(super) fn new(level: u32, workers: Option<Workers>) -> Self {
-        let (rest, before) = (Vec::new(), Vec::new());
-        Self { level, workers, is_in_run: false, rest, before, underway: VecDeque::new() }
+    /// `level` is libdeflate's; `None` for the usual ones.
+    pub(super) fn new(level: Option<u32>, workers: Option<Workers>) -> Self {
+        Self {
+            level: level.unwrap_or(Compression::Gzip.usual_level()),
+            seam_level: level.unwrap_or(SEAM_LEVEL),
+            workers,
+            is_in_run: false,
+            rest: Vec::new(),
+            before: Vec::new(),
+            underway: VecDeque::new(),
+        }
     }
 
     /// Adds bytes to the run. `tail` ends with what stands before the run; it is asked for when the run begins.
@@ -48,11 +61,20 @@ impl Packer {
 
     /// Ends the run: all of it is written.
     pub(super) fn end(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        self.end_at(self.level, output)
+    }
+
+    /// Ends a run that copied symbols follow; what does not fill a chunk is a seam.
+    pub(super) fn end_seam(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
+        self.end_at(self.seam_level, output)
+    }
+
+    fn end_at(&mut self, level: u32, output: &mut BitWriter<impl Write>) -> io::Result<()> {
         self.is_in_run = false;
         if self.rest.is_empty() {
             return self.write_done(0, output);
         }
-        let last = Blocks::new(self.level, &self.before, &self.rest)?;
+        let last = Blocks::new(level, &self.before, &self.rest)?;
         self.rest.clear();
         self.write_done(0, output)?;
         last.write(output)

@@ -1,10 +1,13 @@
 //! Decodes parts of a gzip blob, starting near them instead of at its beginning.
 
 use std::io;
+use std::ops::Range;
 
-use super::blocks::BlockMap;
 use super::feed::{self, Feed, PAGE};
-use super::inflate::{Inflate, Stop};
+use super::gzip;
+use super::inflate::{Inflate, State, Stop, Want};
+use super::kind::Kind;
+use super::seek_map::SeekMap;
 use crate::blob::ReadAt;
 
 /// How many pages are held.
@@ -13,13 +16,13 @@ const HELD: usize = 4;
 /// Pages of a blob, each the very same as when the map was made.
 pub(super) struct Pages<'a> {
     blob: &'a dyn ReadAt,
-    map: &'a BlockMap,
+    map: &'a SeekMap,
     held: [(Option<u64>, Vec<u8>); HELD],
     next: usize,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(blob: &'a dyn ReadAt, map: &'a BlockMap) -> Self {
+    pub(super) fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
         Self { blob, map, held: Default::default(), next: 0 }
     }
 
@@ -61,10 +64,30 @@ impl feed::Pages for Pages<'_> {
     }
 }
 
+/// Symbols of one block, next to each other.
+pub(super) struct Symbols<'a> {
+    /// What they make.
+    pub(super) bytes: &'a [u8],
+    /// The bits of the blob that they are, and before them those of the header if the block starts here.
+    pub(super) bits: Range<u64>,
+    pub(super) place: Place,
+}
+
+/// Where symbols stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the start of a compressed block.
+    Start(Kind),
+    /// Inside a compressed block.
+    Inside,
+    /// Anywhere in a stored block, before so many more of its bytes.
+    Stored(usize),
+}
+
 /// Decodes a blob from any byte of its output on.
 pub(super) struct Resumed<'a> {
     feed: Feed<Pages<'a>>,
-    map: &'a BlockMap,
+    map: &'a SeekMap,
     inflate: Inflate,
     /// The next byte of output.
     out: u64,
@@ -72,7 +95,7 @@ pub(super) struct Resumed<'a> {
 }
 
 impl<'a> Resumed<'a> {
-    pub(super) fn new(blob: &'a dyn ReadAt, map: &'a BlockMap) -> Self {
+    pub(super) fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
         let feed = Feed::new(Pages::new(blob, map));
         Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false }
     }
@@ -82,13 +105,18 @@ impl<'a> Resumed<'a> {
         &mut self.feed.pages
     }
 
+    /// Returns the next byte of the output.
+    pub(super) fn out(&self) -> u64 {
+        self.out
+    }
+
     /// Goes to a byte of the output.
     pub(super) fn seek(&mut self, to: u64) -> io::Result<()> {
-        let (unit, window) = self.map.restart(to)?;
-        if !self.is_started || to < self.out || unit.out > self.out {
-            self.inflate.resume(&window);
-            self.feed.seek(unit.bit);
-            (self.out, self.is_started) = (unit.out, true);
+        let point = self.map.before(to)?;
+        if !self.is_started || to < self.out || point.out > self.out {
+            self.inflate.resume(&self.map.window(&point)?);
+            self.feed.seek(point.bit);
+            (self.out, self.is_started) = (point.out, true);
         }
         while self.out < to {
             let most = usize::try_from(to - self.out).unwrap_or(usize::MAX);
@@ -100,22 +128,76 @@ impl<'a> Resumed<'a> {
     /// Decodes the next bytes: at least one, and at most `most`, which is not zero.
     pub(super) fn next(&mut self, most: usize) -> io::Result<&[u8]> {
         while self.inflate.made().is_empty() {
-            if let Stop::Block { is_last: true } = self.feed.decode(&mut self.inflate, most)? {
-                self.next_member();
-            }
+            self.decode(Want::AtLeast(most))?;
         }
-        let taken = self.inflate.take(most);
-        self.out += taken.len() as u64;
-        Ok(taken)
+        Ok(self.take(most))
     }
 
-    fn next_member(&mut self) {
-        let end = self.feed.bit();
-        if let Some(unit) = self.map.member_after(end) {
-            self.feed.seek(unit.bit);
-            self.inflate.reset();
-        } else {
-            self.feed.seek(self.map.size * 8);
+    /// Decodes the next bytes, at most `most`, which is not zero: none, if a block ends here.
+    pub(super) fn step(&mut self, most: usize) -> io::Result<&[u8]> {
+        if self.inflate.made().is_empty() {
+            self.decode(Want::AtLeast(most))?;
         }
+        Ok(self.take(most))
+    }
+
+    /// Returns the byte of the output up to which symbols were decoded; the bytes up to it may be still to come.
+    pub(super) fn decoded(&self) -> u64 {
+        self.out + self.inflate.made().len() as u64
+    }
+
+    /// Returns the first byte of the output that symbols which are not decoded yet can refer to.
+    pub(super) fn reach(&self) -> u64 {
+        self.decoded() - self.inflate.window().len() as u64
+    }
+
+    /// Decodes the next symbols, as long as a block goes on and they make no more than `most` bytes, and not always all of these; none, if
+    /// the next one makes more. The next byte must be the first of a symbol.
+    pub(super) fn symbols(&mut self, most: usize) -> io::Result<Symbols<'_>> {
+        let start = self.feed.bit();
+        let before = self.inflate.state();
+        let kind = Kind::of(self.feed.block_header()?);
+        let end = self.decode(Want::AtMost(most))?;
+        let place = match (before, self.inflate.state()) {
+            (_, State::Stored(left)) => Place::Stored(left),
+            (State::Stored(_), _) => Place::Stored(0),
+            (State::Header, _) if kind.is_stored() => Place::Stored(0),
+            (State::Header, _) => Place::Start(kind),
+            (State::Packed, _) => Place::Inside,
+        };
+        Ok(Symbols { bytes: self.take(usize::MAX), bits: start..end, place })
+    }
+
+    /// The decoder, to ask about the block it stands in.
+    pub(super) fn inflate(&self) -> &Inflate {
+        &self.inflate
+    }
+
+    /// Decodes on; if a member ends, goes to the next one. Returns the bit at which the decoded ones end.
+    fn decode(&mut self, want: Want) -> io::Result<u64> {
+        let stop = self.feed.decode(&mut self.inflate, want)?;
+        let end = self.feed.bit();
+        if stop == (Stop::Block { is_last: true }) {
+            self.next_member()?;
+        }
+        Ok(end)
+    }
+
+    fn take(&mut self, most: usize) -> &[u8] {
+        let taken = self.inflate.take(most);
+        self.out += taken.len() as u64;
+        taken
+    }
+
+    /// Skips what stands between two members, if there is one more.
+    fn next_member(&mut self) -> io::Result<()> {
+        self.feed.align();
+        self.feed.word()?;
+        self.feed.word()?;
+        if !self.feed.ahead()?.is_empty() {
+            gzip::header(&mut self.feed)?;
+            self.inflate.reset();
+        }
+        Ok(())
     }
 }

@@ -1,16 +1,17 @@
-//! Writes one gzip member out of new bytes and of deflate blocks of old members, which are copied bit for bit.
+//! Writes one gzip member out of new bytes and of deflate symbols of old members, which are copied bit for bit.
 //!
-//! A block can be copied if all that it can refer to, the 32 KiB before it, stands before it in the new stream as well. What
-//! lies between copied blocks is compressed afresh.
+//! Symbols can be copied if all that they can refer to, the 32 KiB before them, stands before them in the new stream as well. If the first
+//! or last of them stand inside a block, the new stream gets a block with the same codes and those of its symbols that can be copied.
+//! What lies between copied symbols is compressed afresh.
 
 use std::io::{self, Write};
 use std::ops::Range;
 
 use super::bits::BitWriter;
-use super::blocks::{BlockMap, Kind};
-use super::inflate::WINDOW;
+use super::inflate::{State, WINDOW};
 use super::packer::Packer;
-use super::resume::Resumed;
+use super::resume::{Place, Resumed};
+use super::seek_map::SeekMap;
 use super::workers::Workers;
 use crate::blob::ReadAt;
 
@@ -19,16 +20,15 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// Bytes that are compressed afresh rather than to make a seam.
 const WORTHWHILE: u64 = 4 << 10;
 
-/// An old blob that blocks are copied from, and where they lie.
+/// An old blob that symbols are copied from.
 pub struct Old<'a> {
-    map: &'a BlockMap,
     decoder: Resumed<'a>,
 }
 
 impl<'a> Old<'a> {
-    /// Opens a blob whose blocks were mapped.
-    pub fn new(blob: &'a dyn ReadAt, map: &'a BlockMap) -> Self {
-        Self { map, decoder: Resumed::new(blob, map) }
+    /// Opens a blob that was mapped.
+    pub fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
+        Self { decoder: Resumed::new(blob, map) }
     }
 
     /// Decodes a range of the decompressed bytes.
@@ -80,12 +80,12 @@ pub struct Splicer<W: Write> {
 }
 
 impl<W: Write> Splicer<W> {
-    /// Starts a member. Where bytes are compressed afresh, it is at `level`, 0 to 12 (libdeflate's), by `workers` if there are any: the
-    /// output is the same.
+    /// Starts a member. Where bytes are compressed afresh, it is at `level`, 0 to 12 (libdeflate's), or if it is `None` at the usual one, and
+    /// lower where little is between symbols that are copied; by `workers` if there are any: the output is the same.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn new(level: u32, workers: Option<Workers>, output: W) -> io::Result<Self> {
+    pub fn new(level: Option<u32>, workers: Option<Workers>, output: W) -> io::Result<Self> {
         let mut output = BitWriter::new(output);
         output.put_bytes(&HEADER)?;
         Ok(Self {
@@ -107,8 +107,8 @@ impl<W: Write> Splicer<W> {
         Ok(())
     }
 
-    /// Adds a range of an old blob's decompressed bytes, in blocks that are copied as far as that can be; `see` is shown
-    /// every byte.
+    /// Adds a range of an old blob's decompressed bytes, whose symbols are copied as far as that can be; `see` is shown every
+    /// byte.
     ///
     /// # Errors
     /// Those of the output; and if the blob cannot be read, or is no longer what it was.
@@ -121,61 +121,103 @@ impl<W: Write> Splicer<W> {
         if range.is_empty() {
             return Ok(());
         }
-        let (map, units) = (old.map, old.map.copyable(&range));
-        let copied = map.units.get(units.start).map_or(range.end, |unit| unit.out)
-            ..map.units.get(units.end).map_or(range.start, |unit| unit.out);
-        old.decoder.seek(range.start).map_err(SpliceError::Read)?;
-        if units.is_empty() || copied.end - copied.start < WORTHWHILE {
-            return self.keep_afresh(old, range.end - range.start, see);
+        let old = &mut old.decoder;
+        old.seek(range.start).map_err(SpliceError::Read)?;
+        let lead_in = range.end.min(range.start.saturating_add(WINDOW as u64));
+        while old.out() < lead_in && old.reach() < range.start {
+            self.step_afresh(old, lead_in, see)?;
         }
-        self.keep_afresh(old, copied.start - range.start, see)?;
-        self.packer.end(&mut self.output).map_err(SpliceError::Write)?;
-        for number in units {
-            // Decoded first: then the pages that the block's bits are in, are held.
-            let (unit, next) = (map.units[number], map.units[number + 1]);
-            self.pass(old, next.out - unit.out, see, |_, _| Ok(()))?;
-            self.copy(old, unit.bit..next.bit, unit.kind)?;
+        if range.end.saturating_sub(old.decoded()) >= WORTHWHILE {
+            self.keep_afresh(old, old.decoded(), see)?;
+            self.packer.end_seam(&mut self.output).map_err(SpliceError::Write)?;
+            self.copy(old, range.end, see)?;
         }
-        self.keep_afresh(old, range.end - copied.end, see)
+        self.keep_afresh(old, range.end, see)
     }
 
-    fn keep_afresh(&mut self, old: &mut Old<'_>, count: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
-        self.pass(old, count, see, |splicer, bytes| splicer.compress(bytes))
-    }
-
-    /// Decodes the next bytes of an old blob, and counts them as written.
-    fn pass(
-        &mut self,
-        old: &mut Old<'_>,
-        mut count: u64,
-        see: &mut impl FnMut(&[u8]),
-        mut write: impl FnMut(&mut Self, &[u8]) -> io::Result<()>,
-    ) -> Result<(), SpliceError> {
-        while count > 0 {
-            let most = usize::try_from(count).unwrap_or(usize::MAX);
-            let bytes = old.decoder.next(most).map_err(SpliceError::Read)?;
-            write(self, bytes).map_err(SpliceError::Write)?;
-            self.count(bytes);
-            see(bytes);
-            count -= bytes.len() as u64;
+    /// Compresses an old blob's bytes afresh, up to `end`.
+    fn keep_afresh(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
+        while old.out() < end {
+            self.step_afresh(old, end, see)?;
         }
         Ok(())
     }
 
-    /// Copies the bits of a unit of blocks.
-    fn copy(&mut self, old: &mut Old<'_>, bits: Range<u64>, kind: Kind) -> Result<(), SpliceError> {
-        if kind == Kind::End {
-            return Ok(());
+    /// Compresses some of an old blob's bytes afresh, at most up to `end`.
+    fn step_afresh(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
+        let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
+        let bytes = old.step(most).map_err(SpliceError::Read)?;
+        self.compress(bytes).map_err(SpliceError::Write)?;
+        self.count(bytes);
+        see(bytes);
+        Ok(())
+    }
+
+    /// Copies those of an old blob's symbols that end at `end` at the latest.
+    fn copy(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
+        if old.inflate().state() == State::Packed {
+            let (header, bits) = old.inflate().header();
+            // Not the last block, whatever it was.
+            self.output.put(0, 1);
+            self.output.put_range(header, bits.start + 1, bits.end).map_err(SpliceError::Write)?;
         }
-        let mut at = kind.begin(bits.start, &mut self.output);
+        // Bytes of a stored block whose length is written.
+        let mut announced = 0;
+        while old.out() < end {
+            let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
+            let symbols = old.symbols(most).map_err(SpliceError::Read)?;
+            if symbols.bits.is_empty() {
+                break;
+            }
+            self.count(symbols.bytes);
+            see(symbols.bytes);
+            match symbols.place {
+                Place::Start(kind) => {
+                    let start = kind.begin(symbols.bits.start, &mut self.output);
+                    let bits = start..symbols.bits.end;
+                    self.copy_bits(old, bits)?;
+                }
+                Place::Inside => {
+                    let bits = symbols.bits;
+                    self.copy_bits(old, bits)?;
+                }
+                Place::Stored(left) => {
+                    if announced == 0 {
+                        announced = most.min(symbols.bytes.len() + left);
+                        self.begin_stored(announced).map_err(SpliceError::Write)?;
+                    }
+                    announced -= symbols.bytes.len();
+                    self.output.put_bytes(symbols.bytes).map_err(SpliceError::Write)?;
+                }
+            }
+        }
+        if old.inflate().state() == State::Packed {
+            let (bits, count) = old.inflate().end_of_block();
+            self.output.put(bits, count);
+        }
+        Ok(())
+    }
+
+    /// Copies bits of the old blob.
+    fn copy_bits(&mut self, old: &mut Resumed<'_>, bits: Range<u64>) -> Result<(), SpliceError> {
+        let mut at = bits.start;
         while at < bits.end {
-            let page = old.decoder.pages().from(at / 8).map_err(SpliceError::Read)?;
+            let page = old.pages().from(at / 8).map_err(SpliceError::Read)?;
             let within = at % 8;
             let end = (page.len() as u64 * 8).min(bits.end - at + within);
             self.output.put_range(page, within as usize, end as usize).map_err(SpliceError::Write)?;
             at += end - within;
         }
         Ok(())
+    }
+
+    /// Begins a stored block of so many bytes (RFC 1951, 3.2.4).
+    fn begin_stored(&mut self, count: usize) -> io::Result<()> {
+        let count = u16::try_from(count).map_err(io::Error::other)?;
+        self.output.put(0, 3);
+        self.output.align();
+        self.output.put_bytes(&count.to_le_bytes())?;
+        self.output.put_bytes(&(!count).to_le_bytes())
     }
 
     /// Compresses bytes that are not counted yet.

@@ -76,6 +76,11 @@ impl Code {
         (self.0 >> 16) as usize + (all >> (self.0 >> 8 & 63)) as usize
     }
 
+    /// Returns the length of the codeword, or what is left of it in a second table; of a pointer, how many bits choose from that.
+    fn length(self) -> u32 {
+        self.0 >> 8 & 63
+    }
+
     /// Returns where a pointer leads, of which the bits were dropped.
     #[inline(always)]
     pub(super) fn target(self, bits: u64) -> usize {
@@ -128,6 +133,20 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
     #[inline(always)]
     pub(super) fn second(&self, target: usize) -> Code {
         self.0[target]
+    }
+
+    /// Returns the first codeword whose code is such a one, the first bit lowest, and its length.
+    fn codeword(&self, is_such: impl Fn(Code) -> bool) -> Option<(u64, u32)> {
+        (0..1 << BITS).find_map(|prefix| {
+            let first = self.first(prefix);
+            if !first.is_pointer() {
+                return is_such(first).then(|| (prefix, first.length()));
+            }
+            (0..1 << first.length()).find_map(|more| {
+                let code = self.second(first.target(more));
+                is_such(code).then(|| (prefix | more << BITS, BITS as u32 + code.length()))
+            })
+        })
     }
 
     /// Makes the table for symbols that have codewords of such lengths.
@@ -267,6 +286,11 @@ impl Tables {
             self.is_fixed = true;
         }
         Ok(())
+    }
+
+    /// Returns the codeword that ends the block, the first bit lowest, and its length.
+    pub(super) fn end_of_block(&self) -> (u64, u32) {
+        self.literals.codeword(|code| code.is_special() && code.is_end()).unwrap_or_default()
     }
 }
 

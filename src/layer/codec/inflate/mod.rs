@@ -9,6 +9,8 @@ mod lengths;
 mod reader;
 mod symbols;
 
+use std::ops::Range;
+
 use codes::Tables;
 use reader::BitReader;
 use symbols::{End, Symbols};
@@ -18,11 +20,15 @@ pub(in super::super) const WINDOW: usize = 32 << 10;
 /// Bytes that a decoder must see at once, unless fewer are left: more than any block's header takes.
 pub(in super::super) const LOOKAHEAD: usize = 1 << 10;
 
+/// How many bytes more than are wanted the fast loop can make: two literals and the longest match, which it decodes together, less the
+/// byte that was still wanted.
+const BEYOND: usize = 2 + 258 - 1;
+
 /// Bytes that are decoded before those that were taken make room for more.
 const CHUNK: usize = 128 << 10;
 /// Where decoding stops: only the last symbols reach beyond.
 const LIMIT: usize = WINDOW + CHUNK;
-/// Bytes that the last symbols may take, and those that are written beyond them for speed.
+/// [`BEYOND`], and bytes that are written behind them for speed.
 const SLACK: usize = 512;
 const SIZE: usize = LIMIT + SLACK;
 
@@ -64,6 +70,17 @@ pub(in super::super) enum Stop {
     },
 }
 
+/// How much is to be made before a step ends; what was made before and not taken counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Want {
+    /// All there is room for.
+    All,
+    /// So many bytes; the last symbols may make some more.
+    AtLeast(usize),
+    /// No symbol that makes more than so many bytes.
+    AtMost(usize),
+}
+
 /// A decoder of raw deflate. What it made is kept until it is taken, and the last [`WINDOW`] bytes of that for longer.
 pub(in super::super) struct Inflate {
     output: Box<Output>,
@@ -76,11 +93,15 @@ pub(in super::super) struct Inflate {
     state: State,
     /// Whether the block is the stream's last.
     is_last: bool,
+    /// Of a compressed block, the bytes that its header is in, and which bits of them it is.
+    header: Vec<u8>,
+    header_bits: Range<usize>,
     tables: Box<Tables>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum State {
+/// Where decoding stands: always between two symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum State {
     /// Before a block.
     Header,
     /// In a compressed block.
@@ -99,6 +120,8 @@ impl Inflate {
             end: 0,
             state: State::Header,
             is_last: false,
+            header: Vec::new(),
+            header_bits: 0..0,
             tables: Box::new(Tables::new()),
         }
     }
@@ -134,6 +157,21 @@ impl Inflate {
         &self.output[self.begin.max(self.end.saturating_sub(WINDOW))..self.end]
     }
 
+    /// Returns where decoding stands, once all that was made is taken.
+    pub(in super::super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns the header of the compressed block that decoding stands in (RFC 1951, 3.2.3): bytes, and which bits of them it is.
+    pub(in super::super) fn header(&self) -> (&[u8], Range<usize>) {
+        (&self.header, self.header_bits.clone())
+    }
+
+    /// Returns the codeword that ends the compressed block that decoding stands in, and how many bits it has.
+    pub(in super::super) fn end_of_block(&self) -> (u64, u32) {
+        self.tables.end_of_block()
+    }
+
     /// Decodes from bit `at` of `input` on, which it moves: until a block ends, or so much is made that at least `want` bytes can be
     /// taken, or there is no room left, or fewer than [`LOOKAHEAD`] bytes are left, unless that `is_all` there is.
     pub(in super::super) fn step(
@@ -141,10 +179,10 @@ impl Inflate {
         input: &[u8],
         at: &mut usize,
         is_all: bool,
-        want: usize,
+        want: Want,
     ) -> Result<Stop, InflateError> {
         self.make_room();
-        let limit = LIMIT.min(self.taken.saturating_add(want));
+        let (limit, is_exact) = self.limit(want);
         if self.end >= limit {
             return Ok(Stop::Full);
         }
@@ -152,11 +190,11 @@ impl Inflate {
             if !is_all && input.len() - *at / 8 < LOOKAHEAD {
                 return Ok(Stop::Hungry);
             }
-            self.state = self.header(input, at)?;
+            self.state = self.begin_block(input, at)?;
         }
         let end = match self.state {
             State::Stored(left) => self.stored(left, input, at, limit),
-            _ => self.packed(input, at, is_all, limit)?,
+            _ => self.packed(input, at, is_all, limit, is_exact)?,
         };
         match end {
             End::Block => {
@@ -166,6 +204,19 @@ impl Inflate {
             End::Output => Ok(Stop::Full),
             End::Input if is_all => Err(InflateError::Cut),
             End::Input => Ok(Stop::Hungry),
+        }
+    }
+
+    /// Returns where the output is to end, and whether no symbol may pass that.
+    fn limit(&self, want: Want) -> (usize, bool) {
+        match want {
+            Want::All => (LIMIT, false),
+            Want::AtLeast(count) => (LIMIT.min(self.taken.saturating_add(count)), false),
+            Want::AtMost(count) => {
+                let last = self.taken.saturating_add(count);
+                let is_near = last <= self.end + BEYOND;
+                if is_near && self.end < LIMIT { (last, true) } else { (LIMIT.min(last - BEYOND), false) }
+            }
         }
     }
 
@@ -180,7 +231,7 @@ impl Inflate {
     }
 
     /// Reads a block's header (RFC 1951, 3.2.3).
-    fn header(&mut self, input: &[u8], at: &mut usize) -> Result<State, InflateError> {
+    fn begin_block(&mut self, input: &[u8], at: &mut usize) -> Result<State, InflateError> {
         let mut bits = BitReader::new(input, *at);
         self.is_last = bits.take(1)? == 1;
         let state = match bits.take(2)? {
@@ -202,6 +253,12 @@ impl Inflate {
             }
             _ => return Err(InflateError::Corrupt),
         };
+        if state == State::Packed {
+            let bytes = *at / 8..bits.at().div_ceil(8);
+            self.header_bits = *at - bytes.start * 8..bits.at() - bytes.start * 8;
+            self.header.clear();
+            self.header.extend_from_slice(&input[bytes]);
+        }
         *at = bits.at();
         Ok(state)
     }
@@ -222,8 +279,16 @@ impl Inflate {
         }
     }
 
-    fn packed(&mut self, input: &[u8], at: &mut usize, is_all: bool, limit: usize) -> Result<End, InflateError> {
-        let mut symbols = Symbols { tables: &self.tables, input, begin: self.begin, limit, at: *at, end: self.end };
+    fn packed(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        is_all: bool,
+        limit: usize,
+        is_exact: bool,
+    ) -> Result<End, InflateError> {
+        let tables = &self.tables;
+        let mut symbols = Symbols { tables, input, begin: self.begin, limit, is_exact, at: *at, end: self.end };
         let end = symbols.decode(&mut self.output, is_all);
         (*at, self.end) = (symbols.at, symbols.end);
         end
@@ -234,6 +299,7 @@ impl Inflate {
 mod tests {
     use std::io::Write;
 
+    use super::super::bits::BitWriter;
     use super::*;
 
     /// What one stream decodes to, and where its blocks end: bits of input, bytes of output. So many bytes of input are
@@ -241,7 +307,7 @@ mod tests {
     fn blocks(stream: &[u8], step: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
         let (mut inflate, mut output, mut ends, mut at, mut shown) = (Inflate::new(), Vec::new(), Vec::new(), 0, 0);
         loop {
-            let stop = inflate.step(&stream[..shown], &mut at, shown == stream.len(), step).unwrap();
+            let stop = inflate.step(&stream[..shown], &mut at, shown == stream.len(), Want::AtLeast(step)).unwrap();
             output.extend_from_slice(inflate.take(usize::MAX));
             match stop {
                 Stop::Hungry => shown = stream.len().min(at / 8 + LOOKAHEAD + step),
@@ -293,7 +359,7 @@ mod tests {
             inflate.resume(&content[..at]);
             let (mut rest, mut bit) = (Vec::new(), bit);
             loop {
-                let stop = inflate.step(&stream, &mut bit, true, usize::MAX).unwrap();
+                let stop = inflate.step(&stream, &mut bit, true, Want::All).unwrap();
                 rest.extend_from_slice(inflate.take(usize::MAX));
                 if stop == (Stop::Block { is_last: true }) {
                     break;
@@ -301,6 +367,42 @@ mod tests {
             }
             assert!(rest == content[at..], "from byte {at}");
             assert!(content.ends_with(inflate.window()) && inflate.window().len() == WINDOW.min(content.len()));
+        }
+    }
+
+    #[test]
+    fn a_block_can_end_after_any_symbol_and_go_on_in_another_block_of_the_same_codes() {
+        let content = content();
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+        encoder.write_all(&content).unwrap();
+        let stream = encoder.finish().unwrap();
+        for most in [1, 300] {
+            let (mut inflate, mut at, mut output, mut made) = (Inflate::new(), 0, BitWriter::new(Vec::new()), 0);
+            let mut stop = Stop::Full;
+            while stop != (Stop::Block { is_last: true }) {
+                let (start, before) = (at, inflate.state());
+                stop = inflate.step(&stream, &mut at, true, Want::AtMost(most)).unwrap();
+                assert!(inflate.made().len() <= most);
+                if at == start {
+                    // The next symbol makes more.
+                    stop = inflate.step(&stream, &mut at, true, Want::AtLeast(most)).unwrap();
+                }
+                made += inflate.take(usize::MAX).len();
+                // No block is the last one.
+                let skipped = usize::from(before == State::Header);
+                output.put(0, skipped as u32);
+                output.put_range(&stream, start + skipped, at).unwrap();
+                if inflate.state() == State::Packed {
+                    let (bits, count) = inflate.end_of_block();
+                    output.put(bits, count);
+                    let (header, bits) = inflate.header();
+                    output.put(0, 1);
+                    output.put_range(header, bits.start + 1, bits.end).unwrap();
+                }
+            }
+            assert_eq!(made, content.len());
+            output.put(0b011, 10);
+            assert!(blocks(&output.finish().unwrap(), 100).0 == content, "{most} bytes at a time");
         }
     }
 
@@ -332,7 +434,7 @@ mod tests {
     fn error(stream: &[u8]) -> Option<InflateError> {
         let (mut inflate, mut at) = (Inflate::new(), 0);
         loop {
-            match inflate.step(stream, &mut at, true, usize::MAX) {
+            match inflate.step(stream, &mut at, true, Want::All) {
                 Ok(Stop::Block { is_last: true }) => return None,
                 Ok(_) => inflate.take(usize::MAX),
                 Err(error) => return Some(error),

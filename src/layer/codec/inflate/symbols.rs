@@ -31,8 +31,10 @@ pub(super) struct Symbols<'a> {
     pub(super) input: &'a [u8],
     /// Where the output begins that can be referred to.
     pub(super) begin: usize,
-    /// Decoding ends with the symbol that reaches this.
+    /// Decoding ends with the symbol that reaches this, or one of the next two.
     pub(super) limit: usize,
+    /// Whether it ends before a symbol that would pass the limit.
+    pub(super) is_exact: bool,
     /// The next bit of input.
     pub(super) at: usize,
     /// The next byte of output.
@@ -42,8 +44,8 @@ pub(super) struct Symbols<'a> {
 impl Symbols<'_> {
     /// Decodes until the block ends, or the limit is reached, or little is left of the input, unless that `is_all` there is.
     pub(super) fn decode(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
-        let end = self.decode_fast(output)?;
-        if end == End::Input && is_all { self.decode_with_care(output) } else { Ok(end) }
+        let end = if self.is_exact { End::Input } else { self.decode_fast(output)? };
+        if end == End::Input && (is_all || self.is_exact) { self.decode_with_care(output, is_all) } else { Ok(end) }
     }
 
     fn decode_fast(&mut self, output: &mut Output) -> Result<End, InflateError> {
@@ -137,10 +139,13 @@ impl Symbols<'_> {
         why
     }
 
-    /// Decodes symbol by symbol up to the last bit of the input.
-    fn decode_with_care(&mut self, output: &mut Output) -> Result<End, InflateError> {
+    /// Decodes symbol by symbol, up to the last bit of the input if that `is_all` there is.
+    fn decode_with_care(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
         let tables = self.tables;
         while self.end < self.limit {
+            if !is_all && self.input.len() - self.at / 8 < MARGIN {
+                return Ok(End::Input);
+            }
             let mut bits = BitReader::new(self.input, self.at);
             let mut code = tables.literals.first(bits.peek());
             if code.is_pointer() {
@@ -166,6 +171,9 @@ impl Symbols<'_> {
                 bits.skip(code.dropped())?;
                 if code.is_special() || distance > self.end - self.begin {
                     return Err(InflateError::Corrupt);
+                }
+                if self.is_exact && self.end + length > self.limit {
+                    break;
                 }
                 copy(output, self.end, distance, length);
                 self.end += length;
