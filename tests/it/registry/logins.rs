@@ -35,7 +35,7 @@ fn basic(kind: Kind) -> Registry {
 
 #[test]
 fn a_login_is_read_from_dockers_or_podmans_file_and_never_printed() {
-    for kind in [Kind::Debian, Kind::V3, Kind::Zot] {
+    for kind in Kind::WITH_LOGINS {
         logs_in_to(&basic(kind));
     }
 }
@@ -130,7 +130,7 @@ fn certificates_are_verified_unless_the_host_is_named() {
     let certificates = certificates();
     let file = |name: &str| certificates.path().join(name).display().to_string();
     let setup = Setup { tls: Some(certificates.path().to_owned()), ..Setup::default() };
-    for kind in [Kind::Debian, Kind::V3, Kind::Zot] {
+    for kind in Kind::WITH_LOGINS {
         let registry = Registry::with(kind, &setup);
         let to = registry.image("app:1");
         let error = pydock(["slim", "-q", &source(), &to]).error();

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Debian, Self::V3, Self::Zot, Self::Olareg];
+    /// Those that can ask for a login.
+    pub(crate) const WITH_LOGINS: [Self; 3] = [Self::Debian, Self::V3, Self::Zot];
 
     /// Returns the command that serves a folder.
     fn command(self, setup: &Setup, folder: &Path, port: u16) -> Command {
@@ -108,6 +110,13 @@ impl Registry {
 }
 
 impl Setup {
+    /// Writes who may log in, if anybody has to; returns where.
+    fn htpasswd_file(&self, folder: &Path) -> Option<PathBuf> {
+        let file = folder.join("htpasswd");
+        std::fs::write(&file, self.htpasswd.as_ref()?).unwrap();
+        Some(file)
+    }
+
     /// Writes the configuration of a distribution registry.
     fn distribution(&self, folder: &Path, port: u16) -> String {
         let store = folder.display();
@@ -121,9 +130,7 @@ impl Setup {
                 config += &format!("    clientcas: [{}]\n", file("ca.pem"));
             }
         }
-        if let Some(line) = &self.htpasswd {
-            let file = folder.join("htpasswd");
-            std::fs::write(&file, line).unwrap();
+        if let Some(file) = self.htpasswd_file(folder) {
             config += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display());
         }
         if let Some(certificates) = &self.tokens {
@@ -145,9 +152,7 @@ impl Setup {
                 http["tls"]["cacert"] = json!(tls.join("ca.pem"));
             }
         }
-        if let Some(line) = &self.htpasswd {
-            let file = folder.join("htpasswd");
-            std::fs::write(&file, line).unwrap();
+        if let Some(file) = self.htpasswd_file(folder) {
             http["auth"]["htpasswd"] = json!({ "path": file });
         }
         if let Some(certificates) = &self.tokens {
