@@ -33,7 +33,6 @@ command -v estargz > /dev/null || (cd "$(dirname "$0")/../tests/tools/estargz" &
 command -v zot > /dev/null || (
   folder=$(mktemp -d)
   cd "$folder"
-  go mod init tools 2> /dev/null
   module=$(go mod download -json github.com/project-zot/zot@v1.4.3 | jq -r .Dir)
   cp -r "$module" source
   chmod -R u+w source
