@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use super::bits::BitWriter;
-use super::inflate::{State, WINDOW};
+use super::inflate::{Inflate, State, WINDOW};
 use super::packer::Packer;
-use super::resume::{Place, Resumed};
+use super::resume::{Place, Resumed, Symbols};
 use super::seek_map::SeekMap;
 use super::workers::Workers;
 use crate::blob::ReadAt;
@@ -155,47 +155,54 @@ impl<W: Write> Splicer<W> {
 
     /// Copies those of an old blob's symbols that end at `end` at the latest.
     fn copy(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
-        if old.inflate().state() == State::Packed {
-            let (header, bits) = old.inflate().header();
-            // Not the last block, whatever it was.
-            self.output.put(0, 1);
-            self.output.put_range(header, bits.start + 1, bits.end).map_err(SpliceError::Write)?;
-        }
+        self.open_block(old.inflate()).map_err(SpliceError::Write)?;
         // Bytes of a stored block whose length is written.
         let mut announced = 0;
         while old.out() < end {
             let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
-            let symbols = old.symbols(most).map_err(SpliceError::Read)?;
-            if symbols.bits.is_empty() {
+            let Symbols { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
+            if bits.is_empty() {
                 break;
             }
-            self.count(symbols.bytes);
-            see(symbols.bytes);
-            match symbols.place {
+            self.count(bytes);
+            see(bytes);
+            match place {
                 Place::Start(kind) => {
-                    let start = kind.begin(symbols.bits.start, &mut self.output);
-                    let bits = start..symbols.bits.end;
-                    self.copy_bits(old, bits)?;
+                    let start = kind.begin(bits.start, &mut self.output);
+                    self.copy_bits(old, start..bits.end)?;
                 }
-                Place::Inside => {
-                    let bits = symbols.bits;
-                    self.copy_bits(old, bits)?;
-                }
+                Place::Inside => self.copy_bits(old, bits)?,
                 Place::Stored(left) => {
                     if announced == 0 {
-                        announced = most.min(symbols.bytes.len() + left);
+                        announced = most.min(bytes.len() + left);
                         self.begin_stored(announced).map_err(SpliceError::Write)?;
                     }
-                    announced -= symbols.bytes.len();
-                    self.output.put_bytes(symbols.bytes).map_err(SpliceError::Write)?;
+                    announced -= bytes.len();
+                    self.output.put_bytes(bytes).map_err(SpliceError::Write)?;
                 }
             }
         }
-        if old.inflate().state() == State::Packed {
-            let (bits, count) = old.inflate().end_of_block();
+        self.close_block(old.inflate());
+        Ok(())
+    }
+
+    /// If an old blob's symbols come from inside a compressed block, begins one of the same codes.
+    fn open_block(&mut self, inflate: &Inflate) -> io::Result<()> {
+        if inflate.state() != State::Packed {
+            return Ok(());
+        }
+        let (header, bits) = inflate.header();
+        // Not the last block, whatever it was.
+        self.output.put(0, 1);
+        self.output.put_range(header, bits.start + 1, bits.end)
+    }
+
+    /// If an old blob's symbols stopped inside a compressed block, ends it.
+    fn close_block(&mut self, inflate: &Inflate) {
+        if inflate.state() == State::Packed {
+            let (bits, count) = inflate.end_of_block();
             self.output.put(bits, count);
         }
-        Ok(())
     }
 
     /// Copies bits of the old blob.
