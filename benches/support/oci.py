@@ -67,6 +67,11 @@ class Layer:
         return {"mediaType": LAYER, "digest": digest, "size": self.size}, f"sha256:{self.tar.hexdigest()}"
 
 
+def read_table(marks):
+    """Returns what stands between two marks of docs/performance.md."""
+    return (root / "docs/performance.md").read_text().split(marks[0])[1].split(marks[1])[0]
+
+
 def write_table(marks, table):
     """Puts a table between two marks of docs/performance.md."""
     page = root / "docs/performance.md"
