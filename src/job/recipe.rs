@@ -26,12 +26,12 @@ pub(super) enum Recipe {
 /// What an output layer takes from an old one.
 pub(super) struct Part {
     pub(super) layer: StackedLayer,
-    pub(super) blocks: Blocks,
+    pub(super) points: Points,
     pub(super) cut: CutList,
 }
 
 /// Points from which an old layer can be decoded.
-pub(super) enum Blocks {
+pub(super) enum Points {
     /// As the scan noted.
     Mapped(Arc<SeekMap>),
     /// The layer was not read, for the cache knew what is in it; its map may go here.
@@ -41,7 +41,7 @@ pub(super) enum Blocks {
 }
 
 impl Recipe {
-    /// Tells how an output layer is made. `maps` says where the blocks of old layers lie that were read; layers that stay are compressed
+    /// Tells how an output layer is made. `maps` has points to seek to in old layers that were read; layers that stay are compressed
     /// otherwise if `wanted` says so, or they are not compressed at all.
     pub(super) fn new(
         image: &Image,
@@ -56,12 +56,12 @@ impl Recipe {
             Change::Rewrite(lists) => {
                 let part = |(index, cut): &(usize, CutList)| {
                     let layer = layer(*index);
-                    let blocks = match &maps[*index] {
-                        Some(map) => Blocks::Mapped(map.clone()),
-                        None if layer.compression == Compression::Gzip => Blocks::Unread(spool.scratch()?),
-                        None => Blocks::None,
+                    let points = match &maps[*index] {
+                        Some(map) => Points::Mapped(map.clone()),
+                        None if layer.compression == Compression::Gzip => Points::Unread(spool.scratch()?),
+                        None => Points::None,
                     };
-                    Ok::<_, SlimError>(Part { layer, blocks, cut: cut.clone() })
+                    Ok::<_, SlimError>(Part { layer, points, cut: cut.clone() })
                 };
                 Self::Cut(lists.iter().map(part).collect::<Result<_, _>>()?)
             }

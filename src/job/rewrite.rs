@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use super::images::Image;
-use super::recipe::{Blocks, Part, Recipe};
+use super::recipe::{Part, Points, Recipe};
 use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
@@ -71,7 +71,7 @@ impl Job {
     ) -> Result<NewLayers, SlimError> {
         let mut packing = Packing {
             compression: wanted.compression.unwrap_or(Compression::Gzip),
-            copies_blocks: !wanted.recompress,
+            copies_symbols: !wanted.recompress,
             level: wanted.level,
             hashes_aside: false,
         };
@@ -137,11 +137,11 @@ impl Job {
             Recipe::Recompress(layer) => Old::Whole(self.open_streamed(&layer, number).await?),
             Recipe::Cut(parts) => {
                 let mut layers = Vec::new();
-                for Part { layer, blocks, cut } in parts {
-                    let map = match blocks {
-                        Blocks::Mapped(map) => Some(map),
-                        Blocks::Unread(scratch) => Some(self.map(&layer, scratch, number).await?),
-                        Blocks::None => None,
+                for Part { layer, points, cut } in parts {
+                    let map = match points {
+                        Points::Mapped(map) => Some(map),
+                        Points::Unread(scratch) => Some(self.map(&layer, scratch, number).await?),
+                        Points::None => None,
                     };
                     let old = match self.open_mapped(&layer, map, number).await? {
                         Some(old) => old,
@@ -170,7 +170,7 @@ impl Job {
         mapped.await?.map_err(|source| self.scan_error(number, &layer.descriptor, source))
     }
 
-    /// Opens an old layer where its blocks are known and it can be read anywhere.
+    /// Opens an old layer that is mapped and can be read anywhere.
     async fn open_mapped(
         &self,
         layer: &StackedLayer,

@@ -23,13 +23,13 @@ pub struct Scanned {
     pub rootfs: Rootfs,
     /// What its files say.
     pub evidence: Evidence,
-    /// Where the blocks of each layer lie, if it is a gzip layer, may be rewritten, and was read.
+    /// Points to seek to in each layer, if it is a gzip layer, may be rewritten, and was read.
     pub maps: Vec<Option<Arc<SeekMap>>>,
 }
 
 impl Job {
     /// Reads every layer of an image once, and returns the rootfs that they make and what its files say. If layers will be
-    /// rewritten, there is a `spool`: then where their blocks lie is noted, too.
+    /// rewritten, there is a `spool`: then points to seek to are noted, too.
     ///
     /// # Errors
     /// If a layer cannot be read, or they cannot be merged.
@@ -64,7 +64,7 @@ impl Job {
         Ok(Scanned { rootfs, evidence, maps })
     }
 
-    /// Scans one layer, unless the cache knows what is in it: then there is no map of its blocks.
+    /// Scans one layer, unless the cache knows what is in it: then there is no map of it.
     async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<SeekMap>>), SlimError> {
         let Pass { number, layer, seen, mut map, hashes_aside } = pass;
         let key = key_of(&layer);

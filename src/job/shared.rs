@@ -9,7 +9,7 @@ use crate::cache::{RewriteKey, ScanKey, ScannedLayer};
 use crate::layer::codec::SeekMap;
 use crate::layer::rewrite::Rewritten;
 
-/// A scanned layer, and where its blocks lie.
+/// A scanned layer, and points to seek to in it.
 pub(super) type SharedScan = (ScannedLayer, Option<Arc<SeekMap>>);
 
 /// What was learned and made of layers that later images of the run have, too.

@@ -59,9 +59,9 @@ pub enum RewriteError {
 pub struct Packing {
     /// The compression.
     pub compression: Compression,
-    /// Whether deflate blocks of old layers are copied as they are, where that can be. It is many times faster; the new
+    /// Whether deflate symbols of old layers are copied as they are, where that can be. It is many times faster; the new
     /// layer is then as well compressed as the old one was.
-    pub copies_blocks: bool,
+    pub copies_symbols: bool,
     /// The level at which bytes are compressed afresh; `None` for the compression's usual one.
     pub level: Option<u32>,
     /// Whether the new diff ID is hashed on a thread of its own.
@@ -78,7 +78,7 @@ impl Packing {
 #[derive(Debug)]
 pub struct LayerWriter<W: Write> {
     encoder: Encoder<HashingWriter<W>>,
-    copies_blocks: bool,
+    copies_symbols: bool,
     tar: Tally,
 }
 
@@ -90,7 +90,7 @@ impl<W: Write> LayerWriter<W> {
     pub fn new(packing: Packing, workers: Option<Workers>, output: W) -> Result<Self, RewriteError> {
         let encoder = Encoder::new(packing.compression, packing.level, workers, HashingWriter::new(output));
         let encoder = encoder.map_err(RewriteError::Write)?;
-        Ok(Self { encoder, copies_blocks: packing.copies_blocks, tar: Tally::new(packing.hasher()) })
+        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(packing.hasher()) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
@@ -147,9 +147,9 @@ impl<W: Write> LayerWriter<W> {
     }
 
     fn keep(&mut self, old: &mut Old<'_>, range: &Range<u64>) -> Result<(), RewriteError> {
-        let Self { encoder, tar, copies_blocks } = self;
+        let Self { encoder, tar, copies_symbols } = self;
         let kept = match encoder {
-            Encoder::Gzip(splicer) if *copies_blocks => {
+            Encoder::Gzip(splicer) if *copies_symbols => {
                 splicer.keep(old, range.clone(), &mut |bytes| tar.update(bytes))
             }
             encoder => old.pass(range.clone(), |bytes| {

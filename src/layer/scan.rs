@@ -42,7 +42,7 @@ impl Observer for () {
 ///
 /// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
 /// the config says of the decompressed bytes, which the hasher beside it verifies; there is none for a layer that is not compressed, if
-/// the descriptor says the same. If there is a `map`, the blocks of a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
+/// the descriptor says the same. If there is a `map`, points to seek to in a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
@@ -78,7 +78,7 @@ pub fn scan(
     Ok(LayerIndex { entries, size: tar.offset() })
 }
 
-/// Notes where the blocks of a gzip layer lie, and verifies the layer, without looking at what it holds.
+/// Notes points to seek to in a gzip layer, and verifies the layer, without looking at what it holds.
 ///
 /// # Errors
 /// If it cannot be read, or is not what its digest or diff ID say.

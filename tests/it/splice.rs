@@ -259,7 +259,7 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         cut.insert(b"new".to_vec());
     }
     for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-        let packing = Packing { compression, copies_blocks: true, level: None, hashes_aside: true };
+        let packing = Packing { compression, copies_symbols: true, level: None, hashes_aside: true };
         let mut plain = LayerWriter::new(packing, None, Vec::new()).unwrap();
         plain.add(Cursor::new(&blob), Compression::Gzip, Digest::of(&content), &cut).unwrap();
         let (_, plain) = plain.finish().unwrap();
@@ -269,7 +269,7 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         assert_eq!(plain.tar, spliced.tar);
         assert_eq!(spliced.blob.digest, Digest::of(&bytes));
         assert!(compression == Compression::Gzip || plain.blob == spliced.blob);
-        let mut anew = LayerWriter::new(Packing { copies_blocks: false, ..packing }, None, Vec::new()).unwrap();
+        let mut anew = LayerWriter::new(Packing { copies_symbols: false, ..packing }, None, Vec::new()).unwrap();
         anew.splice(&blob, &map, &cut).unwrap();
         assert_eq!(anew.finish().unwrap().1, plain);
     }

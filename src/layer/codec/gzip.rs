@@ -177,7 +177,7 @@ pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     Ok(())
 }
 
-/// The pages of a blob as it comes, noted in an map.
+/// The pages of a blob as it comes, noted in a map.
 struct Mapped<'a, R> {
     blob: R,
     map: Option<&'a mut SeekMap>,
