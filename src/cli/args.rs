@@ -236,8 +236,8 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub compression: Option<Compression>,
 
-    /// How hard new data is compressed: 1 to 12 for gzip [default: 6], 1 to 22 for zstd [default: 3]. What is copied in
-    /// compressed blocks stays as it is; see --recompress
+    /// How hard new data is compressed: 1 to 12 for gzip [default: 6, and 2 for the little between what is copied], 1 to 22
+    /// for zstd [default: 3]. What is copied stays as it is compressed; see --recompress
     #[arg(long, value_name = "N")]
     pub compression_level: Option<u32>,
 
