@@ -1,4 +1,4 @@
-//! Compress and decompress layers, and make new gzip layers out of the blocks of old ones.
+//! Compress and decompress layers, and make new gzip layers out of the symbols of old ones.
 //!
 //! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
 //! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of

@@ -172,8 +172,8 @@ impl Inflate {
         self.tables.end_of_block()
     }
 
-    /// Decodes from bit `at` of `input` on, which it moves: until a block ends, or so much is made that at least `want` bytes can be
-    /// taken, or there is no room left, or fewer than [`LOOKAHEAD`] bytes are left, unless that `is_all` there is.
+    /// Decodes from bit `at` of `input` on, which it moves: until a block ends, or as much is made as is wanted,
+    /// or there is no room left, or fewer than [`LOOKAHEAD`] bytes are left, unless that `is_all` there is.
     pub(in super::super) fn step(
         &mut self,
         input: &[u8],
@@ -215,7 +215,7 @@ impl Inflate {
             Want::AtMost(count) => {
                 let last = self.taken.saturating_add(count);
                 let is_near = last <= self.end + BEYOND;
-                if is_near && self.end < LIMIT { (last, true) } else { (LIMIT.min(last - BEYOND), false) }
+                if is_near && self.end < LIMIT { (last, true) } else { (LIMIT.min(last.saturating_sub(BEYOND)), false) }
             }
         }
     }
