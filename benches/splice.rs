@@ -45,9 +45,8 @@ fn main() {
     let mut sizes = (0, 0);
     for _ in 0..rounds.unwrap_or(5) {
         let start = Instant::now();
-        let packing =
-            Packing { compression: Compression::Gzip, copies_symbols: true, level: None, hashes_aside: false };
-        let mut writer = LayerWriter::new(packing, None, std::io::sink()).unwrap();
+        let packing = Packing { compression: Compression::Gzip, copies_symbols: true, level: None };
+        let mut writer = LayerWriter::new(packing, None, Hasher::default(), std::io::sink()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;
         let ours = start.elapsed().as_secs_f64();

@@ -21,6 +21,7 @@ use images::Member;
 use shared::Shared;
 
 use crate::cache::Cache;
+use crate::hasher::{Hasher, Spare};
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
 use crate::transport::{BlobReader, Source, TransportError};
@@ -65,9 +66,10 @@ impl Job {
         Self { shared: Shared::of(members), ..self }
     }
 
-    /// Tells whether threads are left when so many layers are worked on at once.
-    fn has_idle(&self, layers: usize) -> bool {
-        layers < self.thread_count
+    /// Returns a hasher that moves to a thread of its own when one has no layer left to work on.
+    fn hasher(&self) -> Hasher {
+        let threads = self.threads.clone();
+        Hasher::with_spare(Spare::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?))))
     }
 
     /// Asks the cache, if there is one, on a thread that may block.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use tempfile::TempPath;
@@ -69,18 +69,16 @@ impl Job {
         wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
-        let mut packing = Packing {
+        let packing = Packing {
             compression: wanted.compression.unwrap_or(Compression::Gzip),
             copies_symbols: !wanted.recompress,
             level: wanted.level,
-            hashes_aside: false,
         };
         let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));
         let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
         let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
         let keys = recipes.iter().map(|recipe| recipe.key(packing)).collect::<Vec<_>>();
         let to_make = keys.iter().flatten().filter(|key| !is_made(key)).count();
-        packing.hashes_aside = self.has_idle(to_make);
         let workers = Workers::start(self.thread_count, to_make).filter(|_| to_make > 0);
         let mut tasks = Vec::new();
         for ((output, recipe), key) in outputs.iter().zip(recipes).zip(keys) {
@@ -117,8 +115,10 @@ impl Job {
         }
         let old = self.open_old(recipe, number).await?;
         let (cache, layer_key) = (self.cache.clone(), key.clone());
+        let hasher = self.hasher();
         let made = super::blocking(move || {
-            let layer = make(old, packing, workers, BufWriter::new(file))?;
+            let writer = LayerWriter::new(packing, workers, hasher, BufWriter::new(file))?;
+            let layer = make(old, writer)?;
             if let Some(cache) = cache {
                 cache.keep_layer(&layer_key, &layer, &path);
             }
@@ -205,13 +205,7 @@ struct Streamed {
     diff_id: Digest,
 }
 
-fn make(
-    old: Old,
-    packing: Packing,
-    workers: Option<Workers>,
-    output: impl std::io::Write,
-) -> Result<Rewritten, RewriteError> {
-    let mut writer = LayerWriter::new(packing, workers, output)?;
+fn make(old: Old, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {
     let (_, rewritten) = match old {
         Old::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
         Old::Cut(layers) => {

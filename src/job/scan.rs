@@ -7,7 +7,6 @@ use super::images::Image;
 use super::{Job, SlimError};
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -37,7 +36,6 @@ impl Job {
         let seen = SeenSources::default();
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
-        let hashes_aside = self.has_idle(known.iter().filter(|known| !**known).count());
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -46,7 +44,6 @@ impl Job {
                 layer: layer.clone(),
                 seen: seen.clone(),
                 map: scratch.map(|scratch| SeekMap::new(Box::new(scratch))),
-                hashes_aside,
             };
             let job = self.clone();
             let cost = if known[index] { 0 } else { layer.descriptor.size };
@@ -66,7 +63,7 @@ impl Job {
 
     /// Scans one layer, unless the cache knows what is in it: then there is no map of it.
     async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<SeekMap>>), SlimError> {
-        let Pass { number, layer, seen, mut map, hashes_aside } = pass;
+        let Pass { number, layer, seen, mut map } = pass;
         let key = key_of(&layer);
         let StackedLayer { descriptor, diff_id, compression, .. } = layer;
         if let Some(shared) = self.shared.scan(&key) {
@@ -81,11 +78,10 @@ impl Job {
         let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let (cache, scan_key) = (self.cache.clone(), key.clone());
+        let (cache, scan_key, hasher) = (self.cache.clone(), key.clone(), self.hasher());
         let scanned = super::blocking(move || {
             let mut collector = Collector::sharing(seen);
-            let hasher = || if hashes_aside { Hasher::aside() } else { Hasher::default() };
-            let diff_id = (!is_its_own_diff_id).then(|| (diff_id, hasher()));
+            let diff_id = (!is_its_own_diff_id).then_some((diff_id, hasher));
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.found };
             if let Some(cache) = cache {
@@ -114,7 +110,6 @@ struct Pass {
     layer: StackedLayer,
     seen: SeenSources,
     map: Option<SeekMap>,
-    hashes_aside: bool,
 }
 
 /// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.

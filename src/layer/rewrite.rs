@@ -64,14 +64,6 @@ pub struct Packing {
     pub copies_symbols: bool,
     /// The level at which bytes are compressed afresh; `None` for the compression's usual one.
     pub level: Option<u32>,
-    /// Whether the new diff ID is hashed on a thread of its own.
-    pub hashes_aside: bool,
-}
-
-impl Packing {
-    fn hasher(&self) -> Hasher {
-        if self.hashes_aside { Hasher::aside() } else { Hasher::default() }
-    }
 }
 
 /// Writes one new layer; old layers are added in order.
@@ -83,14 +75,14 @@ pub struct LayerWriter<W: Write> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Starts a layer; `workers` help to compress it.
+    /// Starts a layer; `workers` help to compress it, and `hasher`, which is new, hashes the new diff ID.
     ///
     /// # Errors
     /// If a compressor cannot be made.
-    pub fn new(packing: Packing, workers: Option<Workers>, output: W) -> Result<Self, RewriteError> {
+    pub fn new(packing: Packing, workers: Option<Workers>, hasher: Hasher, output: W) -> Result<Self, RewriteError> {
         let encoder = Encoder::new(packing.compression, packing.level, workers, HashingWriter::new(output));
         let encoder = encoder.map_err(RewriteError::Write)?;
-        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(packing.hasher()) })
+        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(hasher) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
