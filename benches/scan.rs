@@ -31,7 +31,7 @@ fn run() {
         let seen = SeenSources::default();
         let start = on_processor();
         for layer in &layers {
-            let mut collector = Collector::sharing(seen.clone());
+            let mut collector = Collector::sharing(seen.clone(), None);
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
             let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts);
             let mut map = SeekMap::new(Box::new(Vec::new()));

@@ -14,10 +14,11 @@ use std::time::Instant;
 
 use pydock::digest::Digest;
 use pydock::hasher::Hasher;
+use pydock::layer::LayerIndex;
 use pydock::layer::codec::{Compression, SeekMap};
 use pydock::layer::cut::{CutList, Piece};
 use pydock::layer::rewrite::{LayerWriter, Packing};
-use pydock::layer::scan::{LayerIndex, scan};
+use pydock::layer::scan::scan;
 use sha2::{Digest as _, Sha256};
 
 /// Bytes that the plain way compresses together.
@@ -66,9 +67,9 @@ fn main() {
 
 fn cut(index: &LayerIndex) -> CutList {
     let mut cut = CutList::default();
-    for entry in &index.entries {
-        if !entry.path.to_string().contains("__pycache__") {
-            cut.keep(entry.range.clone());
+    for (span, (path, _)) in index.spans().zip(index.names()) {
+        if !path.to_string().contains("__pycache__") {
+            cut.keep(span.range);
         }
     }
     cut

@@ -44,7 +44,7 @@ pub enum Verdict {
 /// Explains what the plan does with a path.
 pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
     let folder = rootfs.resolve(rootfs.root(), path.parent().as_bytes(), &mut |_| {});
-    let node = folder.and_then(|folder| rootfs.node(folder).children.get(path.file_name()).copied());
+    let node = folder.and_then(|folder| rootfs.child(folder, path.file_name()));
     let path = node.map_or_else(|| path.clone(), |node| rootfs.path(node));
     let removed = plan.removed.iter().find(|removed| removed.path == path);
     let kept = plan.kept.iter().find(|kept| kept.path == path);

@@ -86,10 +86,10 @@ fn python(rootfs: &Rootfs) -> Vec<Component> {
     let mut found = Vec::new();
     let mut walk = vec![(rootfs.root(), RootfsPath::root())];
     while let Some((node, path)) = walk.pop() {
-        for (name, &child) in &rootfs.node(node).children {
+        for (name, child) in rootfs.named_children(node) {
             let path = path.join(name);
             found.extend(described(&String::from_utf8_lossy(name), &path, &|file| {
-                rootfs.node(child).children.contains_key(file.as_bytes())
+                rootfs.child(child, file.as_bytes()).is_some()
             }));
             walk.push((child, path));
         }

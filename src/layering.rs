@@ -4,18 +4,18 @@
 //! dropped with it, a hard link whose first name goes is promoted to carry the data, and a layer that loses nothing is
 //! left alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::layer::Entry;
+use crate::layer::Span;
 use crate::layer::cut::CutList;
 use crate::layer::header::HeaderEdit;
 use crate::layer::tar::BLOCK;
-use crate::rootfs::{EntryId, Fate, Link, NodeId, NodeKind, Rootfs};
+use crate::rootfs::{EntryId, Fate, Link, NodeId, NodeKind, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Which layers become one.
@@ -92,7 +92,7 @@ pub fn groups(squash: Squash, layers: usize, base: usize) -> Vec<Range<usize>> {
 /// Lays the rootfs, minus `removed` and with new contents for `edited` files, out in new layers.
 pub fn layering(
     rootfs: &Rootfs,
-    removed: &BTreeSet<NodeId>,
+    removed: &NodeSet,
     edited: &[(NodeId, &str)],
     groups: &[Range<usize>],
 ) -> Vec<OutputLayer> {
@@ -105,7 +105,8 @@ pub fn layering(
         removed,
         groups,
         group_of,
-        verdicts: HashMap::new(),
+        dropped: rootfs.layers().iter().map(|layer| vec![false; layer.len()]).collect(),
+        edits: HashMap::new(),
         pinned: BTreeMap::new(),
         is_empty: true,
         contents: edited.iter().filter_map(|&(node, content)| Some((data_of(rootfs, node)?, content))).collect(),
@@ -124,6 +125,11 @@ pub fn layering(
     layers
 }
 
+/// Returns the entries of layers, in order.
+fn entries_of(rootfs: &Rootfs, layers: Range<usize>) -> impl Iterator<Item = EntryId> {
+    layers.flat_map(|layer| rootfs.ids(layer))
+}
+
 /// Returns the entry that carries a file's data.
 fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
     match rootfs.node(node).kind {
@@ -132,21 +138,23 @@ fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
     }
 }
 
-/// What becomes of one entry, where that is not decided by its fate alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+/// What becomes of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict<'a> {
     Keep,
-    Edit(HeaderEdit),
+    Edit(&'a HeaderEdit),
     Drop,
 }
 
 struct Layout<'a> {
     rootfs: &'a Rootfs,
-    removed: &'a BTreeSet<NodeId>,
+    removed: &'a NodeSet,
     groups: &'a [Range<usize>],
     group_of: Vec<usize>,
-    /// Entries that are not simply kept.
-    verdicts: HashMap<EntryId, Verdict>,
+    /// For each layer and entry, whether it is dropped.
+    dropped: Vec<Vec<bool>>,
+    /// New headers of entries that are kept.
+    edits: HashMap<EntryId, HeaderEdit>,
     /// Entries whose data is replaced.
     contents: HashMap<EntryId, &'a str>,
     /// Entries that no container sees but whose data a link in a later layer shares, with their paths.
@@ -155,17 +163,31 @@ struct Layout<'a> {
     is_empty: bool,
 }
 
-impl Layout<'_> {
-    fn all_entries(&self) -> impl Iterator<Item = EntryId> + use<'_> {
-        (0..self.rootfs.layers().len()).flat_map(|layer| self.rootfs.entries(layer).map(|(id, _)| id))
+impl<'a> Layout<'a> {
+    fn all_entries(&self) -> impl Iterator<Item = EntryId> + use<'a> {
+        entries_of(self.rootfs, 0..self.rootfs.layers().len())
     }
 
-    fn verdict(&self, id: EntryId) -> &Verdict {
-        self.verdicts.get(&id).unwrap_or(&Verdict::Keep)
+    fn verdict(&self, id: EntryId) -> Verdict<'_> {
+        match self.edits.get(&id) {
+            _ if !self.is_kept(id) => Verdict::Drop,
+            Some(edit) => Verdict::Edit(edit),
+            None => Verdict::Keep,
+        }
     }
 
     fn is_kept(&self, id: EntryId) -> bool {
-        *self.verdict(id) != Verdict::Drop
+        !self.dropped[id.layer as usize][id.index as usize]
+    }
+
+    fn set_dropped(&mut self, id: EntryId, is_dropped: bool) {
+        self.dropped[id.layer as usize][id.index as usize] = is_dropped;
+    }
+
+    /// Keeps an entry as it was.
+    fn bring_back(&mut self, id: EntryId) {
+        self.set_dropped(id, false);
+        self.edits.remove(&id);
     }
 
     fn group(&self, id: EntryId) -> usize {
@@ -173,13 +195,13 @@ impl Layout<'_> {
     }
 
     fn stays(&self, node: NodeId) -> bool {
-        self.rootfs.is_alive(node) && !self.removed.contains(&node)
+        self.rootfs.is_alive(node) && !self.removed.contains(node)
     }
 
     /// Drops what no container sees and what the plan removes. Whiteouts are dropped here and brought back if they
     /// still hide something.
     fn judge_entries(&mut self) {
-        for id in self.all_entries().collect::<Vec<_>>() {
+        for id in self.all_entries() {
             let keep = match self.rootfs.fate(id) {
                 Fate::Visible(node) => self.stays(node),
                 // In one squashed layer, the later statement of a directory is enough.
@@ -191,16 +213,14 @@ impl Layout<'_> {
                 Fate::NoPath => self.groups[self.group(id)].len() == 1,
                 Fate::Shadowed | Fate::Whiteout => false,
             };
-            if !keep {
-                self.verdicts.insert(id, Verdict::Drop);
-            }
+            self.set_dropped(id, !keep);
         }
     }
 
     /// An entry that was unpacked through a symlink which is not in the new image would land elsewhere: it is given
     /// the path at which a container sees it.
     fn follow_gone_symlinks(&mut self) {
-        for id in self.all_entries().collect::<Vec<_>>() {
+        for id in self.all_entries() {
             let gone = |&via: &NodeId| !self.stays(via);
             if self.is_kept(id) && self.rootfs.via(id).iter().any(gone) {
                 self.edit(id, |edit, path| edit.path = Some(path.clone()));
@@ -211,12 +231,7 @@ impl Layout<'_> {
     /// Lets `change` edit the headers of an entry; it is given the entry's path in the rootfs.
     fn edit(&mut self, id: EntryId, change: impl FnOnce(&mut HeaderEdit, &RootfsPath)) {
         let Some(node) = self.rootfs.owner(id) else { return };
-        let mut edit = match self.verdicts.remove(&id) {
-            Some(Verdict::Edit(edit)) => edit,
-            _ => HeaderEdit::default(),
-        };
-        change(&mut edit, &self.rootfs.path(node));
-        self.verdicts.insert(id, Verdict::Edit(edit));
+        change(self.edits.entry(id).or_default(), &self.rootfs.path(node));
     }
 
     fn move_data_of_hard_links(&mut self) {
@@ -247,19 +262,20 @@ impl Layout<'_> {
         let Some((heir, _)) = heir else {
             // Data does not move between layers: the entry stays, hidden as it was.
             let path = path_of(self, carrier);
-            self.verdicts.remove(&carrier);
+            self.bring_back(carrier);
             self.pinned.insert(carrier, path.clone());
             return path;
         };
         let path = path_of(self, *heir);
-        self.verdicts.insert(*heir, Verdict::Drop);
-        self.verdicts.insert(carrier, Verdict::Edit(HeaderEdit { path: Some(path.clone()), ..HeaderEdit::default() }));
+        self.set_dropped(*heir, true);
+        self.set_dropped(carrier, false);
+        self.edits.insert(carrier, HeaderEdit { path: Some(path.clone()), ..HeaderEdit::default() });
         path
     }
 
     /// Points a hard link at `first_name` if the name it has is no longer there when the link is unpacked.
     fn point_link(&mut self, id: EntryId, link: &Link, first_name: &RootfsPath) {
-        let renamed = |verdict: &Verdict| matches!(verdict, Verdict::Edit(HeaderEdit { path: Some(_), .. }));
+        let renamed = |verdict| matches!(verdict, Verdict::Edit(HeaderEdit { path: Some(_), .. }));
         let target_stands = self.is_kept(link.target)
             && !renamed(self.verdict(link.target))
             && link.via.iter().all(|&via| self.stays(via));
@@ -273,25 +289,26 @@ impl Layout<'_> {
         if self.pinned.is_empty() {
             return;
         }
-        for id in self.all_entries().collect::<Vec<_>>() {
+        for id in self.all_entries() {
             let Some(hidden) = self.rootfs.whited_out(id) else { continue };
             let mut below = self.pinned.iter().filter(|(pinned, _)| self.group(**pinned) < self.group(id));
             if below.any(|(_, path)| path.is_within(hidden)) {
-                self.verdicts.remove(&id);
+                self.bring_back(id);
             }
         }
     }
 
     fn output(&mut self, group: usize) -> OutputLayer {
         let old = self.groups[group].clone();
-        let ids = old.clone().flat_map(|layer| self.rootfs.entries(layer).map(|(id, _)| id)).collect::<Vec<_>>();
-        let untouched = old.len() == 1
-            && ids.iter().all(|id| *self.verdict(*id) == Verdict::Keep && !self.contents.contains_key(id));
-        let change = if untouched && !ids.is_empty() {
+        let mut ids = entries_of(self.rootfs, old.clone()).peekable();
+        let has_entries = ids.peek().is_some();
+        let untouched =
+            old.len() == 1 && ids.all(|id| self.verdict(id) == Verdict::Keep && !self.contents.contains_key(&id));
+        let change = if untouched && has_entries {
             Change::Keep
         } else {
-            self.drop_idle_directories(&ids);
-            self.cut_lists(&ids, old.clone())
+            self.drop_idle_directories(&old);
+            self.cut_lists(old.clone())
         };
         self.is_empty &= change == Change::Drop;
         OutputLayer { old, change }
@@ -299,41 +316,41 @@ impl Layout<'_> {
 
     /// In a layer that is rewritten anyway, a directory that a later layer states again is not worth an entry unless it
     /// still holds something here.
-    fn drop_idle_directories(&mut self, ids: &[EntryId]) {
+    fn drop_idle_directories(&mut self, layers: &Range<usize>) {
         let restated = |id: EntryId| matches!(self.rootfs.fate(id), Fate::Restated(_));
-        let mut holding = HashSet::new();
-        for &id in ids.iter().filter(|&&id| self.is_kept(id) && !restated(id)) {
+        let mut holding = NodeSet::default();
+        for id in entries_of(self.rootfs, layers.clone()).filter(|&id| self.is_kept(id) && !restated(id)) {
             let mut at = self.rootfs.owner(id);
             while let Some(node) = at.filter(|&node| node != self.rootfs.root()) {
-                let parent = self.rootfs.node(node).parent;
+                let parent = self.rootfs.parent(node);
                 at = holding.insert(parent).then_some(parent);
             }
         }
-        for &id in ids {
+        for id in entries_of(self.rootfs, layers.clone()) {
             if let Fate::Restated(node) = self.rootfs.fate(id)
-                && !holding.contains(&node)
+                && !holding.contains(node)
             {
-                self.verdicts.insert(id, Verdict::Drop);
+                self.set_dropped(id, true);
             }
         }
     }
 
-    fn cut_lists(&self, ids: &[EntryId], old: Range<usize>) -> Change {
-        let is_file = |&id: &EntryId| self.is_kept(id) && self.rootfs.fate(id) != Fate::NoPath;
-        if !ids.iter().any(is_file) {
+    fn cut_lists(&self, old: Range<usize>) -> Change {
+        let is_file = |id| self.is_kept(id) && self.rootfs.fate(id) != Fate::NoPath;
+        if !entries_of(self.rootfs, old.clone()).any(is_file) {
             return Change::Drop;
         }
         let mut lists = Vec::new();
         for layer in old {
             let mut cut = CutList::default();
-            for (id, entry) in self.rootfs.entries(layer) {
+            for (id, span) in self.rootfs.entries(layer) {
                 match (self.verdict(id), self.contents.get(&id)) {
                     (Verdict::Drop, _) => {}
-                    (verdict, Some(content)) => replace(&mut cut, entry, verdict, content),
-                    (Verdict::Keep, None) => cut.keep(entry.range.clone()),
+                    (verdict, Some(content)) => replace(&mut cut, &span, verdict, content),
+                    (Verdict::Keep, None) => cut.keep(span.range),
                     (Verdict::Edit(edit), None) => {
-                        cut.edit(entry.header(), edit.clone());
-                        cut.keep(entry.body());
+                        cut.edit(span.header(), edit.clone());
+                        cut.keep(span.body());
                     }
                 }
             }
@@ -346,13 +363,13 @@ impl Layout<'_> {
 }
 
 /// Puts another content in the place of an entry's own.
-fn replace(cut: &mut CutList, entry: &Entry, verdict: &Verdict, content: &str) {
+fn replace(cut: &mut CutList, span: &Span, verdict: Verdict<'_>, content: &str) {
     let mut edit = match verdict {
         Verdict::Edit(edit) => edit.clone(),
         _ => HeaderEdit::default(),
     };
     edit.size = Some(content.len() as u64);
-    cut.edit(entry.header(), edit);
+    cut.edit(span.header(), edit);
     let mut bytes = content.as_bytes().to_vec();
     bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
     cut.insert(bytes);

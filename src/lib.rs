@@ -36,5 +36,6 @@ pub mod rootfs_path;
 pub mod saved_plan;
 pub mod savings;
 pub mod slim;
+pub mod spare;
 pub mod transport;
 pub mod undo;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::evidence::FileFacts;
+use crate::layer::LayerIndex;
 use crate::layer::codec::Compression;
-use crate::layer::scan::LayerIndex;
 
 /// Records are read more often than written, but both should cost next to nothing.
 const LEVEL: i32 = 1;
@@ -93,30 +93,22 @@ fn unpack(packed: &[u8]) -> io::Result<ScannedLayer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{Entry, EntryKind};
+    use crate::layer::{EntryKind, Span};
     use crate::rootfs_path::RootfsPath;
 
     fn scanned() -> ScannedLayer {
-        let entry = |path: &[u8], kind| Entry {
-            range: 512..2048,
-            data_start: 1024,
-            size: 700,
-            packed_start: 90,
-            path: RootfsPath::parse(path).unwrap(),
-            kind,
-            mode: 0o4755,
-        };
-        let path = RootfsPath::parse(b"caf\xe9/\x01").unwrap();
-        let entries = vec![
-            entry(b"caf\xe9/\x01", EntryKind::File),
-            entry(b"b", EntryKind::HardLink(path)),
-            entry(b"c", EntryKind::Symlink(b"\xff/..".as_slice().into())),
-        ];
+        let span = Span { range: 512..2048, data_start: 1024, packed_start: 90 };
+        let path = |path: &[u8]| RootfsPath::parse(path).unwrap();
+        let mut index = LayerIndex::default();
+        index.push(&span, &path(b"caf\xe9/\x01"), &EntryKind::File);
+        index.push(&span, &path(b"b"), &EntryKind::HardLink(path(b"caf\xe9/\x01")));
+        index.push(&span, &path(b"c"), &EntryKind::Symlink(b"\xff/..".as_slice().into()));
+        index.size = 4096;
         let facts = FileFacts { text: Some("text".into()), ..FileFacts::default() };
         let shared = Arc::new(facts);
         let other = Arc::new(FileFacts { is_broken_elf: true, ..FileFacts::default() });
         let found = HashMap::from([(0, shared.clone()), (1, shared), (2, other)]);
-        ScannedLayer { index: LayerIndex { entries, size: 4096 }, found }
+        ScannedLayer { index, found }
     }
 
     #[test]

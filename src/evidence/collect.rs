@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::elf::{self, ElfFacts};
 use super::python::{self, Mention, PythonFacts, Unread};
 use super::script;
+use super::sources::{SeenSources, SourceReader};
 use super::windows::Windows;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages;
-use crate::rootfs::NodeId;
+use crate::rootfs::NodeMap;
+use crate::spare::Spare;
 
 /// The largest text that is kept, in bytes: a package database, a RECORD.
 const MAX_TEXT: u64 = 16 << 20;
@@ -23,7 +25,7 @@ pub const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 const MAX_LINE: usize = 256;
 
 /// What the files of a rootfs say, by node; names of one file share it.
-pub type Facts = HashMap<NodeId, Arc<FileFacts>>;
+pub type Facts = NodeMap<Arc<FileFacts>>;
 
 /// What one file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,63 +46,40 @@ pub struct FileFacts {
     pub text: Option<String>,
 }
 
-/// Python sources that were read already, by the hash of their content: one image often holds a module several times (two
-/// Pythons of one version, vendored packages), and parsing is what evidence costs.
-#[derive(Debug, Clone, Default)]
-pub struct SeenSources(Arc<Mutex<HashMap<u128, Arc<FileFacts>>>>);
-
-impl SeenSources {
-    /// Reads a source, or tells what was read of the same before.
-    fn read(&self, source: &[u8]) -> Arc<FileFacts> {
-        // A lock that somebody died with still guards whole entries.
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = xxhash_rust::xxh3::xxh3_128(source);
-        if let Some(facts) = lock().get(&key) {
-            return facts.clone();
-        }
-        let mut facts = FileFacts::default();
-        facts.read_python(source);
-        let facts = Arc::new(facts);
-        lock().insert(key, facts.clone());
-        facts
-    }
-}
-
 /// Collects what the files of one layer say, by the index of their entry.
 #[derive(Debug, Default)]
 pub struct Collector {
-    /// What was found.
-    pub found: HashMap<u32, Arc<FileFacts>>,
-    seen: SeenSources,
-    /// The source that is read, in memory that was used before.
-    source: Vec<u8>,
+    found: HashMap<u32, Arc<FileFacts>>,
+    sources: SourceReader,
     windows: Windows,
 }
 
 impl Collector {
-    /// A collector that shares what it reads with those of other layers.
-    pub fn sharing(seen: SeenSources) -> Self {
-        Self { seen, ..Self::default() }
+    /// A collector that shares the sources it reads with those of other layers, and reads them on a thread of its own when there is one
+    /// to spare.
+    pub fn sharing(seen: SeenSources, spare: Option<Spare>) -> Self {
+        Self { sources: SourceReader::new(seen, spare), ..Self::default() }
     }
 
-    fn look(&mut self, entry: &Entry, content: &mut dyn BufRead) -> io::Result<Arc<FileFacts>> {
-        let path = String::from_utf8_lossy(entry.path.as_bytes());
-        if path.ends_with(".py") && entry.size <= python::MAX_SOURCE {
-            self.source.clear();
-            content.take(entry.size).read_to_end(&mut self.source)?;
-            return Ok(self.seen.read(&self.source));
-        }
+    /// Returns what was found, by the index of the entry.
+    pub fn finish(mut self) -> HashMap<u32, Arc<FileFacts>> {
+        self.found.extend(self.sources.finish());
+        self.found.retain(|_, facts| **facts != FileFacts::default());
+        self.found
+    }
+
+    fn look(&mut self, path: &str, entry: &Entry, content: &mut dyn BufRead) -> io::Result<FileFacts> {
         let mut facts = FileFacts::default();
         if path.ends_with(".py") {
             facts.unread = Some(Unread::TooLarge);
-        } else if wants_text(&path) {
+        } else if wants_text(path) {
             if entry.size <= MAX_TEXT {
                 facts.text = String::from_utf8(read_all(entry.size, content)?).ok();
             }
         } else {
-            self.look_inside(entry, &path, content, &mut facts)?;
+            self.look_inside(entry, path, content, &mut facts)?;
         }
-        Ok(facts.into())
+        Ok(facts)
     }
 
     /// Looks at a file that only its first bytes can tell.
@@ -128,9 +107,17 @@ impl Collector {
 
 impl Observer for Collector {
     fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()> {
-        let facts = self.look(entry, content)?;
-        if *facts != FileFacts::default() {
-            self.found.insert(index as u32, facts);
+        let path = String::from_utf8_lossy(entry.path.as_bytes());
+        let index = index as u32;
+        if path.ends_with(".py") && entry.size <= python::MAX_SOURCE {
+            let mut source = self.sources.buffer();
+            content.take(entry.size).read_to_end(&mut source)?;
+            self.sources.read(index, source);
+        } else {
+            let facts = self.look(&path, entry, content)?;
+            if facts != FileFacts::default() {
+                self.found.insert(index, facts.into());
+            }
         }
         Ok(())
     }
@@ -167,6 +154,13 @@ fn read_all(size: u64, content: &mut dyn BufRead) -> io::Result<Vec<u8>> {
 }
 
 impl FileFacts {
+    /// Reads a Python source.
+    pub(super) fn of_python(source: &[u8]) -> Self {
+        let mut facts = Self::default();
+        facts.read_python(source);
+        facts
+    }
+
     fn read_python(&mut self, source: &[u8]) {
         let (python, unread) = python::read(source);
         self.unread = unread;

@@ -25,9 +25,9 @@ impl Programs {
     pub fn find(&self, rootfs: &Rootfs, name: &str) -> Option<NodeId> {
         if let Some((folder, name)) = name.rsplit_once('/') {
             let folder = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})?;
-            return rootfs.node(folder).children.get(name.as_bytes()).copied();
+            return rootfs.child(folder, name.as_bytes());
         }
-        self.folders.iter().find_map(|&folder| rootfs.node(folder).children.get(name.as_bytes()).copied())
+        self.folders.iter().find_map(|&folder| rootfs.child(folder, name.as_bytes()))
     }
 }
 

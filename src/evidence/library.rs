@@ -37,7 +37,7 @@ impl Libraries {
         DEFAULT.iter().for_each(|path| add(path));
         for triplet in ["lib", "usr/lib"] {
             let Some(folder) = rootfs.resolve(rootfs.root(), triplet.as_bytes(), &mut |_| {}) else { continue };
-            for name in rootfs.node(folder).children.keys() {
+            for (name, _) in rootfs.named_children(folder) {
                 let name = String::from_utf8_lossy(name);
                 if name.contains("-linux-") {
                     add(&format!("{triplet}/{name}"));
@@ -46,9 +46,9 @@ impl Libraries {
         }
         let mut by_name: HashMap<Box<[u8]>, Vec<NodeId>> = HashMap::new();
         for &folder in &folders {
-            for (name, &node) in &rootfs.node(folder).children {
+            for (name, node) in rootfs.named_children(folder) {
                 if name.windows(3).any(|part| part == b".so") || name.starts_with(b"lib") {
-                    by_name.entry(name.clone()).or_default().push(node);
+                    by_name.entry(name.into()).or_default().push(node);
                 }
             }
         }
@@ -64,7 +64,7 @@ impl Libraries {
         let own = elf.search.iter().find_map(|folder| {
             let folder = folder.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", &format!("/{origin}"));
             let folder = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})?;
-            rootfs.node(folder).children.get(name.as_bytes()).copied()
+            rootfs.child(folder, name.as_bytes())
         });
         own.or_else(|| self.by_name.get(name.as_bytes())?.first().copied())
     }
@@ -98,16 +98,13 @@ impl Libraries {
 fn configured(rootfs: &Rootfs, facts: &Facts) -> Vec<String> {
     let text = |path: &str| {
         let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})?;
-        facts.get(&node)?.text.clone()
+        facts.get(node)?.text.clone()
     };
     let mut files = vec!["etc/ld.so.conf".to_owned()];
     for folder in ["etc/ld.so.conf.d", "etc"] {
         let Some(node) = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}) else { continue };
-        let names = rootfs
-            .node(node)
-            .children
-            .iter()
-            .filter(|(_, child)| matches!(rootfs.node(**child).kind, NodeKind::File { .. }));
+        let names =
+            rootfs.named_children(node).filter(|&(_, child)| matches!(rootfs.node(child).kind, NodeKind::File { .. }));
         let names = names.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
         let wanted = names.filter(|name| folder.ends_with(".d") || name.starts_with("ld-musl-"));
         files.extend(wanted.map(|name| format!("{folder}/{name}")));

@@ -13,9 +13,11 @@ pub mod nesting;
 pub mod python;
 pub mod query;
 pub mod script;
+pub mod sources;
 pub mod windows;
 pub mod world;
 
-pub use collect::{Collector, Facts, FileFacts, OS_RELEASE, SeenSources};
+pub use collect::{Collector, Facts, FileFacts, OS_RELEASE};
 pub use needs::Reason;
 pub use query::Evidence;
+pub use sources::SeenSources;

@@ -8,7 +8,7 @@ use super::python::{Command, Import, PythonFacts};
 use super::world::{Worlds, module};
 use crate::image::ImageConfig;
 use crate::packages::{self, Texts};
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Top-level packages whose sources name compilers and version control as their business: they build and install, and an
@@ -63,12 +63,12 @@ impl Evidence {
 
     /// Returns what the scan found in a file.
     pub fn facts(&self, node: NodeId) -> Option<&FileFacts> {
-        self.facts.get(&node).map(AsRef::as_ref)
+        self.facts.get(node).map(AsRef::as_ref)
     }
 
-    /// Returns every file in which the scan found something.
+    /// Returns every file in which the scan found something, in the order of nodes.
     pub fn files(&self) -> impl Iterator<Item = (NodeId, &FileFacts)> {
-        self.facts.iter().map(|(&node, facts)| (node, &**facts))
+        self.facts.iter().map(|(node, facts)| (node, &**facts))
     }
 
     /// Returns the texts of the package database.
@@ -82,9 +82,9 @@ impl Evidence {
     }
 
     fn texts(&self, rootfs: &Rootfs, wants: impl Fn(&str) -> bool) -> Texts {
-        let texts = self.files().filter_map(|(node, facts)| Some((rootfs.path(node), facts.text.as_ref()?)));
-        let texts = texts.filter(|(path, _)| wants(&path.to_string()));
-        texts.map(|(path, text)| (path, text.clone())).collect()
+        let texts = self.files().filter_map(|(node, facts)| Some((facts.text.as_ref()?, rootfs.path(node))));
+        let texts = texts.filter(|(_, path)| wants(&path.to_string()));
+        texts.map(|(text, path)| (path, text.clone())).collect()
     }
 
     /// Returns the Python installations.
@@ -101,7 +101,7 @@ impl Evidence {
     /// package's own shell scripts run, the package depends on.
     pub fn needs_of(&mut self, rootfs: &Rootfs, node: NodeId, live: &[bool], is_owned: bool) -> Vec<(NodeId, Reason)> {
         let mut needs = Vec::new();
-        let Some(facts) = self.facts.get(&node).cloned() else { return needs };
+        let Some(facts) = self.facts.get(node).cloned() else { return needs };
         let from = rootfs.path(node);
         if let Some(elf) = &facts.elf {
             for name in &elf.needed {
@@ -226,9 +226,9 @@ impl Evidence {
         let mut files = Vec::new();
         if import.level > 0 {
             // One dot is the file's own package.
-            let mut package = rootfs.node(node).parent;
+            let mut package = rootfs.parent(node);
             for _ in 1..import.level {
-                package = rootfs.node(package).parent;
+                package = rootfs.parent(package);
             }
             let name = |tail: &str| {
                 [&*import.module, tail].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".")
@@ -239,7 +239,7 @@ impl Evidence {
                     files.extend(module(rootfs, package, &dotted).unwrap_or_default());
                 }
             }
-            let init = rootfs.node(package).children.get(&b"__init__.py"[..]);
+            let init = rootfs.child(package, b"__init__.py");
             files.extend(init);
         } else {
             let own = application_roots(rootfs, node);
@@ -320,42 +320,42 @@ fn is_system_script(path: &RootfsPath) -> bool {
 
 /// Returns the folders from which an application's file may import: its own, and the one above its outermost package.
 fn application_roots(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
-    let own = rootfs.node(node).parent;
+    let own = rootfs.parent(node);
     let mut top = own;
-    while top != rootfs.root() && rootfs.node(top).children.contains_key(&b"__init__.py"[..]) {
-        top = rootfs.node(top).parent;
+    while top != rootfs.root() && rootfs.child(top, b"__init__.py").is_some() {
+        top = rootfs.parent(top);
     }
     if top == own { vec![own] } else { vec![top] }
 }
 
 /// Returns what a path with a test folder in it means beside a file, or up to three folders above.
 fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
-    let mut folder = rootfs.node(node).parent;
+    let mut folder = rootfs.parent(node);
     for _ in 0..4 {
         let found = rootfs.resolve(folder, text.trim_start_matches('/').as_bytes(), &mut |_| {});
         if let Some(found) = found.filter(|&found| found != folder) {
             return all_below(rootfs, found);
         }
-        if !rootfs.node(folder).children.contains_key(&b"__init__.py"[..]) {
+        if rootfs.child(folder, b"__init__.py").is_none() {
             break;
         }
-        folder = rootfs.node(folder).parent;
+        folder = rootfs.parent(folder);
     }
     Vec::new()
 }
 
 /// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
 fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
-    let folders = std::iter::successors(Some(rootfs.node(node).parent), |&folder| {
-        (folder != rootfs.root()).then(|| rootfs.node(folder).parent)
+    let folders = std::iter::successors(Some(rootfs.parent(node)), |&folder| {
+        (folder != rootfs.root()).then(|| rootfs.parent(folder))
     });
-    let is_package = |folder: &NodeId| rootfs.node(*folder).children.contains_key(&b"__init__.py"[..]);
+    let is_package = |folder: &NodeId| rootfs.child(*folder, b"__init__.py").is_some();
     let Some(package) = folders.filter(is_package).last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut todo = vec![package];
     while let Some(folder) = todo.pop() {
-        found.extend(rootfs.node(folder).children.get(name.as_bytes()));
-        todo.extend(rootfs.node(folder).children.values());
+        found.extend(rootfs.child(folder, name.as_bytes()));
+        todo.extend(rootfs.children(folder));
     }
     found
 }
@@ -365,9 +365,9 @@ fn all_below(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
     let mut files = Vec::new();
     let mut todo = vec![(node, true)];
     while let Some((node, is_named)) = todo.pop() {
-        let name = &rootfs.node(node).name;
-        if rootfs.node(node).kind == NodeKind::Directory {
-            todo.extend(rootfs.node(node).children.values().map(|&child| (child, false)));
+        let name = rootfs.name(node);
+        if rootfs.is_directory(node) {
+            todo.extend(rootfs.children(node).iter().map(|&child| (child, false)));
         } else if is_named || !(name.ends_with(b".py") || name.ends_with(b".pyc")) {
             files.push(node);
         }
@@ -383,5 +383,5 @@ fn open(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
 fn open_link(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
     let (folder, name) = path.rsplit_once('/')?;
     let folder = open(rootfs, folder)?;
-    rootfs.node(folder).children.get(name.as_bytes()).copied()
+    rootfs.child(folder, name.as_bytes())
 }

@@ -1,11 +1,11 @@
 //! The Python installations of an image, and how each finds a module. Source: Python's reference, "The import system"; the
 //! site module's documentation; PEP 405 (virtual environments), PEP 420 (namespace packages).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::collect::Facts;
 use crate::image::ImageConfig;
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, Rootfs};
 
 /// One standard library with the folders of packages that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Worlds {
     pub fn of(&self, rootfs: &Rootfs, file: NodeId) -> Option<usize> {
         let mut at = file;
         while at != rootfs.root() {
-            at = rootfs.node(at).parent;
+            at = rootfs.parent(at);
             if let Some(index) = self.worlds.iter().position(|world| world.roots.contains(&at)) {
                 return Some(index);
             }
@@ -84,8 +84,8 @@ impl Worlds {
 
 impl World {
     fn new(rootfs: &Rootfs, stdlib: NodeId) -> Self {
-        let child = |node: NodeId, name: &str| rootfs.node(node).children.get(name.as_bytes()).copied();
-        let prefix = rootfs.node(rootfs.node(stdlib).parent).parent;
+        let child = |node: NodeId, name: &str| rootfs.child(node, name.as_bytes());
+        let prefix = rootfs.parent(rootfs.parent(stdlib));
         let mut roots = vec![stdlib];
         roots.extend(child(stdlib, "lib-dynload"));
         Self { stdlib, programs: child(prefix, "bin"), roots }
@@ -101,15 +101,14 @@ struct Survey {
 
 impl Survey {
     fn walk(&mut self, rootfs: &Rootfs, folder: NodeId) {
-        let node = rootfs.node(folder);
-        if node.children.contains_key(&b"os.py"[..]) && node.children.contains_key(&b"encodings"[..]) {
+        if rootfs.child(folder, b"os.py").is_some() && rootfs.child(folder, b"encodings").is_some() {
             self.stdlibs.push(folder);
         }
-        if matches!(&*node.name, b"site-packages" | b"dist-packages") {
+        if matches!(rootfs.name(folder), b"site-packages" | b"dist-packages") {
             self.sites.push(folder);
         }
-        for &child in node.children.values() {
-            if rootfs.node(child).kind == NodeKind::Directory {
+        for &child in rootfs.children(folder) {
+            if rootfs.is_directory(child) {
                 self.walk(rootfs, child);
             }
         }
@@ -119,22 +118,21 @@ impl Survey {
 /// Returns the installations that a folder of packages belongs to: the one it lies in, the one that its virtual environment
 /// names, else those of the same version.
 fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec<usize> {
-    let parent = rootfs.node(site).parent;
+    let parent = rootfs.parent(site);
     if let Some(index) = worlds.iter().position(|world| world.stdlib == parent) {
         return vec![index];
     }
-    let prefix = rootfs.node(rootfs.node(parent).parent).parent;
+    let prefix = rootfs.parent(rootfs.parent(parent));
     if let Some(index) =
         home(rootfs, facts, prefix).and_then(|home| worlds.iter().position(|world| world.programs == Some(home)))
     {
         return vec![index];
     }
-    let version = &rootfs.node(parent).name;
+    let version = rootfs.name(parent);
     let same = |world: &World| {
-        let name = &rootfs.node(world.stdlib).name;
+        let name = rootfs.name(world.stdlib);
         // Debian's `python3/dist-packages` serves its own Python of whatever version.
-        name == version
-            || **version == b"python3"[..] && rootfs.path(world.stdlib).parent() == rootfs.path(parent).parent()
+        name == version || version == b"python3" && rootfs.path(world.stdlib).parent() == rootfs.path(parent).parent()
     };
     let found = (0..worlds.len()).filter(|&index| same(&worlds[index])).collect::<Vec<_>>();
     if found.is_empty() { (0..worlds.len()).collect() } else { found }
@@ -142,7 +140,7 @@ fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec
 
 /// Returns the folder of programs that a virtual environment's `pyvenv.cfg` calls its home.
 fn home(rootfs: &Rootfs, facts: &Facts, prefix: NodeId) -> Option<NodeId> {
-    let config = rootfs.node(prefix).children.get(&b"pyvenv.cfg"[..])?;
+    let config = rootfs.child(prefix, b"pyvenv.cfg")?;
     let text = facts.get(config)?.text.as_ref()?;
     let line =
         text.lines().find_map(|line| line.strip_prefix("home").and_then(|rest| rest.trim_start().strip_prefix('=')))?;
@@ -152,7 +150,7 @@ fn home(rootfs: &Rootfs, facts: &Facts, prefix: NodeId) -> Option<NodeId> {
 /// Returns the folders that `.pth` and `.egg-link` files in a folder of packages add.
 fn path_files(rootfs: &Rootfs, facts: &Facts, root: NodeId) -> Vec<NodeId> {
     let mut found = Vec::new();
-    for (name, child) in &rootfs.node(root).children {
+    for (name, child) in rootfs.named_children(root) {
         if !name.ends_with(b".pth") && !name.ends_with(b".egg-link") {
             continue;
         }
@@ -172,17 +170,15 @@ pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Vec<NodeId>
     let mut files = Vec::new();
     let mut parts = dotted.split('.').peekable();
     while let Some(part) = parts.next() {
-        let children = &rootfs.node(folder).children;
-        let package = children
-            .get(part.as_bytes())
-            .copied()
+        let package = rootfs
+            .child(folder, part.as_bytes())
             .and_then(|node| rootfs.resolve(folder, part.as_bytes(), &mut |_| {}).or(Some(node)));
-        let package = package.filter(|&node| rootfs.node(node).kind == NodeKind::Directory);
-        let init = package.and_then(|package| source(&rootfs.node(package).children, "__init__"));
+        let package = package.filter(|&node| rootfs.is_directory(node));
+        let init = package.and_then(|package| source(rootfs, package, "__init__"));
         if let (Some(package), Some(init)) = (package, init) {
             files.push(init);
             folder = package;
-        } else if let Some(file) = source(children, part) {
+        } else if let Some(file) = source(rootfs, folder, part) {
             files.push(file);
             // What follows is an attribute of the module.
             return Some(files);
@@ -200,14 +196,12 @@ pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Vec<NodeId>
 }
 
 /// Finds `name.py`, a compiled extension, or a module shipped without its source.
-fn source(children: &BTreeMap<Box<[u8]>, NodeId>, name: &str) -> Option<NodeId> {
-    if let Some(&file) = children.get(format!("{name}.py").as_bytes()) {
-        return Some(file);
-    }
-    let prefix = format!("{name}.");
-    let range = children.range::<[u8], _>((std::ops::Bound::Included(prefix.as_bytes()), std::ops::Bound::Unbounded));
-    range
-        .take_while(|(file, _)| file.starts_with(prefix.as_bytes()))
-        .find(|(file, _)| file.ends_with(b".so") || file.ends_with(b".pyc"))
-        .map(|(_, &node)| node)
+fn source(rootfs: &Rootfs, folder: NodeId, name: &str) -> Option<NodeId> {
+    rootfs.child(folder, format!("{name}.py").as_bytes()).or_else(|| {
+        let is_module = |&file: &NodeId| {
+            let file = rootfs.name(file);
+            file.ends_with(b".so") || file.ends_with(b".pyc")
+        };
+        rootfs.children_from(folder, format!("{name}.").as_bytes()).find(is_module)
+    })
 }

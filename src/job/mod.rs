@@ -21,9 +21,9 @@ use images::Member;
 use shared::Shared;
 
 use crate::cache::Cache;
-use crate::hasher::{Hasher, Spare};
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
+use crate::spare::Spare;
 use crate::transport::{BlobReader, Source, TransportError};
 
 /// What all steps of one job share.
@@ -66,10 +66,10 @@ impl Job {
         Self { shared: Shared::of(members), ..self }
     }
 
-    /// Returns a hasher that moves to a thread of its own when one has no layer left to work on.
-    fn hasher(&self) -> Hasher {
+    /// Returns the threads that have no layer to work on, now or later.
+    fn spare(&self) -> Spare {
         let threads = self.threads.clone();
-        Hasher::with_spare(Spare::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?))))
+        Spare::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?)))
     }
 
     /// Asks the cache, if there is one, on a thread that may block.

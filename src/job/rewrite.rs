@@ -12,6 +12,7 @@ use super::recipe::{Part, Points, Recipe};
 use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap, Workers};
@@ -115,7 +116,7 @@ impl Job {
         }
         let old = self.open_old(recipe, number).await?;
         let (cache, layer_key) = (self.cache.clone(), key.clone());
-        let hasher = self.hasher();
+        let hasher = Hasher::with_spare(self.spare());
         let made = super::blocking(move || {
             let writer = LayerWriter::new(packing, workers, hasher, BufWriter::new(file))?;
             let layer = make(old, writer)?;

@@ -7,6 +7,7 @@ use super::images::Image;
 use super::{Job, SlimError};
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
+use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -78,12 +79,12 @@ impl Job {
         let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let (cache, scan_key, hasher) = (self.cache.clone(), key.clone(), self.hasher());
+        let (cache, scan_key, spare) = (self.cache.clone(), key.clone(), self.spare());
         let scanned = super::blocking(move || {
-            let mut collector = Collector::sharing(seen);
-            let diff_id = (!is_its_own_diff_id).then_some((diff_id, hasher));
+            let mut collector = Collector::sharing(seen, Some(spare.clone()));
+            let diff_id = (!is_its_own_diff_id).then(|| (diff_id, Hasher::with_spare(spare)));
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
-            let scanned = ScannedLayer { index, found: collector.found };
+            let scanned = ScannedLayer { index, found: collector.finish() };
             if let Some(cache) = cache {
                 cache.keep_scan(&scan_key, &scanned);
             }
@@ -114,9 +115,9 @@ struct Pass {
 
 /// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.
 fn visible(rootfs: &Rootfs, found: &[HashMap<u32, Arc<FileFacts>>]) -> Facts {
-    let mut facts = Facts::new();
+    let mut facts = Facts::default();
     for layer in 0..rootfs.layers().len() {
-        for (id, _) in rootfs.entries(layer) {
+        for id in rootfs.ids(layer) {
             let Fate::Visible(node) = rootfs.fate(id) else { continue };
             let NodeKind::File { data: EntryId { layer, index } } = rootfs.node(node).kind else { continue };
             if let Some(found) = found[layer as usize].get(&index) {

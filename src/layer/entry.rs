@@ -6,17 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::rootfs_path::RootfsPath;
 
-/// One member of a layer's tar. Offsets are into the decompressed layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// From the first extension header to the padding after the data; a multiple of 512 at both ends.
+/// Where a member of a layer's tar lies. Offsets are into the decompressed layer, and multiples of 512.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// From the first extension header to the padding after the data.
     pub range: Range<u64>,
     /// Where the data starts; the headers lie between `range.start` and here.
     pub data_start: u64,
-    /// Bytes of data in the archive (of a sparse file: without its holes).
-    pub size: u64,
     /// How far into the compressed layer the entry starts, in bytes; exact to the decoder's buffer.
     pub packed_start: u64,
+}
+
+/// One member of a layer's tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it lies.
+    pub span: Span,
+    /// Bytes of data in the archive (of a sparse file: without its holes).
+    pub size: u64,
     /// Where the entry unpacks to, as written: parents may be symlinks of the rootfs.
     pub path: RootfsPath,
     /// What it is.
@@ -42,7 +49,7 @@ pub enum EntryKind {
     GlobalHeader,
 }
 
-impl Entry {
+impl Span {
     /// Returns the bytes of the headers: extension headers and the member's own.
     pub fn header(&self) -> Range<u64> {
         self.range.start..self.data_start

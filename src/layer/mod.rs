@@ -18,10 +18,11 @@ pub mod codec;
 pub mod cut;
 pub mod entry;
 pub mod header;
+pub mod index;
 pub mod rewrite;
 pub mod scan;
 pub mod tar;
 pub mod whiteout;
 
-pub use entry::{Entry, EntryKind};
-pub use scan::LayerIndex;
+pub use entry::{Entry, EntryKind, Span};
+pub use index::LayerIndex;

@@ -4,23 +4,13 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-
 use super::codec::{self, Compression, SeekMap};
 use super::entry::{Entry, EntryKind};
+use super::index::LayerIndex;
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingLayer;
 use crate::digest::Digest;
 use crate::hasher::Hasher;
-
-/// What one pass over a layer learns.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerIndex {
-    /// The members of the tar, in order.
-    pub entries: Vec<Entry>,
-    /// Bytes of the decompressed layer, end marker included.
-    pub size: u64,
-}
 
 /// Looks at files' contents while a layer is scanned. The rest of the file is skipped after `observe` returns.
 pub trait Observer {
@@ -62,20 +52,21 @@ pub fn scan(
         None => decoded,
     };
     let mut tar = TarReader::new(verified);
-    let mut entries = Vec::new();
+    let mut index = LayerIndex::default();
     let mut packed_start = 0;
     while let Some(mut entry) = tar.next_entry()? {
-        entry.packed_start = packed_start;
+        entry.span.packed_start = packed_start;
         if entry.kind == EntryKind::File {
-            let observed = observer.observe(entries.len(), &entry, &mut tar.data(&entry));
+            let observed = observer.observe(index.len(), &entry, &mut tar.data(&entry));
             observed.map_err(|source| tar.data_error(&entry, source))?;
         }
         tar.finish_entry(&entry)?;
         packed_start = packed.load(Ordering::Relaxed);
-        entries.push(entry);
+        index.push(&entry.span, &entry.path, &entry.kind);
     }
-    entries.shrink_to_fit();
-    Ok(LayerIndex { entries, size: tar.offset() })
+    index.size = tar.offset();
+    index.shrink();
+    Ok(index)
 }
 
 /// Notes points to seek to in a gzip layer, and verifies the layer, without looking at what it holds.

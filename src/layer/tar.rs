@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read};
 
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::entry::{Entry, EntryKind};
+use super::entry::{Entry, EntryKind, Span};
 use crate::rootfs_path::{PathError, RootfsPath, escape};
 
 /// Size of a tar block, in bytes.
@@ -158,7 +158,7 @@ impl<R: BufRead> TarReader<R> {
 
     /// Returns a reader over the data of `entry`, which must be the one that [`Self::next_entry`] gave last.
     pub fn data<'a>(&'a mut self, entry: &'a Entry) -> impl BufRead + 'a {
-        let left = (entry.data_start + entry.size).saturating_sub(self.offset);
+        let left = (entry.span.data_start + entry.size).saturating_sub(self.offset);
         Data { tar: self, left }
     }
 
@@ -174,7 +174,7 @@ impl<R: BufRead> TarReader<R> {
     pub fn finish_entry(&mut self, entry: &Entry) -> Result<(), TarError> {
         let left = self.end.saturating_sub(self.offset);
         let skipped = self.skip(left).map_err(|source| self.data_error(entry, source))?;
-        let data_end = entry.data_start + entry.size;
+        let data_end = entry.span.data_start + entry.size;
         if self.offset < data_end {
             return Err(TarError::CutData { path: entry.path.to_string(), missing: data_end - self.offset });
         }
@@ -245,10 +245,8 @@ impl<R: BufRead> TarReader<R> {
             .and_then(|padded| data_start.checked_add(padded))
             .ok_or_else(|| field("size"))?;
         Ok(Entry {
-            range: start..self.end,
-            data_start,
+            span: Span { range: start..self.end, data_start, packed_start: 0 },
             size,
-            packed_start: 0,
             path,
             kind,
             mode: (header.mode().unwrap_or(0) & 0o7777) as u16,

@@ -8,7 +8,7 @@ use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, world};
 use crate::packages::PackageId;
 use crate::profile::{self, RuleBook, Rules};
-use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// The rule that names a path.
@@ -24,7 +24,7 @@ pub(super) struct Claim {
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// Paths by node.
-    pub(super) paths: BTreeMap<NodeId, Claim>,
+    pub(super) paths: NodeMap<Claim>,
     /// Paths that the person wants to stay, whether a rule names them or not.
     pub(super) asked: BTreeMap<NodeId, Reason>,
     /// Packages, with the profile that names them.
@@ -78,8 +78,7 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     let reasons = rules.iter().filter_map(|rules| Some((&*rules.profile, installed.use_of(rules, &is_there)?)));
     let reasons = reasons.collect::<HashMap<_, _>>();
     let used = |profile: &Arc<str>| reasons.get(&**profile).cloned();
-    claims.used_paths =
-        claims.paths.iter().filter_map(|(&node, claim)| Some((node, used(&claim.profile)?.0))).collect();
+    claims.used_paths = claims.paths.iter().filter_map(|(node, claim)| Some((node, used(&claim.profile)?.0))).collect();
     // A distribution that works with a program needs its package; an import only takes the rule's word away.
     for (id, profile) in std::mem::take(&mut claims.packages) {
         match used(&profile) {
@@ -131,7 +130,7 @@ struct Above<'a> {
 
 impl<'a> Walk<'a, '_> {
     fn below(&mut self, folder: NodeId, path: &RootfsPath, above: &Above<'a>) {
-        for (name, &node) in &self.rootfs.node(folder).children {
+        for (name, node) in self.rootfs.named_children(folder) {
             let path = path.join(name);
             let here = self.at(&path, above);
             let claimed = self.book.rules().iter().zip(&here.claimed);
@@ -176,12 +175,9 @@ struct Installed {
 impl Installed {
     fn new(rootfs: &Rootfs, evidence: &Evidence, claims: &Claims) -> Self {
         let mut installed = Self { distributions: BTreeSet::new(), imported: HashMap::new() };
-        let is_left = |node: &NodeId| !claims.paths.contains_key(node);
-        let mut files = evidence.files().filter(|(node, _)| is_left(node)).collect::<Vec<_>>();
-        files.sort_by_key(|(node, _)| *node);
-        for (node, facts) in files {
-            if &*rootfs.node(node).name == b"RECORD" {
-                let folder = String::from_utf8_lossy(&rootfs.node(rootfs.node(node).parent).name).into_owned();
+        for (node, facts) in evidence.files().filter(|(node, _)| !claims.paths.contains(*node)) {
+            if rootfs.name(node) == b"RECORD" {
+                let folder = String::from_utf8_lossy(rootfs.name(rootfs.parent(node))).into_owned();
                 if let Some((name, _)) = folder.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')) {
                     installed.distributions.insert(name.to_lowercase().replace(['_', '.'], "-"));
                 }

@@ -12,7 +12,7 @@ use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, config};
 use crate::image::ImageConfig;
 use crate::packages::{Manager, PackageId};
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, NodeKind, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Parts of the standard library that are programs or toolkits of their own: needed only if something imports them.
@@ -30,7 +30,7 @@ pub(super) fn close(
     evidence: Evidence,
 ) -> Decision {
     let live = evidence.worlds().worlds.iter().map(|_| false).collect();
-    let decision = Decision { claims, ownership, evidence, kept: BTreeMap::new(), kept_packages: BTreeMap::new() };
+    let decision = Decision { claims, ownership, evidence, kept: NodeMap::default(), kept_packages: BTreeMap::new() };
     let mut closure = Closure { rootfs, decision, todo: VecDeque::new(), live, free: Vec::new() };
     closure.start(config);
     closure.run();
@@ -61,8 +61,8 @@ impl Closure<'_> {
         self.keep_packages_in_any_case();
         let mut walk = vec![self.rootfs.root()];
         while let Some(node) = walk.pop() {
-            walk.extend(self.rootfs.node(node).children.values());
-            if !self.decision.claims.paths.contains_key(&node) && !self.decision.ownership.is_owned(node) {
+            walk.extend(self.rootfs.children(node));
+            if !self.decision.claims.paths.contains(node) && !self.decision.ownership.is_owned(node) {
                 self.enliven(node);
             }
         }
@@ -79,7 +79,7 @@ impl Closure<'_> {
             let (Some(name), Some(data)) = (self.rootfs.owner(id), self.rootfs.owner(link.carrier)) else { continue };
             if id.layer != link.carrier.layer
                 && self.rootfs.is_alive(name)
-                && !self.decision.claims.paths.contains_key(&name)
+                && !self.decision.claims.paths.contains(name)
             {
                 // Data does not move between layers.
                 self.require(data, &Reason::HardLink { from: self.rootfs.path(name) });
@@ -145,12 +145,12 @@ impl Closure<'_> {
     }
 
     fn keep_node(&mut self, node: NodeId, reason: &Reason) {
-        if self.decision.kept.contains_key(&node) {
+        if self.decision.kept.contains(node) {
             return;
         }
-        let is_claimed = self.decision.claims.paths.contains_key(&node);
+        let is_claimed = self.decision.claims.paths.contains(node);
         let owners = self.decision.ownership.of(node).to_vec();
-        let is_folder = self.rootfs.node(node).kind == NodeKind::Directory;
+        let is_folder = self.rootfs.is_directory(node);
         if is_claimed
             || !is_folder && owners.iter().all(|id| !self.decision.kept_packages.contains_key(id)) && !owners.is_empty()
         {
@@ -166,7 +166,7 @@ impl Closure<'_> {
         }
         // A claimed folder that is needed itself: what lies in it decides for itself, but for a symlink's target.
         if is_folder && is_claimed && matches!(reason, Reason::Symlink { .. }) {
-            for child in self.rootfs.node(node).children.values().copied().collect::<Vec<_>>() {
+            for &child in self.rootfs.children(node) {
                 self.require(child, reason);
             }
         }
@@ -180,7 +180,7 @@ impl Closure<'_> {
             }
             self.decision.kept_packages.insert(id, reason);
             for node in self.decision.ownership.files(id).to_vec() {
-                if !self.decision.claims.paths.contains_key(&node) {
+                if !self.decision.claims.paths.contains(node) {
                     self.enliven(node);
                 }
             }
@@ -196,7 +196,7 @@ impl Closure<'_> {
         if self.decision.evidence.facts(node).is_some() {
             self.todo.push_back(node);
         }
-        if let NodeKind::Symlink(_) = self.rootfs.node(node).kind
+        if let Some(_) = self.rootfs.symlink(node)
             && self.leads_to_risk(node)
         {
             let from = self.rootfs.path(node);
@@ -217,7 +217,7 @@ impl Closure<'_> {
             true => {
                 is_made_by_hand
                     || !is_alternative
-                        && (self.decision.ownership.is_owned(node) || self.decision.claims.paths.contains_key(&end))
+                        && (self.decision.ownership.is_owned(node) || self.decision.claims.paths.contains(end))
             }
             false => !is_alternative,
         })
@@ -225,25 +225,25 @@ impl Closure<'_> {
 
     /// A Python program or its `os.py` that stays brings its installation to life, and all of its standard library.
     fn enliven_world(&mut self, node: NodeId) {
-        let parent = self.rootfs.node(node).parent;
-        let name = &self.rootfs.node(node).name;
+        let parent = self.rootfs.parent(node);
+        let name = self.rootfs.name(node);
         let is_file = matches!(self.rootfs.node(node).kind, NodeKind::File { .. });
         for index in 0..self.live.len() {
             let world = &self.decision.evidence.worlds().worlds[index];
-            let version = &self.rootfs.node(world.stdlib).name;
+            let version = self.rootfs.name(world.stdlib);
             let is_program = is_file && world.programs == Some(parent) && name == version;
             let is_unowned_library =
-                world.stdlib == parent && **name == b"os.py"[..] && !self.decision.ownership.is_owned(node);
+                world.stdlib == parent && name == b"os.py" && !self.decision.ownership.is_owned(node);
             if self.live[index] || !(is_program || is_unowned_library) {
                 continue;
             }
             self.live[index] = true;
             let stdlib = world.stdlib;
-            let folders = [Some(stdlib), self.rootfs.node(stdlib).children.get(&b"lib-dynload"[..]).copied()];
+            let folders = [Some(stdlib), self.rootfs.child(stdlib, b"lib-dynload")];
             for folder in folders.into_iter().flatten() {
-                for (name, child) in self.rootfs.node(folder).children.clone() {
-                    let name = String::from_utf8_lossy(&name).into_owned();
-                    if !OPTIONAL.contains(&name.as_str()) && !name.starts_with("_tkinter") {
+                for (name, child) in self.rootfs.named_children(folder) {
+                    let name = String::from_utf8_lossy(name);
+                    if !OPTIONAL.contains(&&*name) && !name.starts_with("_tkinter") {
                         self.require_library(child);
                     }
                 }
@@ -254,8 +254,8 @@ impl Closure<'_> {
     }
 
     fn require_library(&mut self, node: NodeId) {
-        let init = self.rootfs.node(node).children.get(&b"__init__.py"[..]).copied();
-        let file = if self.rootfs.node(node).kind == NodeKind::Directory { init } else { Some(node) };
+        let init = self.rootfs.child(node, b"__init__.py");
+        let file = if self.rootfs.is_directory(node) { init } else { Some(node) };
         if let Some(file) = file.filter(|&file| self.decision.ownership.is_owned(file)) {
             self.require(file, &Reason::StandardLibrary);
         }
@@ -272,8 +272,8 @@ impl Closure<'_> {
                 }
                 for &link in links {
                     let mut end = None;
-                    if let NodeKind::Symlink(path) = &self.rootfs.node(link).kind {
-                        end = self.rootfs.resolve(self.rootfs.node(link).parent, path, &mut |_| {});
+                    if let Some(path) = self.rootfs.symlink(link) {
+                        end = self.rootfs.resolve(self.rootfs.parent(link), path, &mut |_| {});
                     }
                     rescued.extend(end.filter(goes));
                 }

@@ -10,7 +10,7 @@ use super::ownership::Ownership;
 use super::{Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
 use crate::evidence::{Evidence, Reason};
 use crate::packages::PackageId;
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, NodeMap, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// What was decided.
@@ -19,24 +19,24 @@ pub(super) struct Decision {
     pub(super) ownership: Ownership,
     pub(super) evidence: Evidence,
     /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
-    pub(super) kept: BTreeMap<NodeId, Reason>,
+    pub(super) kept: NodeMap<Reason>,
     pub(super) kept_packages: BTreeMap<PackageId, Reason>,
 }
 
 impl Decision {
     /// Tells whether a node goes, as far as is decided.
     pub(super) fn goes(&self, node: NodeId) -> bool {
-        if self.kept.contains_key(&node) {
+        if self.kept.contains(node) {
             return false;
         }
         let owners = self.ownership.of(node);
-        self.claims.paths.contains_key(&node)
+        self.claims.paths.contains(node)
             || self.ownership.is_owned(node) && owners.iter().all(|id| !self.kept_packages.contains_key(id))
     }
 
     /// The profile and rule by which a node goes: a glob's, or its package's.
     fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
-        if let Some(claim) = self.claims.paths.get(&node) {
+        if let Some(claim) = self.claims.paths.get(node) {
             return (claim.profile.clone(), claim.rule.clone());
         }
         match self.ownership.of(node).first() {
@@ -51,8 +51,7 @@ impl Decision {
     pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
         let mut plan = Plan::default();
         let words = Words::new(&self.ownership);
-        let mut gone = Gone { nodes: BTreeSet::new(), emptied: self.emptied_folders(rootfs), words };
-        gone.nodes.extend(self.dangling(rootfs));
+        let mut gone = Gone { nodes: self.dangling(rootfs), emptied: self.emptied_folders(rootfs), words };
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
         self.list_packages(&mut plan);
         edits::add(&self, rootfs, &gone.nodes, &mut plan);
@@ -69,31 +68,31 @@ impl Decision {
     }
 
     /// Directories that only packages list which go; they go if nothing is left in them.
-    fn emptied_folders(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
+    fn emptied_folders(&self, rootfs: &Rootfs) -> NodeSet {
         let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
         let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
         listed.filter(|&node| node != rootfs.root()).collect()
     }
 
     /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.
-    fn dangling(&self, rootfs: &Rootfs) -> BTreeSet<NodeId> {
-        let mut dangling = BTreeSet::new();
+    fn dangling(&self, rootfs: &Rootfs) -> NodeSet {
+        let mut dangling = NodeSet::default();
         loop {
-            let before = dangling.len();
+            let mut found = false;
             let mut walk = vec![rootfs.root()];
             while let Some(node) = walk.pop() {
-                walk.extend(rootfs.node(node).children.values());
-                let NodeKind::Symlink(path) = &rootfs.node(node).kind else { continue };
-                if self.goes(node) || dangling.contains(&node) || self.kept.contains_key(&node) {
+                walk.extend(rootfs.children(node));
+                let Some(path) = rootfs.symlink(node) else { continue };
+                if self.goes(node) || dangling.contains(node) || self.kept.contains(node) {
                     continue;
                 }
                 let mut through = Vec::new();
-                let end = rootfs.resolve(rootfs.node(node).parent, path, &mut |link| through.push(link));
-                if through.into_iter().chain(end).any(|node| self.goes(node) || dangling.contains(&node)) {
-                    dangling.insert(node);
+                let end = rootfs.resolve(rootfs.parent(node), path, &mut |link| through.push(link));
+                if through.into_iter().chain(end).any(|node| self.goes(node) || dangling.contains(node)) {
+                    found |= dangling.insert(node);
                 }
             }
-            if dangling.len() == before {
+            if !found {
                 return dangling;
             }
         }
@@ -102,13 +101,13 @@ impl Decision {
     /// Lists what goes below `folder`; tells whether all of it does.
     fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &mut Gone, plan: &mut Plan) -> bool {
         let mut all = true;
-        for (name, &child) in &rootfs.node(folder).children {
+        for (name, child) in rootfs.named_children(folder) {
             let path = path.join(name);
             let place = plan.removed.len();
             let empties = self.list(rootfs, child, &path, gone, plan);
-            let is_folder = rootfs.node(child).kind == NodeKind::Directory;
-            let dangles = gone.nodes.contains(&child);
-            let is_listed = is_folder && gone.emptied.contains(&child) && !rootfs.node(child).children.is_empty();
+            let is_folder = rootfs.is_directory(child);
+            let dangles = gone.nodes.contains(child);
+            let is_listed = is_folder && gone.emptied.contains(child) && !rootfs.children(child).is_empty();
             if empties && (self.goes(child) || is_listed || dangles) {
                 let (profile, rule) = self.rule(child, &gone.words);
                 plan.removed.insert(place, Removed { path, profile, rule });
@@ -116,7 +115,7 @@ impl Decision {
                 continue;
             }
             all = false;
-            if let (Some(claim), Some(reason)) = (self.claims.paths.get(&child), self.kept.get(&child)) {
+            if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
                 let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
                 plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
             }
@@ -146,8 +145,8 @@ impl Decision {
 
 /// What is known to go while the plan is listed.
 struct Gone {
-    nodes: BTreeSet<NodeId>,
-    emptied: BTreeSet<NodeId>,
+    nodes: NodeSet,
+    emptied: NodeSet,
     words: Words,
 }
 

@@ -6,11 +6,11 @@ use super::decision::Decision;
 use super::ownership::at;
 use super::{Edited, NO_LONGER_NEEDED, Plan, Removed};
 use crate::packages::DatabaseChange;
-use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs::{NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Adds edits to the plan. `gone` are the nodes that it removes.
-pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>, plan: &mut Plan) {
+pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet, plan: &mut Plan) {
     let change = database(decision, rootfs, gone);
     let mut removed = gone.clone();
     for path in change.removed {
@@ -21,14 +21,14 @@ pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>,
     }
     plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
     let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: edit.content });
-    plan.edits.extend(edits.filter(|edit| rootfs.lookup(&edit.path).is_some_and(|node| !removed.contains(&node))));
+    plan.edits.extend(edits.filter(|edit| rootfs.lookup(&edit.path).is_some_and(|node| !removed.contains(node))));
     plan.edits.extend(records(decision, rootfs, &removed));
     plan.edits.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-fn database(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>) -> DatabaseChange {
+fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseChange {
     let Some(db) = &decision.ownership.db else { return DatabaseChange::default() };
-    let is_gone = |path: &RootfsPath| at(rootfs, path).is_some_and(|node| gone.contains(&node));
+    let is_gone = |path: &RootfsPath| at(rootfs, path).is_some_and(|node| gone.contains(node));
     let mut change = db.without(&decision.removed_packages(), &decision.ownership.texts, &is_gone);
     // Files of the info folder whose content nobody asked for: maintainers' scripts, symbols, shlibs.
     let names = decision.removed_packages();
@@ -41,7 +41,7 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>) -> Da
         .collect::<BTreeSet<_>>();
     let info = RootfsPath::parse(b"var/lib/dpkg/info").unwrap_or_default();
     if let Some(folder) = rootfs.lookup(&info) {
-        for name in rootfs.node(folder).children.keys() {
+        for (name, _) in rootfs.named_children(folder) {
             let text = String::from_utf8_lossy(name);
             if text.rsplit_once('.').is_some_and(|(stem, _)| stems.contains(stem)) {
                 change.removed.push(info.join(name));
@@ -52,21 +52,21 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>) -> Da
 }
 
 /// Takes files that are gone out of RECORD. Format: PEP 376, comma-separated values; the path comes first.
-fn records(decision: &Decision, rootfs: &Rootfs, gone: &BTreeSet<NodeId>) -> Vec<Edited> {
+fn records(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> Vec<Edited> {
     let mut edits = Vec::new();
     for (node, facts) in decision.evidence.files() {
-        if &*rootfs.node(node).name != b"RECORD" || gone.contains(&node) {
+        if rootfs.name(node) != b"RECORD" || gone.contains(node) {
             continue;
         }
         let Some(text) = &facts.text else { continue };
-        let site = rootfs.node(rootfs.node(node).parent).parent;
+        let site = rootfs.parent(rootfs.parent(node));
         let stays = |line: &&str| {
             let path = match line.strip_prefix('"') {
                 Some(quoted) => quoted.split("\",").next().unwrap_or(quoted).replace("\"\"", "\""),
                 None => line.split(',').next().unwrap_or(line).to_owned(),
             };
             let file = rootfs.resolve(site, path.as_bytes(), &mut |_| {});
-            !file.is_some_and(|file| gone.contains(&file))
+            !file.is_some_and(|file| gone.contains(file))
         };
         let new = text.lines().filter(stays).map(|line| format!("{line}\n")).collect::<String>();
         if new.lines().count() != text.lines().count() {

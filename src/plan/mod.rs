@@ -23,7 +23,7 @@ pub use ownership::Owners;
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
 use crate::profile::RuleBook;
-use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// What goes, what stays and what is edited.
@@ -120,7 +120,7 @@ impl Plan {
     ///
     /// # Errors
     /// If the plan was made for another image and names a path that is not there.
-    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<BTreeSet<NodeId>, PathNotFound> {
+    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
         self.removed
             .iter()
             .map(|removed| rootfs.lookup(&removed.path).ok_or_else(|| PathNotFound(removed.path.clone())))

@@ -3,9 +3,11 @@
 use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
+use smallvec::SmallVec;
+
 use crate::evidence::Evidence;
 use crate::packages::{PackageDb, PackageId, Texts, alternatives};
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// The package database, laid over the rootfs. Empty if the image has none that we read.
@@ -16,7 +18,7 @@ pub(super) struct Ownership {
     /// Texts of the database and of alternatives.
     pub(super) texts: Texts,
     /// The packages that own each file; a file may be of several. Directories are not listed.
-    owners: HashMap<NodeId, Vec<PackageId>>,
+    owners: NodeMap<SmallVec<[PackageId; 1]>>,
     /// Directories that packages list, with those packages.
     folders: HashMap<NodeId, Vec<PackageId>>,
     /// The files that each package owns.
@@ -28,14 +30,14 @@ pub(super) struct Ownership {
 /// The packages that own each file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owners {
-    of: HashMap<NodeId, Vec<PackageId>>,
+    of: NodeMap<SmallVec<[PackageId; 1]>>,
     names: Vec<String>,
 }
 
 impl Owners {
     /// Returns the names of the packages that own a file.
     pub fn of(&self, file: NodeId) -> impl Iterator<Item = &str> {
-        self.of.get(&file).into_iter().flatten().map(|&id| self.names[id].as_str())
+        self.of.get(file).into_iter().flatten().map(|&id| self.names[id].as_str())
     }
 }
 
@@ -45,7 +47,7 @@ impl Ownership {
         let db = PackageDb::read(&texts, &mut |line| unread.push(line));
         for other in ["var/lib/rpm", "usr/lib/sysimage/rpm"] {
             let node = rootfs.resolve(rootfs.root(), other.as_bytes(), &mut |_| {});
-            if node.is_some_and(|node| !rootfs.node(node).children.is_empty()) {
+            if node.is_some_and(|node| !rootfs.children(node).is_empty()) {
                 unread.push(format!("{other}: packages of this package manager are left alone"));
             }
         }
@@ -69,15 +71,15 @@ impl Ownership {
                     _ => path,
                 };
                 let Some(node) = folders.at(path) else { continue };
-                if rootfs.node(node).kind == NodeKind::Directory {
+                if rootfs.is_directory(node) {
                     self.folders.entry(node).or_default().push(id);
                     continue;
                 }
-                let is_link = matches!(rootfs.node(node).kind, NodeKind::Symlink(_));
+                let is_link = rootfs.symlink(node).is_some();
                 if is_link && (is_merged(path) || parents.contains(path.as_bytes())) {
                     continue;
                 }
-                let owners = self.owners.entry(node).or_default();
+                let owners = self.owners.get_or_default(node);
                 if !owners.contains(&id) {
                     owners.push(id);
                     files.push(node);
@@ -92,8 +94,8 @@ impl Ownership {
 
     /// Returns the packages that own a file or list a directory.
     pub(super) fn of(&self, node: NodeId) -> &[PackageId] {
-        let owners = self.owners.get(&node).or_else(|| self.folders.get(&node));
-        owners.map_or(&[], Vec::as_slice)
+        let owners = self.owners.get(node).map(SmallVec::as_slice);
+        owners.or_else(|| Some(self.folders.get(&node)?.as_slice())).unwrap_or_default()
     }
 
     /// Returns which packages own each file, for explanations.
@@ -104,7 +106,7 @@ impl Ownership {
 
     /// Tells whether a package owns this file.
     pub(super) fn is_owned(&self, node: NodeId) -> bool {
-        self.owners.contains_key(&node)
+        self.owners.contains(node)
     }
 
     /// Returns the files of a package.
@@ -156,7 +158,7 @@ fn in_folder(rootfs: &Rootfs, folder: NodeId, path: &RootfsPath) -> Option<NodeI
     if path.is_root() {
         return Some(rootfs.root());
     }
-    rootfs.node(folder).children.get(path.file_name()).copied()
+    rootfs.child(folder, path.file_name())
 }
 
 /// Reads `diversions`: three lines each, the path, where it is diverted to, and the package that diverts it.

@@ -147,7 +147,7 @@ impl Files for Archive {
     fn slice(&self, path: &str) -> Result<Option<FileSlice>, TransportError> {
         let Some(entry) = self.file(path) else { return Ok(None) };
         let file = File::open(&self.path).map_err(TransportError::file("read", &self.path))?;
-        Ok(Some(FileSlice { file, start: entry.data_start, size: entry.size }))
+        Ok(Some(FileSlice { file, start: entry.span.data_start, size: entry.size }))
     }
 
     fn place(&self) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Modules by tier, the lowest first.
 const TIERS: &[&[&str]] = &[
-    &["digest", "hasher", "blob", "rootfs_path", "reference", "progress"],
+    &["digest", "spare", "hasher", "blob", "rootfs_path", "reference", "progress"],
     &["layer"],
     &["image"],
     &["rootfs", "profile"],

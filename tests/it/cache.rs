@@ -235,7 +235,7 @@ fn what_a_scan_gives_changes_only_with_the_version_of_the_cache() {
     let diff_id = Digest::of(&layer.tar);
     let index =
         scan(&layer.tar[..], Compression::None, Some((diff_id, Hasher::default())), &mut collector, None).unwrap();
-    let scanned = ScannedLayer { index, found: collector.found };
+    let scanned = ScannedLayer { index, found: collector.finish() };
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&Place { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();
     let key = ScanKey { blob: diff_id, diff_id, compression: Compression::None };

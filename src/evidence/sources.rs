@@ -1,0 +1,118 @@
+//! Reads the Python sources of a layer: at once, or on a thread of its own from the moment that there is one to spare.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::collect::FileFacts;
+use crate::spare::{Helper, Spare};
+
+/// Sources that wait for a thread, each of at most [`super::python::MAX_SOURCE`] bytes.
+const WAITING: usize = 8;
+
+/// Python sources that were read already, by the hash of their content: one image often holds a module several times (two
+/// Pythons of one version, vendored packages), and parsing is what evidence costs.
+#[derive(Debug, Clone, Default)]
+pub struct SeenSources(Arc<Mutex<HashMap<u128, Arc<FileFacts>>>>);
+
+impl SeenSources {
+    /// Reads a source, or tells what was read of the same before.
+    fn read(&self, source: &[u8]) -> Arc<FileFacts> {
+        // A lock that somebody died with still guards whole entries.
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = xxhash_rust::xxh3::xxh3_128(source);
+        if let Some(facts) = lock().get(&key) {
+            return facts.clone();
+        }
+        let facts = Arc::new(FileFacts::of_python(source));
+        lock().insert(key, facts.clone());
+        facts
+    }
+}
+
+/// What sources say, by the index of their entry.
+type Found = HashMap<u32, Arc<FileFacts>>;
+
+/// Reads the sources of one layer.
+#[derive(Debug, Default)]
+pub(super) struct SourceReader {
+    seen: SeenSources,
+    spare: Option<Spare>,
+    found: Found,
+    helper: Option<Helper<Source, Found>>,
+    /// Memory for a source that was used before.
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Source {
+    entry: u32,
+    text: Vec<u8>,
+}
+
+impl SourceReader {
+    /// Shares what was read with readers of other layers.
+    pub(super) fn new(seen: SeenSources, spare: Option<Spare>) -> Self {
+        Self { seen, spare, ..Self::default() }
+    }
+
+    /// Returns memory to put a source in.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        let used = self.helper.as_ref().and_then(|helper| Some(helper.used()?.text));
+        let mut buffer = used.unwrap_or_else(|| mem::take(&mut self.buffer));
+        buffer.clear();
+        buffer
+    }
+
+    /// Reads the source of an entry.
+    pub(super) fn read(&mut self, entry: u32, text: Vec<u8>) {
+        if self.helper.is_none() {
+            self.helper = self.spare.as_ref().and_then(|spare| {
+                let seen = self.seen.clone();
+                let read = move |found: &mut Found, source: &mut Source| {
+                    found.insert(source.entry, seen.read(&source.text));
+                };
+                spare.start("python", WAITING, Found::new, read)
+            });
+        }
+        match &self.helper {
+            Some(helper) => helper.send(Source { entry, text }),
+            None => {
+                self.found.insert(entry, self.seen.read(&text));
+                self.buffer = text;
+            }
+        }
+    }
+
+    /// Returns what all sources say.
+    pub(super) fn finish(self) -> Found {
+        let mut found = self.found;
+        found.extend(self.helper.map(Helper::finish).unwrap_or_default());
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_sources_say_does_not_depend_on_when_a_thread_is_to_spare() {
+        let found = [0, 3, 99].map(|refusals| {
+            let asked = AtomicU32::new(0);
+            let ask = move || (asked.fetch_add(1, Ordering::Relaxed) >= refusals).then(|| Box::new(()) as _);
+            let mut reader = SourceReader::new(SeenSources::default(), Some(Spare::new(ask)));
+            for entry in 0..20 {
+                let mut text = reader.buffer();
+                text.extend_from_slice(format!("import module{}", entry / 2).as_bytes());
+                reader.read(entry, text);
+            }
+            reader.finish()
+        });
+        assert_eq!(found[0].len(), 20);
+        assert!(Arc::ptr_eq(&found[0][&4], &found[0][&5]));
+        assert!(found.iter().all(|other| *other == found[0]));
+    }
+}

@@ -1,0 +1,280 @@
+//! What one pass over a layer learns, kept small: some twenty bytes for each entry.
+//!
+//! There are two streams of records (postcard's: a number takes as many bytes as it needs), one of where entries lie and one of
+//! what they are called. Each record tells how it differs from the one before.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::entry::{EntryKind, Span};
+use super::tar::BLOCK;
+use crate::rootfs_path::RootfsPath;
+
+/// How many records are gone through, at most, to find one.
+const STRIDE: usize = 64;
+
+/// What one pass over a layer learns.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct LayerIndex {
+    spans: Spans,
+    names: Names,
+    /// Bytes of the decompressed layer, end marker included.
+    pub size: u64,
+}
+
+impl LayerIndex {
+    /// Adds an entry behind the others.
+    pub fn push(&mut self, span: &Span, path: &RootfsPath, kind: &EntryKind) {
+        self.spans.push(span);
+        self.names.push(path, kind);
+    }
+
+    /// Returns how many entries there are.
+    pub fn len(&self) -> usize {
+        self.spans.count
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns where the entries lie, in order.
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        self.spans.from(0)
+    }
+
+    /// Returns where one entry lies.
+    pub fn span(&self, index: usize) -> Option<Span> {
+        self.spans.from(index / STRIDE).nth(index % STRIDE)
+    }
+
+    /// Returns what the entries are called and what they are, in order.
+    pub fn names(&self) -> impl Iterator<Item = (RootfsPath, EntryKind)> {
+        self.names.iter()
+    }
+
+    /// Forgets the names; where entries lie is still known.
+    pub fn forget_names(&mut self) {
+        self.names = Names::default();
+    }
+
+    /// Gives back memory that is not needed when no entry will be added.
+    pub fn shrink(&mut self) {
+        self.spans.bytes.shrink_to_fit();
+        self.names.bytes.shrink_to_fit();
+    }
+}
+
+impl fmt::Debug for LayerIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.spans().zip(self.names()).collect::<Vec<_>>();
+        f.debug_struct("LayerIndex").field("size", &self.size).field("entries", &entries).finish()
+    }
+}
+
+/// Records of where entries lie.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Spans {
+    bytes: Vec<u8>,
+    count: usize,
+    /// For every [`STRIDE`]th record, where it starts and what is before it.
+    marks: Vec<(usize, Before)>,
+    last: Before,
+}
+
+/// Where the entry before ends, in blocks of the layer, and where it starts in the compressed layer, in bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Before {
+    end: u64,
+    packed: u64,
+}
+
+/// Blocks between two entries, of headers and of data, and bytes of the compressed layer between two starts.
+type SpanRecord = (u64, u64, u64, u64);
+
+impl Before {
+    fn record(self, span: &Span) -> SpanRecord {
+        let Span { range: Range { start, end }, data_start, packed_start } = span;
+        let (start, data_start, end) = (start / BLOCK, data_start / BLOCK, end / BLOCK);
+        (
+            start.wrapping_sub(self.end),
+            data_start.wrapping_sub(start),
+            end.wrapping_sub(data_start),
+            packed_start.wrapping_sub(self.packed),
+        )
+    }
+
+    fn span(self, (gap, header, body, packed): SpanRecord) -> Span {
+        let start = self.end.wrapping_add(gap);
+        let data_start = start.wrapping_add(header);
+        let end = data_start.wrapping_add(body);
+        Span {
+            range: start.wrapping_mul(BLOCK)..end.wrapping_mul(BLOCK),
+            data_start: data_start.wrapping_mul(BLOCK),
+            packed_start: self.packed.wrapping_add(packed),
+        }
+    }
+
+    fn after(span: &Span) -> Self {
+        Self { end: span.range.end / BLOCK, packed: span.packed_start }
+    }
+}
+
+impl Spans {
+    fn push(&mut self, span: &Span) {
+        if self.count.is_multiple_of(STRIDE) {
+            self.marks.push((self.bytes.len(), self.last));
+        }
+        push_record(&mut self.bytes, &self.last.record(span));
+        self.last = Before::after(span);
+        self.count += 1;
+    }
+
+    /// Returns spans from a mark on.
+    fn from(&self, mark: usize) -> impl Iterator<Item = Span> {
+        let (at, mut before) = self.marks.get(mark).copied().unwrap_or((self.bytes.len(), self.last));
+        let mut rest = &self.bytes[at..];
+        std::iter::from_fn(move || {
+            let (record, left) = postcard::take_from_bytes(rest).ok()?;
+            rest = left;
+            let span = before.span(record);
+            before = Before::after(&span);
+            Some(span)
+        })
+    }
+}
+
+/// Records of what entries are called.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Names {
+    bytes: Vec<u8>,
+    last: Vec<u8>,
+}
+
+/// A path, as so many bytes of the one before and others behind these, and what the entry is.
+type NameRecord<'a> = (usize, &'a [u8], EntryKind);
+
+impl Names {
+    fn push(&mut self, path: &RootfsPath, kind: &EntryKind) {
+        let path = path.as_bytes();
+        let shared = path.iter().zip(&self.last).take_while(|(a, b)| a == b).count();
+        push_record(&mut self.bytes, &(shared, Bytes(&path[shared..]), kind));
+        self.last.truncate(shared);
+        self.last.extend_from_slice(&path[shared..]);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (RootfsPath, EntryKind)> {
+        let mut rest = &self.bytes[..];
+        let mut path = Vec::new();
+        std::iter::from_fn(move || {
+            let ((shared, end, kind), left) = postcard::take_from_bytes::<NameRecord<'_>>(rest).ok()?;
+            rest = left;
+            path.truncate(shared);
+            path.extend_from_slice(end);
+            Some((RootfsPath::parse(&path).ok()?, kind))
+        })
+    }
+}
+
+fn push_record(bytes: &mut Vec<u8>, record: &impl Serialize) {
+    // Neither memory nor these records can refuse to be written.
+    let _ = postcard::to_io(record, bytes);
+}
+
+/// Bytes that are stored in one piece.
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl Serialize for LayerIndex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.size, self.len(), Bytes(&self.spans.bytes), Bytes(&self.names.bytes)).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LayerIndex {
+    /// Reads through both streams, so that nothing has to doubt them later.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (size, count, spans, names) = <(u64, usize, &[u8], &[u8])>::deserialize(deserializer)?;
+        let mut index = Self { size, ..Self::default() };
+        let stored = Self {
+            spans: Spans { bytes: spans.to_vec(), marks: vec![(0, Before::default())], ..Spans::default() },
+            names: Names { bytes: names.to_vec(), ..Names::default() },
+            size,
+        };
+        for (span, (path, kind)) in stored.spans().zip(stored.names()) {
+            index.push(&span, &path, &kind);
+        }
+        let is_whole = index.len() == count && index.spans.bytes == spans && index.names.bytes == names;
+        if is_whole { Ok(index) } else { Err(serde::de::Error::custom("the index of a layer is malformed")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry() -> impl Strategy<Value = (Span, RootfsPath, EntryKind)> {
+        let path = || proptest::collection::vec(prop::sample::select(b"ab/\xff".to_vec()), 0..9);
+        let path = move || path().prop_filter_map("a path", |bytes| RootfsPath::parse(&bytes).ok());
+        let kind = prop_oneof![
+            Just(EntryKind::File),
+            Just(EntryKind::Directory),
+            Just(EntryKind::Special),
+            Just(EntryKind::GlobalHeader),
+            path().prop_map(EntryKind::HardLink),
+            proptest::collection::vec(any::<u8>(), 0..9).prop_map(|target| EntryKind::Symlink(target.into())),
+        ];
+        // Mostly in order and close together, but nothing depends on that.
+        let blocks = || prop_oneof![0..9_u64, 0..u64::MAX / BLOCK];
+        let span = (blocks(), blocks(), blocks(), any::<u64>()).prop_map(|(start, data, end, packed_start)| Span {
+            range: start * BLOCK..end * BLOCK,
+            data_start: data * BLOCK,
+            packed_start,
+        });
+        (span, path(), kind)
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_tells_what_was_put_in_before_and_after_it_was_stored(
+            entries in proptest::collection::vec(entry(), 0..300),
+        ) {
+            let mut index = LayerIndex { size: 7, ..LayerIndex::default() };
+            for (span, path, kind) in &entries {
+                index.push(span, path, kind);
+            }
+            let stored = postcard::to_stdvec(&index).unwrap();
+            let read = postcard::from_bytes::<LayerIndex>(&stored).unwrap();
+            prop_assert_eq!(&read, &index);
+            let told = read.spans().zip(read.names()).map(|(span, (path, kind))| (span, path, kind));
+            prop_assert_eq!(told.collect::<Vec<_>>(), &entries[..]);
+            for (at, (span, ..)) in entries.iter().enumerate() {
+                prop_assert_eq!(read.span(at), Some(span.clone()));
+            }
+            prop_assert_eq!(read.span(entries.len()), None);
+        }
+
+        #[test]
+        fn a_malformed_index_is_refused(
+            spans in proptest::collection::vec(any::<u8>(), 0..40),
+            names in proptest::collection::vec(any::<u8>(), 0..40),
+            count in 0..9_usize,
+        ) {
+            let stored = postcard::to_stdvec(&(7_u64, count, Bytes(&spans), Bytes(&names))).unwrap();
+            if let Ok(index) = postcard::from_bytes::<LayerIndex>(&stored) {
+                prop_assert_eq!(index.spans().count(), count);
+                prop_assert_eq!(index.names().count(), count);
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Applies layers one after the other.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::tree::{Growing, Kind};
+use super::{Entries, EntryId, Link, MAX_DEPTH, MAX_SYMLINKS, NodeId, Owner, ROOT, Rootfs, RootfsError};
+use crate::layer::whiteout::Whiteout;
+use crate::layer::{EntryKind, LayerIndex};
+use crate::rootfs_path::RootfsPath;
+
+/// Merges layers, the lowest first.
+pub(super) fn merge(mut layers: Vec<LayerIndex>) -> Result<Rootfs, RootfsError> {
+    let mut merge = Merge {
+        tree: Growing::new(),
+        entries: Entries::default(),
+        links: BTreeMap::new(),
+        via: HashMap::new(),
+        whiteouts: BTreeMap::new(),
+        last_folder: None,
+    };
+    for (number, layer) in layers.iter_mut().enumerate() {
+        merge.start_layer(number, layer.len())?;
+        for (id, (path, kind)) in super::ids(number, layer.len()).zip(layer.names()) {
+            let owner = merge.apply(id, &path, &kind)?;
+            merge.entries.owners.push(owner);
+        }
+        layer.forget_names();
+    }
+    let Merge { tree, entries, links, via, whiteouts, .. } = merge;
+    Ok(Rootfs { layers, tree: tree.seal(), entries, links, via, whiteouts })
+}
+
+/// What the layers so far make.
+struct Merge {
+    tree: Growing,
+    entries: Entries,
+    links: BTreeMap<EntryId, Link>,
+    via: HashMap<EntryId, Vec<NodeId>>,
+    whiteouts: BTreeMap<EntryId, RootfsPath>,
+    /// The folder of the entry before, if its path leads through no symlink: neighbours share it.
+    last_folder: Option<(Vec<u8>, NodeId)>,
+}
+
+/// A node that is to be made.
+struct Made<'a> {
+    kind: Kind,
+    /// A symlink's target.
+    target: &'a [u8],
+}
+
+impl Merge {
+    fn start_layer(&mut self, layer: usize, count: usize) -> Result<(), RootfsError> {
+        let first = self.entries.owners.len();
+        // The greatest number stands for no entry.
+        if first + count >= u32::MAX as usize {
+            return Err(RootfsError::TooLarge { layer });
+        }
+        self.entries.firsts.push(first as u32);
+        self.entries.owners.reserve_exact(count);
+        Ok(())
+    }
+
+    fn apply(&mut self, id: EntryId, path: &RootfsPath, kind: &EntryKind) -> Result<Owner, RootfsError> {
+        if *kind == EntryKind::GlobalHeader {
+            return Ok(Owner::NONE);
+        }
+        match Whiteout::parse(path) {
+            Some(Whiteout::Bookkeeping) => Ok(Owner::NONE),
+            Some(Whiteout::Removed(path)) => {
+                if let Some(parent) = self.existing(path.parent_bytes()) {
+                    let name = path.file_name();
+                    if let Some(child) = self.tree.nodes().child(parent, name)
+                        && !self.hide_below(child, id.layer)
+                    {
+                        self.remove(child);
+                    }
+                    self.whiteouts.insert(id, self.tree.nodes().path(parent).join(name));
+                }
+                Ok(Owner::WHITEOUT)
+            }
+            Some(Whiteout::Opaque(path)) => {
+                if let Some(folder) = self.existing(path.as_bytes()) {
+                    self.hide_children(folder, id.layer);
+                    self.whiteouts.insert(id, self.tree.nodes().path(folder));
+                }
+                Ok(Owner::WHITEOUT)
+            }
+            None => self.place(id, path, kind).map(|NodeId(node)| Owner(node)),
+        }
+    }
+
+    /// Puts an ordinary entry at its path.
+    fn place(&mut self, id: EntryId, path: &RootfsPath, kind: &EntryKind) -> Result<NodeId, RootfsError> {
+        let layer = id.layer as usize;
+        let source = Some(self.entries.number(id));
+        if path.is_root() {
+            if *kind != EntryKind::Directory {
+                return Err(RootfsError::Root { layer });
+            }
+            self.tree.set_source(ROOT, source);
+            return Ok(ROOT);
+        }
+        let parent = self.folder_of(id, path)?;
+        if self.tree.nodes().depth(parent) >= MAX_DEPTH {
+            return Err(RootfsError::Depth { layer, path: path.clone() });
+        }
+        let mut linked = Vec::new();
+        let made = self.made(id, path, kind, &mut linked)?;
+        let name = path.file_name();
+        if let Some(old) = self.tree.nodes().child(parent, name) {
+            if made.kind == Kind::Directory && self.tree.nodes().kind(old) == Kind::Directory {
+                self.tree.set_source(old, source);
+                return Ok(old);
+            }
+            self.remove(old);
+        }
+        self.tree.add(parent, name, made.kind, made.target, source).ok_or(RootfsError::TooLarge { layer })
+    }
+
+    /// Returns the folder in which an entry is unpacked.
+    fn folder_of(&mut self, id: EntryId, path: &RootfsPath) -> Result<NodeId, RootfsError> {
+        let folder = path.parent_bytes();
+        if let Some((last, node)) = &self.last_folder
+            && last == folder
+        {
+            return Ok(*node);
+        }
+        let layer = id.layer as usize;
+        let mut via = Vec::new();
+        let node = self.make_folders(ROOT, folder, &mut via).map_err(|stop| match stop {
+            Stop::Loop => RootfsError::Loop { layer, path: path.clone() },
+            Stop::TooLarge => RootfsError::TooLarge { layer },
+        })?;
+        if via.is_empty() {
+            let mut last = self.last_folder.take().map_or_else(Vec::new, |(last, _)| last);
+            last.clear();
+            last.extend_from_slice(folder);
+            self.last_folder = Some((last, node));
+        } else {
+            self.via.insert(id, via);
+        }
+        Ok(node)
+    }
+
+    /// Returns what an entry makes. A hard link makes what its target is; a symlink's target is then copied to `linked`.
+    fn made<'a>(
+        &mut self,
+        id: EntryId,
+        path: &RootfsPath,
+        kind: &'a EntryKind,
+        linked: &'a mut Vec<u8>,
+    ) -> Result<Made<'a>, RootfsError> {
+        let plain = |kind| Ok(Made { kind, target: &[] });
+        let target = match kind {
+            EntryKind::File => return plain(Kind::File),
+            EntryKind::Directory => return plain(Kind::Directory),
+            EntryKind::Symlink(target) => return Ok(Made { kind: Kind::Symlink, target }),
+            EntryKind::Special | EntryKind::GlobalHeader => return plain(Kind::Special),
+            EntryKind::HardLink(target) => target,
+        };
+        let nodes = self.tree.nodes();
+        let mut via = Vec::new();
+        // A link may name a symlink itself: only the target's parents are followed.
+        let node = nodes
+            .resolve(ROOT, target.parent_bytes(), &mut |link| via.push(link))
+            .and_then(|parent| nodes.child(parent, target.file_name()))
+            .filter(|&node| nodes.kind(node) != Kind::Directory);
+        let Some((node, source)) = node.and_then(|node| Some((node, nodes.source(node)?))) else {
+            let layer = id.layer as usize;
+            return Err(RootfsError::BrokenLink { layer, path: path.clone(), target: target.clone() });
+        };
+        let kind = match nodes.kind(node) {
+            Kind::File => Kind::LinkedFile,
+            Kind::Symlink => {
+                linked.extend_from_slice(nodes.target(node));
+                Kind::Symlink
+            }
+            other => other,
+        };
+        let target = self.entries.id(source);
+        let carrier = self.links.get(&target).map_or(target, |link| link.carrier);
+        self.links.insert(id, Link { carrier, target, via });
+        Ok(Made { kind, target: linked })
+    }
+
+    /// Returns the directory at `path`, following symlinks; `None` if there is none.
+    fn existing(&self, path: &[u8]) -> Option<NodeId> {
+        let nodes = self.tree.nodes();
+        nodes.resolve(ROOT, path, &mut |_| {}).filter(|&node| nodes.kind(node) == Kind::Directory)
+    }
+
+    /// Returns the directory at `path` in folder `from`, following symlinks and making what is missing.
+    fn make_folders(&mut self, from: NodeId, path: &[u8], via: &mut Vec<NodeId>) -> Result<NodeId, Stop> {
+        let mut at = if path.starts_with(b"/") { ROOT } else { from };
+        for name in path.split(|&b| b == b'/') {
+            if self.tree.nodes().depth(at) >= MAX_DEPTH {
+                break;
+            }
+            match name {
+                b"" | b"." => continue,
+                b".." => {
+                    at = self.tree.nodes().parent(at);
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(child) = self.tree.nodes().child(at, name) else {
+                at = self.make_folder(at, name)?;
+                continue;
+            };
+            at = match self.tree.nodes().kind(child) {
+                Kind::Directory => child,
+                Kind::Symlink => {
+                    if via.len() == MAX_SYMLINKS {
+                        return Err(Stop::Loop);
+                    }
+                    via.push(child);
+                    let target = self.tree.nodes().target(child).to_vec();
+                    self.make_folders(at, &target, via)?
+                }
+                Kind::File | Kind::LinkedFile | Kind::Special => {
+                    self.remove(child);
+                    self.make_folder(at, name)?
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    /// Makes a directory that no layer names.
+    fn make_folder(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
+        self.tree.add(parent, name, Kind::Directory, &[], None).ok_or(Stop::TooLarge)
+    }
+
+    /// Takes a node and all below it out of the rootfs.
+    fn remove(&mut self, id: NodeId) {
+        self.last_folder = None;
+        self.tree.remove(id);
+    }
+
+    /// Hides what lower layers have below `id`; tells whether anything of `layer` is left at or below it.
+    fn hide_below(&mut self, id: NodeId, layer: u32) -> bool {
+        let source = self.tree.nodes().source(id);
+        let mine = source.is_some_and(|source| self.entries.id(source).layer == layer);
+        let left_below = self.hide_children(id, layer);
+        if left_below && !mine {
+            // A directory that this layer needs but does not name.
+            self.tree.set_source(id, None);
+        }
+        mine || left_below
+    }
+
+    fn hide_children(&mut self, id: NodeId, layer: u32) -> bool {
+        let mut any_left = false;
+        for child in self.tree.children(id) {
+            if self.hide_below(child, layer) {
+                any_left = true;
+            } else {
+                self.remove(child);
+            }
+        }
+        any_left
+    }
+}
+
+/// Why folders cannot be made.
+enum Stop {
+    /// The path leads through more symlinks than Linux follows.
+    Loop,
+    /// There is no room for more nodes.
+    TooLarge,
+}

@@ -1,0 +1,117 @@
+//! Threads that may have nothing to do, and work that moves to one of them when it has.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+
+/// Threads that may have nothing to do.
+#[derive(Clone)]
+pub struct Spare(Arc<Ask>);
+
+type Ask = dyn Fn() -> Option<Token> + Send + Sync;
+
+/// Stands for a thread that is used; dropping it gives the thread back.
+pub type Token = Box<dyn Send>;
+
+impl Spare {
+    /// `ask` gives a token if a thread is to spare.
+    pub fn new(ask: impl Fn() -> Option<Token> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    /// Starts a thread, if one is to spare, that lets `work` go on with what `state` gives for each item. At most `waiting` items wait for it; with
+    /// them memory is bounded.
+    pub fn start<T, S>(
+        &self,
+        name: &str,
+        waiting: usize,
+        state: impl FnOnce() -> S,
+        work: impl Fn(&mut S, &mut T) + Send + 'static,
+    ) -> Option<Helper<T, S>>
+    where
+        T: Send + 'static,
+        S: Send + 'static,
+    {
+        let token = (self.0)()?;
+        let (items, todo) = sync_channel::<T>(waiting);
+        let (done, used) = channel();
+        let mut state = state();
+        let go_on = move || {
+            let _token = token;
+            for mut item in todo {
+                work(&mut state, &mut item);
+                // The other side may have ended.
+                let _ = done.send(item);
+            }
+            state
+        };
+        let worker = thread::Builder::new().name(name.to_owned()).spawn(go_on).ok()?;
+        Some(Helper { items, used, worker })
+    }
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+/// A thread that works on items in the order in which they come.
+#[derive(Debug)]
+pub struct Helper<T, S> {
+    items: SyncSender<T>,
+    used: Receiver<T>,
+    worker: JoinHandle<S>,
+}
+
+impl<T, S> Helper<T, S> {
+    /// Gives it an item; waits if too many wait already.
+    pub fn send(&self, item: T) {
+        // It fails only if the worker panicked, which `finish` tells.
+        let _ = self.items.send(item);
+    }
+
+    /// Returns an item that was worked on, so that its memory can be used again.
+    pub fn used(&self) -> Option<T> {
+        self.used.try_recv().ok()
+    }
+
+    /// Waits for the last item.
+    pub fn finish(self) -> S {
+        drop(self.items);
+        self.worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_given_back_when_all_is_done_or_nobody_wants_the_result() {
+        for wants_result in [true, false] {
+            let threads = Arc::new(());
+            let token = threads.clone();
+            let spare = Spare::new(move || Some(Box::new(token.clone())));
+            let helper = spare.start("test", 2, Vec::new, |seen, item: &mut u32| seen.push(*item)).unwrap();
+            (0..10).for_each(|item| helper.send(item));
+            drop(spare);
+            if wants_result {
+                assert_eq!(helper.finish(), (0..10).collect::<Vec<_>>());
+            } else {
+                drop(helper);
+            }
+            // A thread that nobody waits for ends by itself.
+            while Arc::strong_count(&threads) > 1 {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_started_without_a_thread_to_spare() {
+        let spare = Spare::new(|| None);
+        assert!(spare.start("test", 2, || (), |(), _: &mut u32| ()).is_none());
+    }
+}
