@@ -87,6 +87,45 @@ impl Scratch for Vec<u8> {
     }
 }
 
+/// Reads until `buffer` is full or there is no more; returns how many bytes there were.
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Adds at most `count` bytes of a reader to `bytes`; returns how many there were. Unlike [`Read::read_to_end`] it clears no
+/// memory before it writes to it.
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_onto(bytes: &mut Vec<u8>, reader: &mut (impl BufRead + ?Sized), count: u64) -> io::Result<u64> {
+    let mut left = count;
+    while left > 0 {
+        let held = match reader.fill_buf() {
+            Ok([]) => break,
+            Ok(held) => held,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let step = held.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        bytes.extend_from_slice(&held[..step]);
+        reader.consume(step);
+        left -= step as u64;
+    }
+    Ok(count - left)
+}
+
 /// What bytes must be, and what of them went by.
 #[derive(Debug)]
 struct Expected {

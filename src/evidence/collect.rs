@@ -11,6 +11,7 @@ use super::python::{self, Mention, PythonFacts, Unread};
 use super::script;
 use super::sources::{SeenSources, SourceReader};
 use super::windows::Windows;
+use crate::blob::{read_full, read_onto};
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages;
@@ -91,7 +92,7 @@ impl Collector {
         facts: &mut FileFacts,
     ) -> io::Result<()> {
         let mut start = [0; 4];
-        let count = read_start(content, &mut start)?;
+        let count = read_full(content, &mut start)?;
         let mut content = io::Cursor::new(start).take(count as u64).chain(content);
         if start == elf::MAGIC {
             match elf::read(entry.size, &mut content, &mut self.windows)? {
@@ -111,7 +112,7 @@ impl Observer for Collector {
         let index = index as u32;
         if path.ends_with(".py") && entry.size <= python::MAX_SOURCE {
             let mut source = self.sources.buffer();
-            content.take(entry.size).read_to_end(&mut source)?;
+            read_onto(&mut source, content, entry.size)?;
             self.sources.read(index, source);
         } else {
             let facts = self.look(&path, entry, content)?;
@@ -136,20 +137,9 @@ fn wants_text(path: &str) -> bool {
         || path.starts_with("etc/ld-musl-")
 }
 
-fn read_start(content: &mut dyn BufRead, start: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < start.len() {
-        match content.read(&mut start[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
-}
-
 fn read_all(size: u64, content: &mut dyn BufRead) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(size.min(MAX_TEXT) as usize);
-    content.take(size).read_to_end(&mut bytes)?;
+    read_onto(&mut bytes, content, size)?;
     Ok(bytes)
 }
 
@@ -172,7 +162,7 @@ impl FileFacts {
 
 fn read_script(size: u64, content: &mut dyn BufRead, facts: &mut FileFacts) -> io::Result<()> {
     let mut line = vec![0; MAX_LINE];
-    let count = read_start(content, &mut line)?;
+    let count = read_full(content, &mut line)?;
     line.truncate(count);
     let rest = line.clone();
     let end = line.iter().position(|&byte| byte == b'\n').unwrap_or(line.len());

@@ -13,6 +13,7 @@ pub mod nesting;
 pub mod python;
 pub mod query;
 pub mod script;
+mod skim;
 pub mod sources;
 pub mod windows;
 pub mod world;

@@ -16,7 +16,8 @@ const LEVEL: usize = 2 << 10;
 /// Runs `read` with as much stack as a tree of `source` may need, or returns `None` if that is too much.
 pub fn with_stack<T>(source: &[u8], read: impl FnOnce() -> T) -> Option<T> {
     // Every level takes a byte, and of brackets no source of a person's has many: most need not be looked at closely.
-    let brackets = source.iter().map(|byte| usize::from(matches!(byte, b'(' | b'[' | b'{'))).sum::<usize>();
+    let in_part = |part: &[u8]| part.iter().map(|byte| u8::from(matches!(byte, b'(' | b'[' | b'{'))).sum::<u8>();
+    let brackets = source.chunks(255).map(|part| usize::from(in_part(part))).sum::<usize>();
     if (source.len() > MAX_CHAIN || brackets > MANY_BRACKETS) && is_too_deep(source) {
         return None;
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
 use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt, StmtIf, StmtImportFrom};
@@ -13,6 +14,7 @@ use ruff_text_size::{Ranged, TextSize};
 use serde::{Deserialize, Serialize};
 
 use super::nesting;
+use super::skim::skim;
 
 /// The largest source that is parsed, in bytes. Larger ones are tables of data.
 pub const MAX_SOURCE: u64 = 4 << 20;
@@ -78,20 +80,26 @@ pub enum Unread {
     Syntax,
 }
 
-/// Reads one source.
+/// Reads one source: what is left of it when it is skimmed, or all of it where that has errors.
 pub fn read(source: &[u8]) -> (PythonFacts, Option<Unread>) {
-    nesting::with_stack(source, || parse(source)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
-}
-
-fn parse(source: &[u8]) -> (PythonFacts, Option<Unread>) {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     // Latin-1 and the like: the names that matter are ASCII, so the rest may be replaced.
     let text = std::str::from_utf8(source).map_or_else(|_| String::from_utf8_lossy(source), Cow::Borrowed);
-    let parsed = ruff_python_parser::parse_unchecked_source(&text, PySourceType::Python);
+    let skimmed = skim(&text).map(|skimmed| read_all(&skimmed));
+    skimmed.filter(|(_, unread)| unread.is_none()).unwrap_or_else(|| read_all(&text))
+}
+
+/// Reads all of a source: says what [`read`] says, but slowly.
+pub fn read_all(source: &str) -> (PythonFacts, Option<Unread>) {
+    nesting::with_stack(source.as_bytes(), || parse(source)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
+}
+
+fn parse(source: &str) -> (PythonFacts, Option<Unread>) {
+    let parsed = ruff_python_parser::parse_unchecked_source(source, PySourceType::Python);
     let unread = (!parsed.errors().is_empty()).then_some(Unread::Syntax);
     let mut reader = Reader {
         facts: PythonFacts::default(),
-        source: text.as_bytes(),
+        source: source.as_bytes(),
         counted: Cell::default(),
         strings: Vec::new(),
     };
@@ -108,6 +116,24 @@ struct Reader<'a> {
     strings: Vec<Mention>,
 }
 
+/// Functions whose first argument is a module.
+const LOADERS: [&str; 7] =
+    ["import_module", "__import__", "files", "walk_packages", "ModuleType", "find_spec", "run_module"];
+/// Functions whose first argument is a package, out of which they read files.
+const RESOURCES: [&str; 10] = [
+    "get_data",
+    "open_text",
+    "open_binary",
+    "read_text",
+    "read_binary",
+    "path",
+    "contents",
+    "resource_filename",
+    "resource_stream",
+    "resource_string",
+];
+/// Functions that show a file of a package.
+const FILES: [&str; 2] = ["files", "as_file"];
 /// Functions whose first argument is a program, or a list that begins with one.
 const RUNNERS: [&str; 24] = [
     "run",
@@ -150,6 +176,25 @@ const OPENERS: [&str; 12] = [
     "load_lib",
     "cdll",
 ];
+
+/// For each first byte, the lengths of wanted names that start so, as bits.
+static WANTED_LENGTHS: LazyLock<[u64; 256]> = LazyLock::new(|| {
+    let mut lengths = [0; 256];
+    for name in wanted() {
+        lengths[usize::from(name.as_bytes()[0])] |= 1 << name.len();
+    }
+    lengths
+});
+
+fn wanted() -> impl Iterator<Item = &'static str> {
+    [&LOADERS[..], &RESOURCES, &FILES, &RUNNERS, &OPENERS].into_iter().flatten().copied()
+}
+
+/// Tells whether calls of a name say anything.
+pub(super) fn is_wanted_call(name: &[u8]) -> bool {
+    let lengths = name.first().map_or(0, |&first| WANTED_LENGTHS[usize::from(first)]);
+    name.len() < 64 && lengths & (1 << name.len()) != 0 && wanted().any(|wanted| wanted.as_bytes() == name)
+}
 
 impl Reader<'_> {
     fn line(&self, at: TextSize) -> u32 {
@@ -197,13 +242,12 @@ impl Reader<'_> {
         };
         let first = call.arguments.args.first();
         match name {
-            "import_module" | "__import__" | "files" | "walk_packages" | "ModuleType" | "find_spec" | "run_module" => {
+            _ if LOADERS.contains(&name) => {
                 if let Some(module) = first.and_then(literal) {
                     self.import_name(module, call);
                 }
             }
-            "get_data" | "open_text" | "open_binary" | "read_text" | "read_binary" | "path" | "contents"
-            | "resource_filename" | "resource_stream" | "resource_string" => {
+            _ if RESOURCES.contains(&name) => {
                 if let Some(module) = first.and_then(literal) {
                     self.import_name(module, call);
                     self.facts.reads_beside = true;
@@ -218,7 +262,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        if matches!(name, "files" | "as_file") {
+        if FILES.contains(&name) {
             self.facts.reads_beside = true;
         }
     }
@@ -337,6 +381,8 @@ impl<'a> Visitor<'a> for Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn imports(source: &str) -> Vec<String> {
@@ -430,5 +476,101 @@ run(variable)
         for part in ["(", "[", "f(", "not ", "a.", "a + ", "x if y else ", "lambda: ", "a**", "if a:\n "] {
             read(part.repeat(60_000 / part.len()).as_bytes());
         }
+    }
+
+    /// Reads a source whole and skimmed; both must say the same.
+    fn read_both_ways(source: &str) {
+        let (whole, unread) = read_all(source);
+        if let Some(skimmed) = skim(source).filter(|_| unread.is_none()) {
+            let ends = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
+            assert_eq!(ends(&skimmed), ends(source));
+            assert_eq!(read_all(&skimmed), (whole, None), "{source}\n{skimmed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_source_says_the_same_when_it_is_skimmed(
+            parts in proptest::collection::vec(prop::sample::select(PARTS), 0..40),
+        ) {
+            read_both_ways(&parts.concat());
+        }
+    }
+
+    /// Of these, sources are made; many are malformed.
+    const PARTS: &[&str] = &[
+        "\n",
+        "\n",
+        "\n    ",
+        "\n        ",
+        " ",
+        "\\\n",
+        "# '\n",
+        ";",
+        ":",
+        ",",
+        "=",
+        ".",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "x",
+        "1",
+        "f",
+        "r",
+        "'",
+        "\"",
+        "\"\"\"",
+        "'lib.so'",
+        "'a.h'",
+        "'tests/b'",
+        "\"it's\"",
+        "f'{x}'",
+        "import a",
+        "from . import b",
+        "if x:\n    ",
+        "if TYPE_CHECKING:\n    ",
+        "else:\n    ",
+        "def f(x):\n    ",
+        "class C:\n    ",
+        "try:\n    ",
+        "pass",
+        "run('git')",
+        "path",
+        "__file__",
+        "print(x)\n",
+        "x = 1\n",
+        "x = (\n",
+        "dlopen(\n",
+        "return",
+        "lambda",
+        "await",
+        "'lib' '.so.1'",
+        "\\",
+    ];
+
+    #[test]
+    fn the_standard_library_says_the_same_when_it_is_skimmed() {
+        let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+        let library = std::process::Command::new("python3").args(["-c", ask]).output().unwrap().stdout;
+        let mut folders = vec![std::path::PathBuf::from(String::from_utf8(library).unwrap().trim())];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "py")
+                    && let Ok(source) = std::fs::read_to_string(&path)
+                {
+                    count += 1;
+                    read_both_ways(&source);
+                }
+            }
+        }
+        assert!(count > 100, "{count} sources");
     }
 }

@@ -1,11 +1,13 @@
 //! Holds the parts of a file that are wanted while it streams by. A layer is a stream, and what an object says of itself may
 //! stand at either end of it: so parts of the first and the last megabytes can be held, and the rest is only skipped.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use std::iter;
 use std::ops::Range;
 
 use object::ReadRef;
+
+use crate::blob::read_onto;
 
 /// How much of the beginning is looked at before it is known what is wanted.
 const START: u64 = 4096;
@@ -60,7 +62,7 @@ impl Windows {
     }
 
     fn hold(&mut self, range: Range<u64>, content: &mut dyn BufRead) -> io::Result<()> {
-        let read = content.take(range.end - range.start).read_to_end(&mut self.bytes)? as u64;
+        let read = read_onto(&mut self.bytes, content, range.end - range.start)?;
         match self.parts.last_mut() {
             Some(last) if last.end == range.start => last.end += read,
             _ => self.parts.push(range.start..range.start + read),

@@ -113,16 +113,23 @@ impl Job {
         let mut results = tasks.iter().map(|_| None).collect::<Vec<_>>();
         let mut tasks = tasks.into_iter().enumerate().collect::<Vec<_>>();
         tasks.sort_by_key(|(_, (cost, _))| std::cmp::Reverse(*cost));
-        for (index, (_, task)) in tasks {
-            let threads = self.threads.clone();
-            set.spawn(async move {
-                let _permit = threads.acquire_owned().await.map_err(|_| TransportError::Stopped)?;
-                Ok::<_, SlimError>((index, task.await?))
-            });
-        }
-        while let Some(joined) = set.join_next().await {
-            let (index, result) = joined.map_err(|_| TransportError::Stopped)??;
-            results[index] = Some(result);
+        let mut todo = tasks.into_iter().map(|(index, (_, task))| (index, task)).peekable();
+        // A task starts when there is a thread for it: spawned all at once, they would not start in order.
+        while todo.peek().is_some() || !set.is_empty() {
+            tokio::select! {
+                permit = self.threads.clone().acquire_owned(), if todo.peek().is_some() => {
+                    let permit = permit.map_err(|_| TransportError::Stopped)?;
+                    let Some((index, task)) = todo.next() else { continue };
+                    set.spawn(async move {
+                        let _permit = permit;
+                        Ok::<_, SlimError>((index, task.await?))
+                    });
+                }
+                Some(joined) = set.join_next() => {
+                    let (index, result) = joined.map_err(|_| TransportError::Stopped)??;
+                    results[index] = Some(result);
+                }
+            }
         }
         Ok(results.into_iter().flatten().collect())
     }

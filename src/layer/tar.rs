@@ -9,6 +9,7 @@ use std::io::{self, BufRead, Read};
 use tar::{EntryType, Header, PaxExtensions};
 
 use super::entry::{Entry, EntryKind, Span};
+use crate::blob::read_full;
 use crate::rootfs_path::{PathError, RootfsPath, escape};
 
 /// Size of a tar block, in bytes.
@@ -290,17 +291,8 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.inner.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(TarError::Read { offset: self.offset, source });
-                }
-            }
-        }
+        let filled = read_full(&mut self.inner, buffer);
+        let filled = filled.map_err(|source| TarError::Read { offset: self.offset, source })?;
         self.offset += filled as u64;
         Ok(filled)
     }

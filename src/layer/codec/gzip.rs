@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use super::feed::{Feed, PAGE, Pages};
 use super::inflate::{Inflate, Stop, Want};
 use super::seek_map::SeekMap;
+use crate::blob::read_full;
 
 /// Flags of a member's header (RFC 1952, 2.3.1).
 const HAS_CRC: u8 = 2;
@@ -186,7 +187,10 @@ struct Mapped<'a, R> {
 impl<R: Read> Pages for Mapped<'_, R> {
     fn append(&mut self, _: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         let held = bytes.len();
-        (&mut self.blob).take(PAGE as u64).read_to_end(bytes)?;
+        bytes.resize(held + PAGE, 0);
+        let read = read_full(&mut self.blob, &mut bytes[held..]);
+        bytes.truncate(held + read.as_ref().map_or(0, |&read| read));
+        read?;
         match &mut self.map {
             Some(map) if bytes.len() > held => map.page(&bytes[held..]),
             _ => {}
