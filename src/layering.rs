@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub enum Change {
     /// The one old layer stays the very same blob.
     Keep,
     /// One new layer of what these cut lists keep; old layers of which nothing is kept are not listed.
-    Rewrite(Vec<(usize, CutList)>),
+    Rewrite(Vec<(usize, Arc<CutList>)>),
     /// Nothing is left.
     Drop,
 }
@@ -355,7 +356,7 @@ impl<'a> Layout<'a> {
                 }
             }
             if !cut.is_empty() {
-                lists.push((layer, cut));
+                lists.push((layer, cut.into()));
             }
         }
         Change::Rewrite(lists)

@@ -27,7 +27,7 @@ pub(super) enum Recipe {
 pub(super) struct Part {
     pub(super) layer: StackedLayer,
     pub(super) points: Points,
-    pub(super) cut: CutList,
+    pub(super) cut: Arc<CutList>,
 }
 
 /// Points from which an old layer can be decoded.
@@ -54,7 +54,7 @@ impl Recipe {
         Ok(match &output.change {
             Change::Drop => Self::Drop,
             Change::Rewrite(lists) => {
-                let part = |(index, cut): &(usize, CutList)| {
+                let part = |(index, cut): &(usize, Arc<CutList>)| {
                     let layer = layer(*index);
                     let points = match &maps[*index] {
                         Some(map) => Points::Mapped(map.clone()),
@@ -90,7 +90,7 @@ impl Recipe {
         match self {
             Self::Keep | Self::Drop => None,
             Self::Cut(parts) => {
-                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &part.cut));
+                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &*part.cut));
                 Some(RewriteKey::of_cuts(packing, old))
             }
             Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, layer.descriptor.digest)),

@@ -190,7 +190,7 @@ impl Job {
 /// Opened old layers.
 enum Old {
     Whole(Streamed),
-    Cut(Vec<(OldLayer, CutList)>),
+    Cut(Vec<(OldLayer, Arc<CutList>)>),
 }
 
 enum OldLayer {

@@ -12,7 +12,7 @@ pub enum Piece {
     /// These bytes of the old layer, as they are.
     Keep(Range<u64>),
     /// The headers at this range of the old layer, edited.
-    Edit(Range<u64>, HeaderEdit),
+    Edit(Range<u64>, Box<HeaderEdit>),
     /// These bytes, which the old layer does not have.
     Insert(Vec<u8>),
 }
@@ -46,7 +46,7 @@ impl CutList {
     /// As [`CutList::keep`].
     pub fn edit(&mut self, headers: Range<u64>, edit: HeaderEdit) {
         self.advance(&headers);
-        self.pieces.push(Piece::Edit(headers, edit));
+        self.pieces.push(Piece::Edit(headers, edit.into()));
     }
 
     /// Puts bytes here.

@@ -14,8 +14,8 @@ use super::repository::Repository;
 use super::retry::{Waits, retrying};
 use crate::digest::Digest;
 
-/// How many chunks may wait for their reader; the registry's are of some KiB.
-const WAITING: usize = 64;
+/// How many chunks may wait for their reader: each is of up to some hundred KiB, and several layers are pulled at once.
+const WAITING: usize = 8;
 
 /// Starts to pull a blob. The first answer is awaited, so that a blob that is not there is told at once.
 pub(super) async fn pull(repository: &Repository, digest: Digest) -> Result<PullReader, RegistryError> {
