@@ -12,9 +12,6 @@ use super::entry::{EntryKind, Span};
 use super::tar::BLOCK;
 use crate::rootfs_path::RootfsPath;
 
-/// How many records are gone through, at most, to find one.
-const STRIDE: usize = 64;
-
 /// What one pass over a layer learns.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LayerIndex {
@@ -43,12 +40,7 @@ impl LayerIndex {
 
     /// Returns where the entries lie, in order.
     pub fn spans(&self) -> impl Iterator<Item = Span> {
-        self.spans.from(0)
-    }
-
-    /// Returns where one entry lies.
-    pub fn span(&self, index: usize) -> Option<Span> {
-        self.spans.from(index / STRIDE).nth(index % STRIDE)
+        self.spans.iter()
     }
 
     /// Returns what the entries are called and what they are, in order.
@@ -80,8 +72,6 @@ impl fmt::Debug for LayerIndex {
 struct Spans {
     bytes: Vec<u8>,
     count: usize,
-    /// For every [`STRIDE`]th record, where it starts and what is before it.
-    marks: Vec<(usize, Before)>,
     last: Before,
 }
 
@@ -125,18 +115,14 @@ impl Before {
 
 impl Spans {
     fn push(&mut self, span: &Span) {
-        if self.count.is_multiple_of(STRIDE) {
-            self.marks.push((self.bytes.len(), self.last));
-        }
         push_record(&mut self.bytes, &self.last.record(span));
         self.last = Before::after(span);
         self.count += 1;
     }
 
-    /// Returns spans from a mark on.
-    fn from(&self, mark: usize) -> impl Iterator<Item = Span> {
-        let (at, mut before) = self.marks.get(mark).copied().unwrap_or((self.bytes.len(), self.last));
-        let mut rest = &self.bytes[at..];
+    fn iter(&self) -> impl Iterator<Item = Span> {
+        let mut before = Before::default();
+        let mut rest = &self.bytes[..];
         std::iter::from_fn(move || {
             let (record, left) = postcard::take_from_bytes(rest).ok()?;
             rest = left;
@@ -205,7 +191,7 @@ impl<'de> Deserialize<'de> for LayerIndex {
         let (size, count, spans, names) = <(u64, usize, &[u8], &[u8])>::deserialize(deserializer)?;
         let mut index = Self { size, ..Self::default() };
         let stored = Self {
-            spans: Spans { bytes: spans.to_vec(), marks: vec![(0, Before::default())], ..Spans::default() },
+            spans: Spans { bytes: spans.to_vec(), ..Spans::default() },
             names: Names { bytes: names.to_vec(), ..Names::default() },
             size,
         };
@@ -258,10 +244,6 @@ mod tests {
             prop_assert_eq!(&read, &index);
             let told = read.spans().zip(read.names()).map(|(span, (path, kind))| (span, path, kind));
             prop_assert_eq!(told.collect::<Vec<_>>(), &entries[..]);
-            for (at, (span, ..)) in entries.iter().enumerate() {
-                prop_assert_eq!(read.span(at), Some(span.clone()));
-            }
-            prop_assert_eq!(read.span(entries.len()), None);
         }
 
         #[test]

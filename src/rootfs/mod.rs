@@ -279,11 +279,6 @@ impl Rootfs {
         children[first..].iter().copied().take_while(move |&child| self.name(child).starts_with(prefix))
     }
 
-    /// Returns where an entry lies in its layer; `None` if there is no such entry.
-    pub fn span(&self, id: EntryId) -> Option<Span> {
-        self.layers[id.layer as usize].span(id.index as usize)
-    }
-
     /// Returns the path of a node.
     pub fn path(&self, id: NodeId) -> RootfsPath {
         self.tree.nodes().path(id)
