@@ -4,6 +4,7 @@
 //! a script its interpreter, a package database its text. When the rootfs is known, [`Evidence`] answers one question:
 //! which other files does this file need? The plan asks it for every file that stays, until nothing changes.
 
+mod calls;
 pub mod collect;
 pub mod config;
 pub mod elf;

@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::sync::LazyLock;
 
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
 use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt, StmtIf, StmtImportFrom};
 use ruff_text_size::{Ranged, TextSize};
 use serde::{Deserialize, Serialize};
 
+use super::calls::Call;
 use super::nesting;
 use super::skim::skim;
 
@@ -116,86 +116,6 @@ struct Reader<'a> {
     strings: Vec<Mention>,
 }
 
-/// Functions whose first argument is a module.
-const LOADERS: [&str; 7] =
-    ["import_module", "__import__", "files", "walk_packages", "ModuleType", "find_spec", "run_module"];
-/// Functions whose first argument is a package, out of which they read files.
-const RESOURCES: [&str; 10] = [
-    "get_data",
-    "open_text",
-    "open_binary",
-    "read_text",
-    "read_binary",
-    "path",
-    "contents",
-    "resource_filename",
-    "resource_stream",
-    "resource_string",
-];
-/// Functions that show a file of a package.
-const FILES: [&str; 2] = ["files", "as_file"];
-/// Functions whose first argument is a program, or a list that begins with one.
-const RUNNERS: [&str; 24] = [
-    "run",
-    "Popen",
-    "call",
-    "check_call",
-    "check_output",
-    "getoutput",
-    "getstatusoutput",
-    "system",
-    "popen",
-    "which",
-    "find_executable",
-    "create_subprocess_exec",
-    "create_subprocess_shell",
-    "execv",
-    "execvp",
-    "execl",
-    "execlp",
-    "execve",
-    "execvpe",
-    "spawnv",
-    "spawnvp",
-    "spawnl",
-    "spawnlp",
-    "spawn",
-];
-/// Functions whose arguments are shared libraries.
-const OPENERS: [&str; 12] = [
-    "CDLL",
-    "PyDLL",
-    "WinDLL",
-    "OleDLL",
-    "LoadLibrary",
-    "load_library",
-    "find_library",
-    "dlopen",
-    "_dlopen",
-    "loadlib",
-    "load_lib",
-    "cdll",
-];
-
-/// For each first byte, the lengths of wanted names that start so, as bits.
-static WANTED_LENGTHS: LazyLock<[u64; 256]> = LazyLock::new(|| {
-    let mut lengths = [0; 256];
-    for name in wanted() {
-        lengths[usize::from(name.as_bytes()[0])] |= 1 << name.len();
-    }
-    lengths
-});
-
-fn wanted() -> impl Iterator<Item = &'static str> {
-    [&LOADERS[..], &RESOURCES, &FILES, &RUNNERS, &OPENERS].into_iter().flatten().copied()
-}
-
-/// Tells whether calls of a name say anything.
-pub(super) fn is_wanted_call(name: &[u8]) -> bool {
-    let lengths = name.first().map_or(0, |&first| WANTED_LENGTHS[usize::from(first)]);
-    name.len() < 64 && lengths & (1 << name.len()) != 0 && wanted().any(|wanted| wanted.as_bytes() == name)
-}
-
 impl Reader<'_> {
     fn line(&self, at: TextSize) -> u32 {
         let at = at.to_usize();
@@ -241,29 +161,22 @@ impl Reader<'_> {
             _ => return,
         };
         let first = call.arguments.args.first();
-        match name {
-            _ if LOADERS.contains(&name) => {
-                if let Some(module) = first.and_then(literal) {
+        match Call::named(name.as_bytes()) {
+            Some(kind @ (Call::Module | Call::Resource | Call::Files)) => {
+                let module = first.and_then(literal);
+                if let Some(module) = module {
                     self.import_name(module, call);
                 }
+                self.facts.reads_beside |= kind == Call::Files || kind == Call::Resource && module.is_some();
             }
-            _ if RESOURCES.contains(&name) => {
-                if let Some(module) = first.and_then(literal) {
-                    self.import_name(module, call);
-                    self.facts.reads_beside = true;
-                }
-            }
-            _ if RUNNERS.contains(&name) => self.program(first),
-            _ if OPENERS.contains(&name) => {
+            Some(Call::Program) => self.program(first),
+            Some(Call::Library) => {
                 for library in call.arguments.args.iter().filter_map(literal) {
                     let mention = self.mention(library, call);
                     self.facts.libraries.push(mention);
                 }
             }
-            _ => {}
-        }
-        if FILES.contains(&name) {
-            self.facts.reads_beside = true;
+            None => {}
         }
     }
 
@@ -381,8 +294,6 @@ impl<'a> Visitor<'a> for Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn imports(source: &str) -> Vec<String> {
@@ -476,101 +387,5 @@ run(variable)
         for part in ["(", "[", "f(", "not ", "a.", "a + ", "x if y else ", "lambda: ", "a**", "if a:\n "] {
             read(part.repeat(60_000 / part.len()).as_bytes());
         }
-    }
-
-    /// Reads a source whole and skimmed; both must say the same.
-    fn read_both_ways(source: &str) {
-        let (whole, unread) = read_all(source);
-        if let Some(skimmed) = skim(source).filter(|_| unread.is_none()) {
-            let ends = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
-            assert_eq!(ends(&skimmed), ends(source));
-            assert_eq!(read_all(&skimmed), (whole, None), "{source}\n{skimmed}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_source_says_the_same_when_it_is_skimmed(
-            parts in proptest::collection::vec(prop::sample::select(PARTS), 0..40),
-        ) {
-            read_both_ways(&parts.concat());
-        }
-    }
-
-    /// Of these, sources are made; many are malformed.
-    const PARTS: &[&str] = &[
-        "\n",
-        "\n",
-        "\n    ",
-        "\n        ",
-        " ",
-        "\\\n",
-        "# '\n",
-        ";",
-        ":",
-        ",",
-        "=",
-        ".",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        "x",
-        "1",
-        "f",
-        "r",
-        "'",
-        "\"",
-        "\"\"\"",
-        "'lib.so'",
-        "'a.h'",
-        "'tests/b'",
-        "\"it's\"",
-        "f'{x}'",
-        "import a",
-        "from . import b",
-        "if x:\n    ",
-        "if TYPE_CHECKING:\n    ",
-        "else:\n    ",
-        "def f(x):\n    ",
-        "class C:\n    ",
-        "try:\n    ",
-        "pass",
-        "run('git')",
-        "path",
-        "__file__",
-        "print(x)\n",
-        "x = 1\n",
-        "x = (\n",
-        "dlopen(\n",
-        "return",
-        "lambda",
-        "await",
-        "'lib' '.so.1'",
-        "\\",
-    ];
-
-    #[test]
-    fn the_standard_library_says_the_same_when_it_is_skimmed() {
-        let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
-        let library = std::process::Command::new("python3").args(["-c", ask]).output().unwrap().stdout;
-        let mut folders = vec![std::path::PathBuf::from(String::from_utf8(library).unwrap().trim())];
-        let mut count = 0;
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "py")
-                    && let Ok(source) = std::fs::read_to_string(&path)
-                {
-                    count += 1;
-                    read_both_ways(&source);
-                }
-            }
-        }
-        assert!(count > 100, "{count} sources");
     }
 }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::python::is_wanted_call;
+use super::calls::Call;
 
 /// The first words of statements that stay in any case: they have statements below them, or import.
 const KEPT: [&[u8]; 16] = [
@@ -123,7 +123,7 @@ impl<'a> Skim<'a> {
                     line.ends += 1;
                 }
                 b'#' => {
-                    line.stays |= line.depth > 0 && is_wanted_call(word_before(&self.source[..self.at]));
+                    line.stays |= line.depth > 0 && Call::named(word_before(&self.source[..self.at])).is_some();
                     self.at += memchr::memchr(b'\n', &self.source[self.at..]).unwrap_or(self.source.len() - self.at);
                     continue;
                 }
@@ -205,7 +205,7 @@ impl<'a> Skim<'a> {
         let name = word_before(&self.source[..self.at]);
         // Names are compared in a normal form: of one in other letters nobody knows.
         let is_unknown = name.is_empty() && self.at > 0 && !self.source[self.at - 1].is_ascii();
-        is_unknown || is_wanted_call(name)
+        is_unknown || Call::named(name).is_some()
     }
 
     /// Finds the next `__file__` that does not stand before `start`.
@@ -248,7 +248,10 @@ fn word_before(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::evidence::python::read_all;
 
     #[test]
     fn statements_that_say_nothing_become_one_pass_and_lines_keep_their_numbers() {
@@ -313,5 +316,101 @@ pass
         for source in sources {
             assert_eq!(skim(source).unwrap(), source);
         }
+    }
+
+    /// Reads a source whole and skimmed; both must say the same.
+    fn read_both_ways(source: &str) {
+        let (whole, unread) = read_all(source);
+        if let Some(skimmed) = skim(source).filter(|_| unread.is_none()) {
+            let ends = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count();
+            assert_eq!(ends(&skimmed), ends(source));
+            assert_eq!(read_all(&skimmed), (whole, None), "{source}\n{skimmed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_source_says_the_same_when_it_is_skimmed(
+            parts in proptest::collection::vec(prop::sample::select(PARTS), 0..40),
+        ) {
+            read_both_ways(&parts.concat());
+        }
+    }
+
+    /// Of these, sources are made; many are malformed.
+    const PARTS: &[&str] = &[
+        "\n",
+        "\n",
+        "\n    ",
+        "\n        ",
+        " ",
+        "\\\n",
+        "# '\n",
+        ";",
+        ":",
+        ",",
+        "=",
+        ".",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "x",
+        "1",
+        "f",
+        "r",
+        "'",
+        "\"",
+        "\"\"\"",
+        "'lib.so'",
+        "'a.h'",
+        "'tests/b'",
+        "\"it's\"",
+        "f'{x}'",
+        "import a",
+        "from . import b",
+        "if x:\n    ",
+        "if TYPE_CHECKING:\n    ",
+        "else:\n    ",
+        "def f(x):\n    ",
+        "class C:\n    ",
+        "try:\n    ",
+        "pass",
+        "run('git')",
+        "path",
+        "__file__",
+        "print(x)\n",
+        "x = 1\n",
+        "x = (\n",
+        "dlopen(\n",
+        "return",
+        "lambda",
+        "await",
+        "'lib' '.so.1'",
+        "\\",
+    ];
+
+    #[test]
+    fn the_standard_library_says_the_same_when_it_is_skimmed() {
+        let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+        let library = std::process::Command::new("python3").args(["-c", ask]).output().unwrap().stdout;
+        let mut folders = vec![std::path::PathBuf::from(String::from_utf8(library).unwrap().trim())];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "py")
+                    && let Ok(source) = std::fs::read_to_string(&path)
+                {
+                    count += 1;
+                    read_both_ways(&source);
+                }
+            }
+        }
+        assert!(count > 100, "{count} sources");
     }
 }

@@ -1,0 +1,120 @@
+//! Calls that say something, known by the name of what is called.
+
+use std::sync::LazyLock;
+
+/// What a call says by its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The first is a module.
+    Module,
+    /// The first is a package, out of which it reads a file.
+    Resource,
+    /// The first may be a package; it shows files of one.
+    Files,
+    /// The first is a program, or a list that begins with one.
+    Program,
+    /// Each is a shared library.
+    Library,
+}
+
+const CALLS: [(Call, &[&str]); 5] = [
+    (Call::Module, &["import_module", "__import__", "walk_packages", "ModuleType", "find_spec", "run_module"]),
+    (
+        Call::Resource,
+        &[
+            "get_data",
+            "open_text",
+            "open_binary",
+            "read_text",
+            "read_binary",
+            "path",
+            "contents",
+            "resource_filename",
+            "resource_stream",
+            "resource_string",
+        ],
+    ),
+    (Call::Files, &["files", "as_file"]),
+    (
+        Call::Program,
+        &[
+            "run",
+            "Popen",
+            "call",
+            "check_call",
+            "check_output",
+            "getoutput",
+            "getstatusoutput",
+            "system",
+            "popen",
+            "which",
+            "find_executable",
+            "create_subprocess_exec",
+            "create_subprocess_shell",
+            "execv",
+            "execvp",
+            "execl",
+            "execlp",
+            "execve",
+            "execvpe",
+            "spawnv",
+            "spawnvp",
+            "spawnl",
+            "spawnlp",
+            "spawn",
+        ],
+    ),
+    (
+        Call::Library,
+        &[
+            "CDLL",
+            "PyDLL",
+            "WinDLL",
+            "OleDLL",
+            "LoadLibrary",
+            "load_library",
+            "find_library",
+            "dlopen",
+            "_dlopen",
+            "loadlib",
+            "load_lib",
+            "cdll",
+        ],
+    ),
+];
+
+/// For each first byte, the lengths of names that start so, as bits: most calls are told by these.
+static LENGTHS: LazyLock<[u64; 256]> = LazyLock::new(|| {
+    let mut lengths = [0; 256];
+    for name in CALLS.iter().flat_map(|(_, names)| *names) {
+        lengths[usize::from(name.as_bytes()[0])] |= 1 << name.len();
+    }
+    lengths
+});
+
+impl Call {
+    /// Returns what a call of this name says; `None` if that is nothing.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
+        let lengths = name.first().map_or(0, |&first| LENGTHS[usize::from(first)]);
+        if name.len() >= 64 || lengths & (1 << name.len()) == 0 {
+            return None;
+        }
+        let call = CALLS.iter().find(|(_, names)| names.iter().any(|known| known.as_bytes() == name));
+        call.map(|(call, _)| *call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_known_by_the_whole_name() {
+        assert_eq!(Call::named(b"find_spec"), Some(Call::Module));
+        assert_eq!(Call::named(b"as_file"), Some(Call::Files));
+        assert_eq!(Call::named(b"cdll"), Some(Call::Library));
+        for other in ["", "ru", "ruin", "run_", "Run", &"r".repeat(64), &"r".repeat(67)] {
+            assert_eq!(Call::named(other.as_bytes()), None, "{other}");
+        }
+    }
+}
