@@ -5,7 +5,7 @@ use super::config::Programs;
 use super::library::Libraries;
 use super::needs::Reason;
 use super::python::{Command, Import, PythonFacts};
-use super::world::{Worlds, module};
+use super::world::{Holds, Module, Worlds, module};
 use crate::image::ImageConfig;
 use crate::packages::{self, Texts};
 use crate::rootfs::{NodeId, Rootfs};
@@ -97,38 +97,46 @@ impl Evidence {
         &self.programs
     }
 
-    /// Returns the files that `node` needs. `live` tells which Python installations an application may run on; what a
-    /// package's own shell scripts run, the package depends on.
-    pub fn needs_of(&mut self, rootfs: &Rootfs, node: NodeId, live: &[bool], is_owned: bool) -> Vec<(NodeId, Reason)> {
-        let mut needs = Vec::new();
-        let Some(facts) = self.facts.get(node).cloned() else { return needs };
-        let from = rootfs.path(node);
+    /// Returns the files that `node` needs, but for those that are `settled`: that something needs them changes nothing. `live` tells which Python
+    /// installations an application may run on; what a package's own shell scripts run, the package depends on.
+    pub fn needs_of(
+        &mut self,
+        rootfs: &Rootfs,
+        node: NodeId,
+        live: &[bool],
+        is_owned: bool,
+        settled: &dyn Fn(NodeId) -> bool,
+    ) -> Vec<(NodeId, Reason)> {
+        let Some(facts) = self.facts.get(node).cloned() else { return Vec::new() };
+        let mut needs = Needs { from: rootfs.path(node), settled, found: Vec::new() };
         if let Some(elf) = &facts.elf {
             for name in &elf.needed {
-                if let Some(library) = self.libraries.needed(rootfs, &from, elf, name) {
-                    needs.push((library, Reason::Library { from: from.clone() }));
-                }
+                let library = self.libraries.needed(rootfs, &needs.from, elf, name);
+                needs.add(library, |from| Reason::Library { from });
             }
-            if let Some(loader) = elf.interpreter.as_ref().and_then(|path| open(rootfs, path)) {
-                needs.push((loader, Reason::Interpreter { from: from.clone() }));
-            }
+            let loader = elf.interpreter.as_ref().and_then(|path| open(rootfs, path));
+            needs.add(loader, |from| Reason::Interpreter { from });
         }
         if let Some(words) = &facts.interpreter {
-            needs
-                .extend(self.interpreter(rootfs, words).map(|node| (node, Reason::Interpreter { from: from.clone() })));
+            needs.add(self.interpreter(rootfs, words), |from| Reason::Interpreter { from });
         }
-        let is_application = !is_owned && self.worlds.of(rootfs, node).is_none() && !is_system_script(&from);
-        for word in facts.words.iter().filter(|_| is_application) {
-            let reason = Reason::Command { from: from.clone(), line: word.line };
-            needs.extend(self.programs.find(rootfs, &word.text).map(|program| (program, reason)));
+        if !facts.words.is_empty()
+            && !is_owned
+            && self.worlds.of(rootfs, node).is_none()
+            && !is_system_script(&needs.from)
+        {
+            for word in &facts.words {
+                let program = self.programs.find(rootfs, &word.text);
+                needs.add(program, |from| Reason::Command { from, line: word.line });
+            }
         }
         if let Some(python) = &facts.python {
-            self.python(rootfs, node, &from, python, live, &mut needs);
+            self.python(rootfs, node, python, live, &mut needs);
         }
         if let Some(text) = &facts.text {
-            self.text(rootfs, node, &from, text, live, &mut needs);
+            self.text(rootfs, node, text, live, &mut needs);
         }
-        needs
+        needs.found
     }
 
     /// `#!/usr/bin/env python3` means the program that `env` finds, and `env` itself stays with the system.
@@ -142,112 +150,74 @@ impl Evidence {
         open_link(rootfs, program)
     }
 
-    fn python(
-        &mut self,
-        rootfs: &Rootfs,
-        node: NodeId,
-        from: &RootfsPath,
-        facts: &PythonFacts,
-        live: &[bool],
-        needs: &mut Vec<(NodeId, Reason)>,
-    ) {
+    fn python(&mut self, rootfs: &Rootfs, node: NodeId, facts: &PythonFacts, live: &[bool], needs: &mut Needs<'_>) {
         let own = self.worlds.of(rootfs, node);
         let worlds: Vec<usize> = match own {
             Some(world) => vec![world],
             None => (0..live.len()).filter(|&world| live[world]).collect(),
         };
+        let root = application_root(rootfs, node);
         for import in &facts.imports {
-            let reason = Reason::Import { from: from.clone(), line: import.line };
-            let files = self.import(rootfs, node, &worlds, import);
-            needs.extend(files.into_iter().map(|file| (file, reason.clone())));
+            let files = match import.level {
+                0 => self.absolute_import(rootfs, root, &worlds, import),
+                _ => relative_import(rootfs, node, import),
+            };
+            needs.add(files, |from| Reason::Import { from, line: import.line });
         }
-        if !self.is_tool(rootfs, own, from) {
-            self.mentions(rootfs, from, own.is_some(), facts, needs);
+        let names_things = !(facts.libraries.is_empty() && facts.commands.is_empty() && facts.headers.is_empty());
+        if names_things && !self.is_tool(rootfs, own, node, &needs.from) {
+            self.mentions(rootfs, own.is_some(), facts, needs);
             for mention in &facts.headers {
-                let reason = Reason::Data { from: from.clone(), line: mention.line };
-                needs
-                    .extend(in_own_package(rootfs, node, &mention.text).into_iter().map(|file| (file, reason.clone())));
+                let headers = in_own_package(rootfs, node, &mention.text);
+                needs.add(headers, |from| Reason::Data { from, line: mention.line });
             }
         }
         for mention in &facts.data {
-            let reason = Reason::Data { from: from.clone(), line: mention.line };
-            needs.extend(beside(rootfs, node, &mention.text).into_iter().map(|file| (file, reason.clone())));
+            needs.add(beside(rootfs, node, &mention.text), |from| Reason::Data { from, line: mention.line });
         }
     }
 
     /// Libraries that are opened, and programs that are run, by a literal name.
-    fn mentions(
-        &self,
-        rootfs: &Rootfs,
-        from: &RootfsPath,
-        is_installed: bool,
-        facts: &PythonFacts,
-        needs: &mut Vec<(NodeId, Reason)>,
-    ) {
+    fn mentions(&self, rootfs: &Rootfs, is_installed: bool, facts: &PythonFacts, needs: &mut Needs<'_>) {
         for mention in &facts.libraries {
-            let reason = Reason::Opened { from: from.clone(), line: mention.line };
-            needs.extend(self.libraries.opened(&mention.text).into_iter().map(|library| (library, reason.clone())));
+            needs.add(self.libraries.opened(&mention.text), |from| Reason::Opened { from, line: mention.line });
         }
         for command in facts.commands.iter().filter(|command| !(is_installed && asks_about_checkout(command))) {
-            let reason = Reason::Command { from: from.clone(), line: command.program.line };
-            needs.extend(self.programs.find(rootfs, &command.program.text).map(|program| (program, reason)));
+            let program = self.programs.find(rootfs, &command.program.text);
+            needs.add(program, |from| Reason::Command { from, line: command.program.line });
         }
     }
 
     /// Programs that the standard library or a build tool names are not the application's: `ctypes.util` tries `gcc` after `ldconfig`.
-    fn is_tool(&self, rootfs: &Rootfs, world: Option<usize>, file: &RootfsPath) -> bool {
+    fn is_tool(&self, rootfs: &Rootfs, world: Option<usize>, node: NodeId, path: &RootfsPath) -> bool {
         let Some(world) = world.map(|world| &self.worlds.worlds[world]) else { return false };
-        let within = |root: NodeId| {
-            let root = rootfs.path(root);
-            let path = file.is_within(&root).then(|| file.to_string())?;
-            Some(path[root.to_string().len()..].trim_start_matches('/').to_owned())
+        let folders = || folders_above(rootfs, node);
+        let Some(site) = folders().find(|folder| *folder != world.stdlib && world.roots.contains(folder)) else {
+            return folders().any(|folder| folder == world.stdlib);
         };
-        let site = world
-            .roots
-            .iter()
-            .filter(|&&root| root != world.stdlib)
-            .filter_map(|&root| within(root))
-            .min_by_key(String::len);
-        match site {
-            None => within(world.stdlib).is_some(),
-            Some(path) => {
-                let top = path.split(['/', '.']).next().unwrap_or_default();
-                BUILD_TOOLS.contains(&top)
-                    || BUILD_PARTS.iter().any(|part| path.starts_with(part))
-                    || path.ends_with("/setup.py")
-                    || path.ends_with("/_version.py")
-                    || path.ends_with("/versioneer.py")
-                    || path.ends_with("/conftest.py")
-            }
-        }
+        let path = path.to_string();
+        let path = path[rootfs.path(site).to_string().len()..].trim_start_matches('/');
+        let top = path.split(['/', '.']).next().unwrap_or_default();
+        BUILD_TOOLS.contains(&top)
+            || BUILD_PARTS.iter().any(|part| path.starts_with(part))
+            || path.ends_with("/setup.py")
+            || path.ends_with("/_version.py")
+            || path.ends_with("/versioneer.py")
+            || path.ends_with("/conftest.py")
     }
 
-    fn import(&mut self, rootfs: &Rootfs, node: NodeId, worlds: &[usize], import: &Import) -> Vec<NodeId> {
+    /// Returns the files that an import by a whole name executes in any of the installations; `root` is the importer's own.
+    fn absolute_import(&mut self, rootfs: &Rootfs, root: NodeId, worlds: &[usize], import: &Import) -> Vec<NodeId> {
         let mut files = Vec::new();
-        if import.level > 0 {
-            // One dot is the file's own package.
-            let mut package = rootfs.parent(node);
-            for _ in 1..import.level {
-                package = rootfs.parent(package);
-            }
-            let name = |tail: &str| {
-                [&*import.module, tail].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".")
-            };
-            for tail in import.names.iter().map(|name| &**name).chain([""]) {
-                let dotted = name(tail);
-                if !dotted.is_empty() {
-                    files.extend(module(rootfs, package, &dotted).unwrap_or_default());
-                }
-            }
-            let init = rootfs.child(package, b"__init__.py");
-            files.extend(init);
-        } else {
-            let own = application_roots(rootfs, node);
-            for &world in worlds {
-                files.extend(self.worlds.find(rootfs, world, &own, &import.module));
-                for name in import.names.iter().filter(|name| &***name != "*") {
-                    files.extend(self.worlds.find(rootfs, world, &own, &format!("{}.{name}", import.module)));
-                }
+        for &world in worlds {
+            let mut find = |dotted: &str| self.worlds.find(rootfs, world, &[root], dotted);
+            let module = find(&import.module);
+            files.extend(module.iter().flat_map(|module| &module.files));
+            for name in import.names.iter().filter(|name| &***name != "*") {
+                let holds = module.as_ref().map_or(Holds::Nothing, |module| module.holds);
+                files.extend(imported_from(rootfs, holds, name, || {
+                    Some(find(&format!("{}.{name}", import.module))?.files.clone())
+                }));
             }
         }
         files.sort_unstable();
@@ -256,30 +226,79 @@ impl Evidence {
     }
 
     /// Entry points, `.pth` files and the like.
-    fn text(
-        &mut self,
-        rootfs: &Rootfs,
-        node: NodeId,
-        from: &RootfsPath,
-        text: &str,
-        live: &[bool],
-        needs: &mut Vec<(NodeId, Reason)>,
-    ) {
-        let name = from.file_name();
+    fn text(&mut self, rootfs: &Rootfs, node: NodeId, text: &str, live: &[bool], needs: &mut Needs<'_>) {
+        let name = rootfs.name(node);
         if name == b"entry_points.txt" {
             let Some(world) = self.worlds.of(rootfs, node) else { return };
             for target in text.lines().filter_map(|line| line.split_once('=')).map(|(_, target)| target.trim()) {
                 let dotted = target.split([':', ' ', '[']).next().unwrap_or_default();
-                let files = self.worlds.find(rootfs, world, &[], dotted);
-                needs.extend(files.into_iter().map(|file| (file, Reason::EntryPoint { from: from.clone() })));
+                let module = self.worlds.find(rootfs, world, &[], dotted);
+                let files = module.iter().flat_map(|module| &module.files).copied();
+                needs.add(files, |from| Reason::EntryPoint { from });
             }
         } else if name.ends_with(b".pth") {
             for line in text.lines().filter(|line| line.starts_with("import")) {
                 let (facts, _) = super::python::read(line.as_bytes());
-                self.python(rootfs, node, from, &facts, live, needs);
+                self.python(rootfs, node, &facts, live, needs);
             }
         }
     }
+}
+
+/// What one file is found to need.
+struct Needs<'a> {
+    /// The file.
+    from: RootfsPath,
+    settled: &'a dyn Fn(NodeId) -> bool,
+    found: Vec<(NodeId, Reason)>,
+}
+
+impl Needs<'_> {
+    fn add(&mut self, files: impl IntoIterator<Item = NodeId>, reason: impl Fn(RootfsPath) -> Reason) {
+        for file in files {
+            if !(self.settled)(file) {
+                self.found.push((file, reason(self.from.clone())));
+            }
+        }
+    }
+}
+
+/// Returns the files that an import by leading dots executes; one dot is the file's own package.
+fn relative_import(rootfs: &Rootfs, node: NodeId, import: &Import) -> Vec<NodeId> {
+    let mut package = rootfs.parent(node);
+    for _ in 1..import.level {
+        package = rootfs.parent(package);
+    }
+    let found = match &*import.module {
+        "" => Some(Module { files: Vec::new(), holds: Holds::Folder(package) }),
+        dotted => module(rootfs, package, dotted),
+    };
+    let mut files = found.as_ref().map_or_else(Vec::new, |module| module.files.clone());
+    let holds = found.map_or(Holds::Nothing, |module| module.holds);
+    for name in &import.names {
+        files.extend(imported_from(rootfs, holds, name, || {
+            Some(module(rootfs, package, &format!("{}.{name}", import.module))?.files)
+        }));
+    }
+    files.extend(rootfs.child(package, b"__init__.py"));
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+/// Returns the files of a name that is imported from a module, if it is a module itself; `anywhere` looks for its whole name.
+fn imported_from(
+    rootfs: &Rootfs,
+    holds: Holds,
+    name: &str,
+    anywhere: impl FnOnce() -> Option<Vec<NodeId>>,
+) -> Vec<NodeId> {
+    let files = match holds {
+        Holds::Nothing => None,
+        Holds::Folder(folder) => module(rootfs, folder, name).map(|module| module.files),
+        Holds::Anywhere => anywhere(),
+    };
+    files.unwrap_or_default()
 }
 
 /// Installed distributions ask version control about their own checkout, to tell their version. In an image there is none,
@@ -318,14 +337,18 @@ fn is_system_script(path: &RootfsPath) -> bool {
         || text.ends_with("-config")
 }
 
-/// Returns the folders from which an application's file may import: its own, and the one above its outermost package.
-fn application_roots(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
-    let own = rootfs.parent(node);
-    let mut top = own;
+/// Returns the folder from which a file may import before others: its own, or the one above its outermost package.
+fn application_root(rootfs: &Rootfs, node: NodeId) -> NodeId {
+    let mut top = rootfs.parent(node);
     while top != rootfs.root() && rootfs.child(top, b"__init__.py").is_some() {
         top = rootfs.parent(top);
     }
-    if top == own { vec![own] } else { vec![top] }
+    top
+}
+
+/// Returns the folders that a file lies in, the innermost first.
+fn folders_above(rootfs: &Rootfs, node: NodeId) -> impl Iterator<Item = NodeId> {
+    std::iter::successors(Some(rootfs.parent(node)), |&folder| (folder != rootfs.root()).then(|| rootfs.parent(folder)))
 }
 
 /// Returns what a path with a test folder in it means beside a file, or up to three folders above.
@@ -346,11 +369,8 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
 
 /// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
 fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
-    let folders = std::iter::successors(Some(rootfs.parent(node)), |&folder| {
-        (folder != rootfs.root()).then(|| rootfs.parent(folder))
-    });
     let is_package = |folder: &NodeId| rootfs.child(*folder, b"__init__.py").is_some();
-    let Some(package) = folders.filter(is_package).last() else { return Vec::new() };
+    let Some(package) = folders_above(rootfs, node).filter(is_package).last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut todo = vec![package];
     while let Some(folder) = todo.pop() {

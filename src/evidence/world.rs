@@ -2,6 +2,7 @@
 //! site module's documentation; PEP 405 (virtual environments), PEP 420 (namespace packages).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::collect::Facts;
 use crate::image::ImageConfig;
@@ -25,7 +26,37 @@ pub struct Worlds {
     pub worlds: Vec<World>,
     /// Folders from which every program may import: the working directory, `PYTHONPATH`.
     pub common: Vec<NodeId>,
-    found: HashMap<(usize, Box<str>), Vec<NodeId>>,
+    found: HashMap<Place, HashMap<Box<str>, Option<Arc<Module>>>>,
+}
+
+/// Where a module is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// One folder.
+    Folder(NodeId),
+    /// All folders of an installation, and those that every program may import from.
+    World(usize),
+}
+
+/// What a dotted name is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The files that importing it executes, each package's `__init__` included.
+    pub files: Vec<NodeId>,
+    /// What can be imported from it.
+    pub holds: Holds,
+}
+
+/// What can be imported from a dotted name that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The modules in a package's folder.
+    Folder(NodeId),
+    /// None: it is a file, which has attributes only.
+    Nothing,
+    /// To be looked for by their whole name: another folder may hold more portions of a namespace package, or the submodule that here is an
+    /// attribute.
+    Anywhere,
 }
 
 impl Worlds {
@@ -64,21 +95,32 @@ impl Worlds {
         None
     }
 
-    /// Returns the files that importing a dotted name executes, each package's `__init__` included. `from` is a folder that is
-    /// searched first.
-    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: &[NodeId], dotted: &str) -> Vec<NodeId> {
-        if let Some(files) = from.iter().find_map(|&root| module(rootfs, root, dotted)) {
-            return files;
+    /// Finds a dotted name for an importer in an installation. `from` are folders that are searched first.
+    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: &[NodeId], dotted: &str) -> Option<Arc<Module>> {
+        from.iter()
+            .find_map(|&root| self.look_up(Place::Folder(root), dotted, |_| module(rootfs, root, dotted)))
+            .or_else(|| {
+                self.look_up(Place::World(world), dotted, |worlds| {
+                    let roots = worlds.worlds[world].roots.iter().chain(&worlds.common);
+                    // The first regular package or module wins; portions of a namespace package are looked through in turn.
+                    roots.copied().find_map(|root| module(rootfs, root, dotted))
+                })
+            })
+    }
+
+    /// Returns what was found before, or what is found now.
+    fn look_up(
+        &mut self,
+        place: Place,
+        dotted: &str,
+        find: impl FnOnce(&Self) -> Option<Module>,
+    ) -> Option<Arc<Module>> {
+        if let Some(found) = self.found.get(&place).and_then(|names| names.get(dotted)) {
+            return found.clone();
         }
-        let key = (world, dotted.into());
-        if let Some(files) = self.found.get(&key) {
-            return files.clone();
-        }
-        let roots = self.worlds[world].roots.iter().chain(&self.common);
-        // The first regular package or module wins; portions of a namespace package are looked through in turn.
-        let files = roots.copied().find_map(|root| module(rootfs, root, dotted)).unwrap_or_default();
-        self.found.insert(key, files.clone());
-        files
+        let found = find(self).map(Arc::new);
+        self.found.entry(place).or_default().insert(dotted.into(), found.clone());
+        found
     }
 }
 
@@ -164,8 +206,8 @@ fn path_files(rootfs: &Rootfs, facts: &Facts, root: NodeId) -> Vec<NodeId> {
     found
 }
 
-/// Finds a dotted name below one folder: each package's `__init__`, then the module. `None` if it is not there.
-pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Vec<NodeId>> {
+/// Finds a dotted name below one folder. `None` if it is not there.
+pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Module> {
     let mut folder = root;
     let mut files = Vec::new();
     let mut parts = dotted.split('.').peekable();
@@ -181,18 +223,17 @@ pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Vec<NodeId>
         } else if let Some(file) = source(rootfs, folder, part) {
             files.push(file);
             // What follows is an attribute of the module.
-            return Some(files);
+            return Some(Module { files, holds: Holds::Nothing });
         } else if let Some(package) = package {
             folder = package;
-            if parts.peek().is_none() && files.is_empty() {
-                return Some(files);
-            }
         } else {
             // The last part may be an attribute of a package.
-            return (parts.peek().is_none() && !files.is_empty()).then_some(files);
+            let is_attribute = parts.peek().is_none() && !files.is_empty();
+            return is_attribute.then_some(Module { files, holds: Holds::Anywhere });
         }
     }
-    Some(files)
+    let holds = if files.is_empty() { Holds::Anywhere } else { Holds::Folder(folder) };
+    Some(Module { files, holds })
 }
 
 /// Finds `name.py`, a compiled extension, or a module shipped without its source.

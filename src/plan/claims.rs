@@ -69,9 +69,9 @@ pub(super) fn claim(
 
 /// A profile of which something installed or imported may need anything at run time takes nothing.
 fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, claims: &mut Claims) {
-    let installed = Installed::new(rootfs, evidence, claims);
+    let installed = Installed::new(rootfs, rules, evidence, claims);
     let is_there = |module: &str| {
-        let top = module.split('.').next().unwrap_or(module);
+        let top = top_level(module);
         let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
         roots.any(|&root| world::module(rootfs, root, top).is_some())
     };
@@ -90,6 +90,10 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
         }
         claims.packages.insert(id, profile);
     }
+}
+
+fn top_level(module: &str) -> &str {
+    module.split('.').next().unwrap_or(module)
 }
 
 /// What rules say of one path, whoever owns it.
@@ -165,7 +169,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// The distributions that are installed, and the modules that files import from elsewhere.
+/// The distributions that are installed, and the modules that rules ask for and files import from elsewhere.
 struct Installed {
     distributions: BTreeSet<String>,
     /// Module to the first file outside of its own top-level package that imports it.
@@ -173,7 +177,9 @@ struct Installed {
 }
 
 impl Installed {
-    fn new(rootfs: &Rootfs, evidence: &Evidence, claims: &Claims) -> Self {
+    fn new(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, claims: &Claims) -> Self {
+        let wanted = rules.iter().flat_map(|rules| &rules.unless_imported).map(|module| top_level(module));
+        let wanted = wanted.collect::<BTreeSet<_>>();
         let mut installed = Self { distributions: BTreeSet::new(), imported: HashMap::new() };
         for (node, facts) in evidence.files().filter(|(node, _)| !claims.paths.contains(*node)) {
             if rootfs.name(node) == b"RECORD" {
@@ -183,9 +189,12 @@ impl Installed {
                 }
             }
             let Some(python) = &facts.python else { continue };
-            let path = rootfs.path(node);
             for import in python.imports.iter().filter(|import| import.level == 0) {
-                let top = import.module.split('.').next().unwrap_or_default();
+                let top = top_level(&import.module);
+                if !wanted.contains(top) {
+                    continue;
+                }
+                let path = rootfs.path(node);
                 if path.components().any(|part| part == top.as_bytes()) {
                     continue;
                 }

@@ -124,8 +124,15 @@ impl Closure<'_> {
             {
                 self.free.push(node);
             }
-            let is_owned = self.decision.ownership.is_owned(node);
-            for (needed, reason) in self.decision.evidence.needs_of(self.rootfs, node, &self.live, is_owned) {
+            let Decision { claims, ownership, evidence, kept, kept_packages } = &mut self.decision;
+            let is_owned = ownership.is_owned(node);
+            let settled = |node| {
+                let is_kept = kept.contains(node)
+                    || !claims.paths.contains(node)
+                        && ownership.of(node).iter().all(|id| kept_packages.contains_key(id));
+                is_kept && self.rootfs.symlink(node).is_none()
+            };
+            for (needed, reason) in evidence.needs_of(self.rootfs, node, &self.live, is_owned, &settled) {
                 self.require(needed, &reason);
             }
         }
