@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Plan, Removed};
+use crate::plan::Plan;
 use crate::rootfs::{Fate, NodeMap, NodeSet, Rootfs};
 
 /// The name under which dropped entries are counted that no container could see.
@@ -26,8 +26,8 @@ pub struct Saving {
 
 /// Counts what goes, by profile; the largest saving first. `packed_sizes` are those of the old blobs.
 pub fn savings(rootfs: &Rootfs, plan: &Plan, removed: &NodeSet, packed_sizes: &[u64]) -> Vec<Saving> {
-    let profile_of = |item: &Removed| Some((rootfs.lookup(&item.path)?, item.profile.clone()));
-    let profile_of = plan.removed.iter().filter_map(profile_of).collect::<NodeMap<_>>();
+    let nodes = rootfs.lookups(plan.removed.iter().map(|item| &item.path)).zip(&plan.removed);
+    let profile_of = nodes.filter_map(|(node, item)| Some((node?, &item.profile))).collect::<NodeMap<_>>();
     let mut by_profile: BTreeMap<&str, Saving> = BTreeMap::new();
     for (layer, &packed_size) in packed_sizes.iter().enumerate() {
         let mut entries = rootfs.entries(layer).peekable();

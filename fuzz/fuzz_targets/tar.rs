@@ -10,17 +10,17 @@ use pydock::rootfs::Rootfs;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut tar = TarReader::new(bytes);
-    let mut entries = Vec::new();
+    let mut index = LayerIndex { size: bytes.len() as u64, ..LayerIndex::default() };
     let mut end = 0;
     while let Ok(Some(entry)) = tar.next_entry() {
-        assert_eq!(entry.range.start, end);
-        assert!(entry.data_start >= entry.range.start && entry.data_start + entry.size <= entry.range.end);
-        end = entry.range.end;
+        assert_eq!(entry.span.range.start, end);
+        assert!(entry.span.data_start >= entry.span.range.start && entry.span.data_start + entry.size <= entry.span.range.end);
+        end = entry.span.range.end;
         if tar.finish_entry(&entry).is_err() {
             break;
         }
         assert!(end <= bytes.len() as u64);
-        entries.push(entry);
+        index.push(&entry.span, &entry.path, &entry.kind);
     }
-    let _ = Rootfs::merge(vec![LayerIndex { entries, size: bytes.len() as u64 }]);
+    let _ = Rootfs::merge(vec![index]);
 });

@@ -44,7 +44,7 @@ pub struct FileFacts {
     /// The words of a shell script that may be programs.
     pub words: Vec<Mention>,
     /// Its content, if it is one of the texts that are kept whole.
-    pub text: Option<String>,
+    pub text: Option<Arc<str>>,
 }
 
 /// Collects what the files of one layer say, by the index of their entry.
@@ -75,7 +75,7 @@ impl Collector {
             facts.unread = Some(Unread::TooLarge);
         } else if wants_text(path) {
             if entry.size <= MAX_TEXT {
-                facts.text = String::from_utf8(read_all(entry.size, content)?).ok();
+                facts.text = String::from_utf8(read_all(entry.size, content)?).ok().map(Into::into);
             }
         } else {
             self.look_inside(entry, path, content, &mut facts)?;

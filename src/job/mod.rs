@@ -3,6 +3,7 @@
 pub mod base;
 pub mod error;
 pub mod images;
+mod pile;
 pub mod push;
 mod recipe;
 pub mod rewrite;

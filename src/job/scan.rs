@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::images::Image;
+use super::pile::Pile;
 use super::{Job, SlimError};
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
@@ -15,7 +16,7 @@ use crate::layer::scan;
 use crate::layer::tar::TarError;
 use crate::progress::Stage;
 use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
-use crate::transport::Spool;
+use crate::transport::{Spool, TransportError};
 
 /// What one pass over all layers of an image learns.
 pub struct Scanned {
@@ -37,6 +38,7 @@ impl Job {
         let seen = SeenSources::default();
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
+        let pile = Arc::new(Pile::new());
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -46,13 +48,17 @@ impl Job {
                 seen: seen.clone(),
                 map: scratch.map(|scratch| SeekMap::new(Box::new(scratch))),
             };
-            let job = self.clone();
+            let (job, pile) = (self.clone(), pile.clone());
             let cost = if known[index] { 0 } else { layer.descriptor.size };
-            tasks.push((cost, async move { job.scan_layer(pass).await }));
+            tasks.push((cost, async move {
+                let (scanned, map) = job.scan_layer(pass).await?;
+                let merged = tokio::task::spawn_blocking(move || pile.add(index, scanned.index));
+                merged.await.map_err(|_| TransportError::Stopped)?;
+                Ok((scanned.found, map))
+            }));
         }
-        let (scanned, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
-        let (layers, found): (Vec<_>, Vec<_>) = scanned.into_iter().map(|layer| (layer.index, layer.found)).unzip();
-        let rootfs = Rootfs::merge(layers).map_err(|source| SlimError::Merge {
+        let (found, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
+        let rootfs = pile.finish().map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
             source,

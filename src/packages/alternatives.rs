@@ -3,7 +3,7 @@
 //! An administrative file is: `auto` or `manual`; the generic link; pairs of slave name and link, ended by an empty line;
 //! then, for each choice, its path, its priority and one line for each slave, ended by an empty line.
 
-use super::{DatabaseChange, Texts};
+use super::{DatabaseChange, IsGone, Texts};
 use crate::rootfs_path::RootfsPath;
 
 /// Where the administrative files are.
@@ -66,11 +66,11 @@ impl Group {
     }
 }
 
-fn groups(texts: &Texts) -> impl Iterator<Item = (&RootfsPath, &String, Group)> {
+fn groups(texts: &Texts) -> impl Iterator<Item = (&RootfsPath, &str, Group)> {
     texts.iter().filter_map(|(path, text)| {
         let name = path.to_string();
         let group = parse(name.strip_prefix(FOLDER)?, text)?;
-        Some((path, text, group))
+        Some((path, &**text, group))
     })
 }
 
@@ -85,7 +85,7 @@ pub fn all(texts: &Texts) -> Vec<(Vec<RootfsPath>, Vec<RootfsPath>)> {
 }
 
 /// Takes choices that are gone out of the administrative files.
-pub(super) fn without(texts: &Texts, gone: &dyn Fn(&RootfsPath) -> bool, change: &mut DatabaseChange) {
+pub(super) fn without(texts: &Texts, gone: &IsGone<'_>, change: &mut DatabaseChange) {
     for (path, text, group) in groups(texts) {
         let left = group.choices.iter().filter(|choice| !gone(&choice.path)).collect::<Vec<_>>();
         if left.len() == group.choices.len() {
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_choice_that_goes_leaves_the_others_and_the_last_takes_the_group_along() {
         let file = path_of("var/lib/dpkg/alternatives/pager").unwrap();
-        let texts: Texts = [(file.clone(), PAGER.to_owned())].into();
+        let texts: Texts = [(file.clone(), PAGER.into())].into();
         let (links, choices) = &all(&texts)[0];
         assert_eq!(choices.len(), 2);
         assert_eq!(links[1].to_string(), "etc/alternatives/pager");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DatabaseChange, Manager, Package, PackageDb, PackageId, Texts, stanzas};
+use super::{DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, Texts, stanzas};
 use crate::rootfs_path::RootfsPath;
 
 const INSTALLED: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
@@ -25,8 +25,9 @@ pub fn wants(path: &str) -> bool {
     INSTALLED.contains(&path) || path == WORLD
 }
 
-fn installed(texts: &Texts) -> Option<(&RootfsPath, &String)> {
-    texts.iter().find(|(path, _)| INSTALLED.contains(&path.to_string().as_str()))
+fn installed(texts: &Texts) -> Option<(&RootfsPath, &str)> {
+    let (path, text) = texts.iter().find(|(path, _)| INSTALLED.contains(&path.to_string().as_str()))?;
+    Some((path, text))
 }
 
 /// Reads the database; `None` if there is none. What is malformed is told to `report` and left alone.
@@ -89,7 +90,7 @@ pub(super) fn without(
     db: &PackageDb,
     removed: &BTreeSet<PackageId>,
     texts: &Texts,
-    gone: &dyn Fn(&RootfsPath) -> bool,
+    gone: &IsGone<'_>,
 ) -> DatabaseChange {
     let mut change = DatabaseChange::default();
     let names = removed.iter().map(|&id| db.packages[id].name.as_str()).collect::<BTreeSet<_>>();
@@ -106,7 +107,7 @@ pub(super) fn without(
 }
 
 /// Takes the records of files that are gone (`R:`, with the `a:` and `Z:` lines after it) out of a stanza.
-fn without_files(stanza: &str, gone: &dyn Fn(&RootfsPath) -> bool) -> String {
+fn without_files(stanza: &str, gone: &IsGone<'_>) -> String {
     let mut folder = RootfsPath::root();
     let mut skips = false;
     let mut kept = String::new();
@@ -139,8 +140,7 @@ mod tests {
             P:gcc\nV:12\nA:x86_64\nD:musl>=1\nF:usr\nF:usr/bin\nR:gcc\nZ:Q1y\nR:cpp\n\n";
         let path = |text: &str| RootfsPath::parse(text.as_bytes()).unwrap();
         let texts: Texts =
-            [(path(INSTALLED[0]), installed.to_owned()), (path(WORLD), "musl\n.build-deps=20240101\n".to_owned())]
-                .into();
+            [(path(INSTALLED[0]), installed.into()), (path(WORLD), "musl\n.build-deps=20240101\n".into())].into();
         let db = read(&texts, &mut |_| {}).unwrap();
         assert_eq!(db.packages.len(), 3);
         assert!(db.packages[1].is_manual && !db.packages[2].is_manual && db.packages[0].is_protected);

@@ -1,9 +1,11 @@
 //! Debian's package database. Sources: deb-control(5), dpkg(1) "FILES", apt's `extended_states`; distroless images keep
 //! one stanza a file in `status.d`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{DatabaseChange, Manager, Package, PackageDb, PackageId, Texts, alternatives, stanzas};
+use rayon::prelude::*;
+
+use super::{DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, Texts, alternatives, stanzas};
 use crate::rootfs_path::RootfsPath;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -30,7 +32,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
     let mut seen = BTreeSet::new();
     let manager = match get(STATUS) {
         Some(status) => {
-            let automatic = automatic(get(EXTENDED_STATES).map_or("", String::as_str));
+            let automatic = automatic(get(EXTENDED_STATES).map_or("", |text| text));
             for stanza in stanzas(status) {
                 let Some(mut package) = parse(stanza) else {
                     report(format!("{STATUS}: a stanza has no Package: field, or the package is not installed"));
@@ -61,7 +63,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                 }
                 let Some(mut package) = parse(text.trim_matches('\n')) else { continue };
                 package.is_manual = true;
-                let sums = texts.get(&path_of(&format!("{name}.md5sums"))).map_or("", String::as_str);
+                let sums = texts.get(&path_of(&format!("{name}.md5sums"))).map_or("", |text| text);
                 package.files = sums.lines().filter_map(|line| owned(line.split_once("  ")?.1)).collect();
                 packages.push(package);
             }
@@ -138,13 +140,28 @@ fn path_of(text: &str) -> RootfsPath {
     RootfsPath::parse(text.as_bytes()).unwrap_or_default()
 }
 
-/// Tells whether a file of the info folder belongs to one of some packages.
-fn is_info_of(path: &RootfsPath, names: &BTreeSet<(&str, &str)>) -> bool {
-    let path = path.to_string();
-    let Some((stem, _)) = path.strip_prefix(INFO).and_then(|file| file.rsplit_once('.')) else { return false };
-    match stem.split_once(':') {
-        Some((name, architecture)) => names.contains(&(name, architecture)),
-        None => names.iter().any(|(name, _)| *name == stem),
+/// Packages that go.
+struct Going<'a> {
+    /// With their architectures.
+    packages: BTreeSet<(&'a str, &'a str)>,
+    names: HashSet<&'a str>,
+}
+
+impl Going<'_> {
+    /// Tells whether a stanza is of one of them.
+    fn has_stanza(&self, stanza: &str) -> bool {
+        let fields = fields(stanza);
+        let field = |key| fields.get(key).copied().unwrap_or_default();
+        self.packages.contains(&(field("Package"), field("Architecture")))
+    }
+
+    /// Tells whether a file, if it is one of the info folder, belongs to one of them.
+    fn has_info(&self, path: &str) -> bool {
+        let Some((stem, _)) = path.strip_prefix(INFO).and_then(|file| file.rsplit_once('.')) else { return false };
+        match stem.split_once(':') {
+            Some((name, architecture)) => self.packages.contains(&(name, architecture)),
+            None => self.names.contains(stem),
+        }
     }
 }
 
@@ -153,53 +170,61 @@ pub(super) fn without(
     db: &PackageDb,
     removed: &BTreeSet<PackageId>,
     texts: &Texts,
-    gone: &dyn Fn(&RootfsPath) -> bool,
+    gone: &IsGone<'_>,
 ) -> DatabaseChange {
-    let names = removed
-        .iter()
-        .map(|&id| (db.packages[id].name.as_str(), db.packages[id].architecture.as_str()))
-        .collect::<BTreeSet<_>>();
-    let goes = |stanza: &str| {
-        let fields = fields(stanza);
-        let field = |key| fields.get(key).copied().unwrap_or_default();
-        names.contains(&(field("Package"), field("Architecture")))
+    let packages = removed.iter().map(|&id| &db.packages[id]);
+    let going = Going {
+        packages: packages.clone().map(|package| (package.name.as_str(), package.architecture.as_str())).collect(),
+        names: packages.map(|package| package.name.as_str()).collect(),
     };
+    let changes = texts.par_iter().map(|(path, text)| file_without(path, text, &going, gone)).collect::<Vec<_>>();
     let mut change = DatabaseChange::default();
-    for (path, text) in texts {
-        let name = path.to_string();
-        if name == STATUS || name == EXTENDED_STATES {
-            let kept = stanzas(text).filter(|stanza| !goes(stanza)).map(|stanza| format!("{stanza}\n\n"));
-            change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), kept.collect());
-        } else if name.starts_with(STATUS_D) && !name.ends_with(".md5sums") {
-            if goes(text.trim_matches('\n')) {
-                change.removed.extend([path.clone(), path_of(&format!("{name}.md5sums"))]);
-            }
-        } else if is_info_of(path, &names) {
-            change.removed.push(path.clone());
-        } else if name.ends_with(".list") {
-            let lost = |line: &&str| !owned(line).is_some_and(|path| gone(&path));
-            change.edit(path, text, keep_lines(text, lost));
-        } else if name.ends_with(".md5sums") {
-            let lost =
-                |line: &&str| !line.split_once("  ").and_then(|(_, path)| owned(path)).is_some_and(|path| gone(&path));
-            change.edit(path, text, keep_lines(text, lost));
-        } else if name.starts_with(TRIGGERS) {
-            // `File`: PATH PACKAGE; other files are named for the trigger and list packages.
-            let package = |line: &str| line.split_whitespace().last().unwrap_or_default().to_owned();
-            let stays = |line: &&str| {
-                let package = package(line);
-                let name = package.split(['/', ':']).next().unwrap_or_default();
-                !names.iter().any(|(gone, _)| *gone == name)
-            };
-            change.edit(path, text, keep_lines(text, stays));
-        }
+    for DatabaseChange { edits, removed } in changes {
+        change.edits.extend(edits);
+        change.removed.extend(removed);
     }
     alternatives::without(texts, gone, &mut change);
     change
 }
 
-fn keep_lines(text: &str, stays: impl Fn(&&str) -> bool) -> String {
-    text.lines().filter(stays).map(|line| format!("{line}\n")).collect()
+/// Writes one file of the database back.
+fn file_without(path: &RootfsPath, text: &str, going: &Going<'_>, gone: &IsGone<'_>) -> DatabaseChange {
+    let mut change = DatabaseChange::default();
+    let name = path.to_string();
+    let is_gone = |path: &str| owned(path).is_some_and(|path| gone(&path));
+    if name == STATUS || name == EXTENDED_STATES {
+        let kept = stanzas(text).filter(|stanza| !going.has_stanza(stanza)).map(|stanza| format!("{stanza}\n\n"));
+        change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), kept.collect());
+    } else if name.starts_with(STATUS_D) && !name.ends_with(".md5sums") {
+        if going.has_stanza(text.trim_matches('\n')) {
+            change.removed.extend([path.clone(), path_of(&format!("{name}.md5sums"))]);
+        }
+    } else if going.has_info(&name) {
+        change.removed.push(path.clone());
+    } else if name.ends_with(".list") {
+        change.edit(path, text, keep_lines(text, |line| !is_gone(line)));
+    } else if name.ends_with(".md5sums") {
+        let stays = |line: &str| !line.split_once("  ").is_some_and(|(_, path)| is_gone(path));
+        change.edit(path, text, keep_lines(text, stays));
+    } else if name.starts_with(TRIGGERS) {
+        let stays = |line: &str| !package_of_trigger(line).is_some_and(|package| going.names.contains(package));
+        change.edit(path, text, keep_lines(text, stays));
+    }
+    change
+}
+
+/// `File` has lines of a path and a package; other files are named for the trigger and list packages.
+fn package_of_trigger(line: &str) -> Option<&str> {
+    line.split_whitespace().last()?.split(['/', ':']).next()
+}
+
+fn keep_lines(text: &str, stays: impl Fn(&str) -> bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| stays(line)) {
+        kept += line;
+        kept += "\n";
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -223,7 +248,7 @@ mod tests {
             ("var/lib/dpkg/triggers/File", "/usr/share/x tool\n/usr/lib base\n"),
         ]
         .into_iter()
-        .map(|(path, text)| (path_of(path), text.to_owned()))
+        .map(|(path, text)| (path_of(path), text.into()))
         .collect()
     }
 
@@ -265,7 +290,7 @@ mod tests {
     #[test]
     fn a_corrupt_database_is_reported_and_never_a_panic() {
         let mut texts = database();
-        texts.insert(path_of(STATUS), "garbage\n\n: :\n\nPackage: a\nDepends: ,|,(\n\nPackage: a\n".to_owned());
+        texts.insert(path_of(STATUS), "garbage\n\n: :\n\nPackage: a\nDepends: ,|,(\n\nPackage: a\n".into());
         let mut reports = Vec::new();
         let db = read(&texts, &mut |report| reports.push(report)).unwrap();
         assert_eq!(db.packages.len(), 1);
@@ -279,7 +304,7 @@ mod tests {
             ("var/lib/dpkg/status.d/libc6.md5sums", "d41d  lib/libc.so.6\n"),
         ]
         .into_iter()
-        .map(|(path, text)| (path_of(path), text.to_owned()))
+        .map(|(path, text)| (path_of(path), text.into()))
         .collect();
         let db = read(&texts, &mut |_| {}).unwrap();
         assert_eq!((db.manager, db.packages[0].files.len()), (Manager::Distroless, 1));

@@ -5,6 +5,7 @@ pub mod apk;
 pub mod dpkg;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::rootfs_path::RootfsPath;
 
@@ -56,7 +57,10 @@ pub struct PackageDb {
 }
 
 /// Texts of files, by path.
-pub type Texts = BTreeMap<RootfsPath, String>;
+pub type Texts = BTreeMap<RootfsPath, Arc<str>>;
+
+/// Tells whether a path is gone.
+pub type IsGone<'a> = dyn Fn(&RootfsPath) -> bool + Sync + 'a;
 
 /// A file of the rootfs that gets another content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,12 +123,7 @@ impl PackageDb {
     }
 
     /// Writes the database back without some packages. `gone` tells whether a path of a package that stays is gone.
-    pub fn without(
-        &self,
-        removed: &BTreeSet<PackageId>,
-        texts: &Texts,
-        gone: &dyn Fn(&RootfsPath) -> bool,
-    ) -> DatabaseChange {
+    pub fn without(&self, removed: &BTreeSet<PackageId>, texts: &Texts, gone: &IsGone<'_>) -> DatabaseChange {
         match self.manager {
             Manager::Dpkg | Manager::Distroless => dpkg::without(self, removed, texts, gone),
             Manager::Apk => apk::without(self, removed, texts, gone),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::decision::Decision;
 use super::ownership::at;
 use super::{Edited, NO_LONGER_NEEDED, Plan, Removed};
 use crate::packages::DatabaseChange;
-use crate::rootfs::{NodeSet, Rootfs};
+use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Adds edits to the plan. `gone` are the nodes that it removes.
@@ -53,12 +55,10 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
 
 /// Takes files that are gone out of RECORD. Format: PEP 376, comma-separated values; the path comes first.
 fn records(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> Vec<Edited> {
-    let mut edits = Vec::new();
-    for (node, facts) in decision.evidence.files() {
-        if rootfs.name(node) != b"RECORD" || gone.contains(node) {
-            continue;
-        }
-        let Some(text) = &facts.text else { continue };
+    let is_record = |(node, _): &(NodeId, _)| rootfs.name(*node) == b"RECORD" && !gone.contains(*node);
+    let files = decision.evidence.files().filter(is_record).collect::<Vec<_>>();
+    let edits = files.into_par_iter().filter_map(|(node, facts)| {
+        let text = facts.text.as_ref()?;
         let site = rootfs.parent(rootfs.parent(node));
         let stays = |line: &&str| {
             let path = match line.strip_prefix('"') {
@@ -69,9 +69,8 @@ fn records(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> Vec<Edited> 
             !file.is_some_and(|file| gone.contains(file))
         };
         let new = text.lines().filter(stays).map(|line| format!("{line}\n")).collect::<String>();
-        if new.lines().count() != text.lines().count() {
-            edits.push(Edited { path: rootfs.path(node), content: new });
-        }
-    }
-    edits
+        let is_shorter = new.lines().count() != text.lines().count();
+        is_shorter.then(|| Edited { path: rootfs.path(node), content: new })
+    });
+    edits.collect()
 }

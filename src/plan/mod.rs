@@ -121,10 +121,9 @@ impl Plan {
     /// # Errors
     /// If the plan was made for another image and names a path that is not there.
     pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
-        self.removed
-            .iter()
-            .map(|removed| rootfs.lookup(&removed.path).ok_or_else(|| PathNotFound(removed.path.clone())))
-            .collect()
+        let nodes = rootfs.lookups(self.removed.iter().map(|removed| &removed.path));
+        let found = nodes.zip(&self.removed);
+        found.map(|(node, removed)| node.ok_or_else(|| PathNotFound(removed.path.clone()))).collect()
     }
 
     /// Returns the new contents of files, by node.

@@ -8,30 +8,10 @@ use crate::layer::whiteout::Whiteout;
 use crate::layer::{EntryKind, LayerIndex};
 use crate::rootfs_path::RootfsPath;
 
-/// Merges layers, the lowest first.
-pub(super) fn merge(mut layers: Vec<LayerIndex>) -> Result<Rootfs, RootfsError> {
-    let mut merge = Merge {
-        tree: Growing::new(),
-        entries: Entries::default(),
-        links: BTreeMap::new(),
-        via: HashMap::new(),
-        whiteouts: BTreeMap::new(),
-        last_folder: None,
-    };
-    for (number, layer) in layers.iter_mut().enumerate() {
-        merge.start_layer(number, layer.len())?;
-        for (id, (path, kind)) in super::ids(number, layer.len()).zip(layer.names()) {
-            let owner = merge.apply(id, &path, &kind)?;
-            merge.entries.owners.push(owner);
-        }
-        layer.forget_names();
-    }
-    let Merge { tree, entries, links, via, whiteouts, .. } = merge;
-    Ok(Rootfs { layers, tree: tree.seal(), entries, links, via, whiteouts })
-}
-
 /// What the layers so far make.
-struct Merge {
+#[derive(Debug)]
+pub struct Merging {
+    layers: Vec<LayerIndex>,
     tree: Growing,
     entries: Entries,
     links: BTreeMap<EntryId, Link>,
@@ -48,7 +28,48 @@ struct Made<'a> {
     target: &'a [u8],
 }
 
-impl Merge {
+impl Default for Merging {
+    fn default() -> Self {
+        Self {
+            layers: Vec::new(),
+            tree: Growing::new(),
+            entries: Entries::default(),
+            links: BTreeMap::new(),
+            via: HashMap::new(),
+            whiteouts: BTreeMap::new(),
+            last_folder: None,
+        }
+    }
+}
+
+impl Merging {
+    /// Returns how many layers were applied.
+    pub fn count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Applies the next layer; the lowest comes first.
+    ///
+    /// # Errors
+    /// If a path cannot be placed or a hard link names nothing.
+    pub fn apply(&mut self, mut layer: LayerIndex) -> Result<(), RootfsError> {
+        let number = self.layers.len();
+        self.start_layer(number, layer.len())?;
+        for (id, (path, kind)) in super::ids(number, layer.len()).zip(layer.names()) {
+            let owner = self.apply_entry(id, &path, &kind)?;
+            self.entries.owners.push(owner);
+        }
+        layer.forget_names();
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    /// Returns what all layers make.
+    pub fn finish(self) -> Rootfs {
+        let Self { layers, tree, entries, links, via, whiteouts, .. } = self;
+        Rootfs { layers, tree: tree.seal(), entries, links, via, whiteouts }
+    }
+
     fn start_layer(&mut self, layer: usize, count: usize) -> Result<(), RootfsError> {
         let first = self.entries.owners.len();
         // The greatest number stands for no entry.
@@ -60,7 +81,7 @@ impl Merge {
         Ok(())
     }
 
-    fn apply(&mut self, id: EntryId, path: &RootfsPath, kind: &EntryKind) -> Result<Owner, RootfsError> {
+    fn apply_entry(&mut self, id: EntryId, path: &RootfsPath, kind: &EntryKind) -> Result<Owner, RootfsError> {
         if *kind == EntryKind::GlobalHeader {
             return Ok(Owner::NONE);
         }

@@ -11,6 +11,7 @@ mod tree;
 use std::collections::{BTreeMap, HashMap};
 
 pub use self::dense::{NodeMap, NodeSet};
+pub use self::merge::Merging;
 use self::tree::{Kind, Tree};
 use crate::layer::{LayerIndex, Span};
 use crate::rootfs_path::RootfsPath;
@@ -207,7 +208,9 @@ impl Rootfs {
     /// # Errors
     /// If a path cannot be placed or a hard link names nothing.
     pub fn merge(layers: Vec<LayerIndex>) -> Result<Self, RootfsError> {
-        merge::merge(layers)
+        let mut merging = Merging::default();
+        layers.into_iter().try_for_each(|layer| merging.apply(layer))?;
+        Ok(merging.finish())
     }
 
     /// Returns the root.
@@ -339,6 +342,19 @@ impl Rootfs {
     /// Returns the node at `path`, which must hold no symlink but for the last component; symlinks are not followed.
     pub fn lookup(&self, path: &RootfsPath) -> Option<NodeId> {
         path.components().try_fold(self.root(), |at, name| self.child(at, name))
+    }
+
+    /// As [`Rootfs::lookup`] for each of some paths; faster, if neighbours share their folder.
+    pub fn lookups<'a>(&self, paths: impl IntoIterator<Item = &'a RootfsPath>) -> impl Iterator<Item = Option<NodeId>> {
+        let mut last = None;
+        paths.into_iter().map(move |path| {
+            let folder = match last {
+                Some((folder, node)) if folder == path.parent_bytes() => node,
+                _ => self.lookup(&path.parent()),
+            };
+            last = Some((path.parent_bytes(), folder));
+            if path.is_root() { Some(ROOT) } else { self.child(folder?, path.file_name()) }
+        })
     }
 
     /// Returns the node that a program sees when it opens `path` in folder `from`: all symlinks followed, `..` never
