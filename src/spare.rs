@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 /// Threads that may have nothing to do.
@@ -70,6 +70,15 @@ impl<T, S> Helper<T, S> {
     pub fn send(&self, item: T) {
         // It fails only if the worker panicked, which `finish` tells.
         let _ = self.items.send(item);
+    }
+
+    /// Gives it an item, or gives that back if too many wait already.
+    pub fn offer(&self, item: T) -> Result<(), T> {
+        match self.items.try_send(item) {
+            Err(TrySendError::Full(item)) => Err(item),
+            // As in `send`.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
     }
 
     /// Returns an item that was worked on, so that its memory can be used again.

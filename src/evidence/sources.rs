@@ -75,12 +75,15 @@ impl SourceReader {
                 spare.start("python", WAITING, Found::new, read)
             });
         }
-        match &self.helper {
-            Some(helper) => helper.send(Source { entry, text }),
-            None => {
-                self.found.insert(entry, self.seen.read(&text));
-                self.buffer = text;
-            }
+        let source = Source { entry, text };
+        // What the helper has no time for is read here: nothing waits as long as there is something to do.
+        let left = match &self.helper {
+            Some(helper) => helper.offer(source),
+            None => Err(source),
+        };
+        if let Err(Source { entry, text }) = left {
+            self.found.insert(entry, self.seen.read(&text));
+            self.buffer = text;
         }
     }
 
