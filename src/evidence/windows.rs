@@ -16,7 +16,7 @@ const HEAD: u64 = 24 << 20;
 /// How much of the end can be held.
 const TAIL: u64 = 8 << 20;
 /// How much memory is kept for the next file.
-const SPARE: usize = 4 << 20;
+const SPARE: usize = 12 << 20;
 
 /// Parts of one file. Made once and filled for file after file, for fresh memory costs more than the copy.
 #[derive(Debug, Default)]
@@ -45,18 +45,15 @@ impl Windows {
         self.size = size;
         let start = size.min(START);
         self.hold(0..start, content)?;
-        let mut wanted = wanted(&self.bytes).unwrap_or_else(|| iter::once(0..size).collect());
-        wanted.sort_by_key(|range| range.start);
+        let wanted = wanted(&self.bytes).unwrap_or_else(|| iter::once(0..size).collect());
+        let ranges = holdable(wanted, size);
+        // At once, for memory that grows is copied.
+        self.bytes.reserve_exact(ranges.iter().map(|range| (range.end - range.start) as usize).sum());
         let mut at = start;
-        for range in wanted {
-            for window in [0..HEAD.min(size), size.saturating_sub(TAIL)..size] {
-                let range = range.start.max(window.start).max(at)..range.end.min(window.end);
-                if !range.is_empty() {
-                    skip(content, range.start - at)?;
-                    at = range.end;
-                    self.hold(range, content)?;
-                }
-            }
+        for range in ranges {
+            skip(content, range.start - at)?;
+            at = range.end;
+            self.hold(range, content)?;
         }
         Ok(())
     }
@@ -83,6 +80,23 @@ impl Windows {
         }
         None
     }
+}
+
+/// Returns what can be held of the wanted parts of a file and is not held yet, in order.
+fn holdable(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Range<u64>> {
+    wanted.sort_by_key(|range| range.start);
+    let mut at = size.min(START);
+    let mut ranges = Vec::new();
+    for range in wanted {
+        for window in [0..HEAD.min(size), size.saturating_sub(TAIL)..size] {
+            let range = range.start.max(window.start).max(at)..range.end.min(window.end);
+            if !range.is_empty() {
+                at = range.end;
+                ranges.push(range);
+            }
+        }
+    }
+    ranges
 }
 
 /// Skips bytes without copying them.
