@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -77,9 +77,10 @@ fn pack(scanned: &ScannedLayer) -> io::Result<Vec<u8>> {
         });
         found.of.push((entry, number));
     }
-    let encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    // Buffered, for it is written number by number.
+    let encoder = BufWriter::new(zstd::Encoder::new(Vec::new(), LEVEL)?);
     let encoder = postcard::to_io(&(&scanned.index, found), encoder).map_err(io::Error::other)?;
-    encoder.finish()
+    encoder.into_inner()?.finish()
 }
 
 fn unpack(packed: &[u8]) -> io::Result<ScannedLayer> {
