@@ -119,6 +119,23 @@ mod tests {
     }
 
     #[test]
+    fn an_item_is_given_back_if_too_many_wait() {
+        let (go, wait) = sync_channel::<()>(0);
+        let spare = Spare::new(|| Some(Box::new(())));
+        let work = move |seen: &mut Vec<u32>, item: &mut u32| {
+            wait.recv().unwrap();
+            seen.push(*item);
+        };
+        let helper = spare.start("test", 1, Vec::new, work).unwrap();
+        helper.send(0);
+        helper.send(1);
+        // One is worked on, and one waits.
+        assert_eq!(helper.offer(2), Err(2));
+        (0..2).for_each(|_| go.send(()).unwrap());
+        assert_eq!(helper.finish(), [0, 1]);
+    }
+
+    #[test]
     fn nothing_is_started_without_a_thread_to_spare() {
         let spare = Spare::new(|| None);
         assert!(spare.start("test", 2, || (), |(), _: &mut u32| ()).is_none());

@@ -47,3 +47,44 @@ impl Pile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{EntryKind, Span};
+    use crate::rootfs_path::RootfsPath;
+
+    fn layer(entries: &[(&str, EntryKind)]) -> LayerIndex {
+        let mut index = LayerIndex::default();
+        for (path, kind) in entries {
+            let span = Span { range: 0..512, data_start: 512, packed_start: 0 };
+            index.push(&span, &RootfsPath::parse(path.as_bytes()).unwrap(), kind);
+        }
+        index
+    }
+
+    #[test]
+    fn layers_make_the_same_in_whatever_order_they_come() {
+        let layers = [
+            layer(&[("a", EntryKind::Directory), ("a/b", EntryKind::File)]),
+            layer(&[("a/.wh.b", EntryKind::File), ("a/c", EntryKind::File)]),
+            layer(&[("a/d", EntryKind::File)]),
+        ];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let pile = Pile::new();
+            order.iter().for_each(|&number| pile.add(number, layers[number].clone()));
+            let rootfs = pile.finish().unwrap();
+            let folder = rootfs.child(rootfs.root(), b"a").unwrap();
+            assert_eq!(rootfs.named_children(folder).map(|(name, _)| name).collect::<Vec<_>>(), [b"c", b"d"]);
+        }
+    }
+
+    #[test]
+    fn the_fault_of_a_layer_is_told_at_the_end() {
+        let broken = layer(&[("a", EntryKind::HardLink(RootfsPath::parse(b"b").unwrap()))]);
+        let pile = Pile::new();
+        pile.add(1, LayerIndex::default());
+        pile.add(0, broken);
+        assert_eq!(pile.finish().unwrap_err().layer(), 0);
+    }
+}

@@ -368,3 +368,23 @@ impl Rootfs {
 fn ids(layer: usize, count: usize) -> impl Iterator<Item = EntryId> {
     (0..count as u32).map(move |index| EntryId { layer: layer as u32, index })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::EntryKind;
+
+    #[test]
+    fn paths_are_found_together_as_they_are_one_by_one() {
+        let parse = |path: &str| RootfsPath::parse(path.as_bytes()).unwrap();
+        let mut layer = LayerIndex::default();
+        for (path, kind) in [("a", EntryKind::Directory), ("a/b", EntryKind::File), ("c/d", EntryKind::File)] {
+            layer.push(&Span { range: 0..512, data_start: 512, packed_start: 0 }, &parse(path), &kind);
+        }
+        let rootfs = Rootfs::merge(vec![layer]).unwrap();
+        let paths = ["", "a", "a/b", "a/x", "a/b/c", "x/y", "x/z", "c", "c/d", "a/b"].map(parse);
+        let found = rootfs.lookups(&paths).collect::<Vec<_>>();
+        assert_eq!(found, paths.iter().map(|path| rootfs.lookup(path)).collect::<Vec<_>>());
+        assert_eq!(found.iter().flatten().count(), 6);
+    }
+}
