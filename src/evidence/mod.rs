@@ -8,6 +8,7 @@ mod calls;
 pub mod collect;
 pub mod config;
 pub mod elf;
+mod imports;
 pub mod library;
 pub mod needs;
 pub mod nesting;
@@ -16,6 +17,7 @@ pub mod query;
 pub mod script;
 mod skim;
 pub mod sources;
+mod tools;
 pub mod windows;
 pub mod world;
 

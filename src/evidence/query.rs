@@ -2,44 +2,16 @@
 
 use super::collect::{Facts, FileFacts};
 use super::config::Programs;
+use super::imports;
 use super::library::Libraries;
 use super::needs::Reason;
-use super::python::{Command, Import, PythonFacts};
-use super::world::{Holds, Module, Worlds, module};
+use super::python::PythonFacts;
+use super::tools::{asks_about_checkout, is_system_script, is_tool};
+use super::world::Worlds;
 use crate::image::ImageConfig;
 use crate::packages::{self, Texts};
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
-
-/// Top-level packages whose sources name compilers and version control as their business: they build and install, and an
-/// image that only runs does not call them. What imports them counts as ever.
-const BUILD_TOOLS: [&str; 14] = [
-    "pip",
-    "setuptools",
-    "pkg_resources",
-    "wheel",
-    "distutils",
-    "_distutils_hack",
-    "Cython",
-    "pyximport",
-    "mesonbuild",
-    "poetry",
-    "virtualenv",
-    "flit_core",
-    "hatchling",
-    "setuptools_scm",
-];
-/// Packages inside others that are such tools.
-const BUILD_PARTS: [&str; 8] = [
-    "numpy/distutils",
-    "numpy/f2py",
-    "scipy/_build_utils",
-    "numba/pycc",
-    "sklearn/_build_utils",
-    "matplotlib/testing",
-    "numpy/testing",
-    "torch/utils/cpp_extension.py",
-];
 
 /// All that the scan found out about an image, ready to be asked.
 #[derive(Debug)]
@@ -156,16 +128,17 @@ impl Evidence {
             Some(world) => vec![world],
             None => (0..live.len()).filter(|&world| live[world]).collect(),
         };
-        let root = application_root(rootfs, node);
+        let root = imports::application_root(rootfs, node);
         for import in &facts.imports {
             let files = match import.level {
-                0 => self.absolute_import(rootfs, root, &worlds, import),
-                _ => relative_import(rootfs, node, import),
+                0 => imports::absolute(&mut self.worlds, rootfs, root, &worlds, import),
+                _ => imports::relative(rootfs, node, import),
             };
             needs.add(files, |from| Reason::Import { from, line: import.line });
         }
         let names_things = !(facts.libraries.is_empty() && facts.commands.is_empty() && facts.headers.is_empty());
-        if names_things && !self.is_tool(rootfs, own, node, &needs.from) {
+        let is_tool = |world: usize| is_tool(rootfs, &self.worlds.worlds[world], node, &needs.from);
+        if names_things && !own.is_some_and(is_tool) {
             self.mentions(rootfs, own.is_some(), facts, needs);
             for mention in &facts.headers {
                 let headers = in_own_package(rootfs, node, &mention.text);
@@ -186,43 +159,6 @@ impl Evidence {
             let program = self.programs.find(rootfs, &command.program.text);
             needs.add(program, |from| Reason::Command { from, line: command.program.line });
         }
-    }
-
-    /// Programs that the standard library or a build tool names are not the application's: `ctypes.util` tries `gcc` after `ldconfig`.
-    fn is_tool(&self, rootfs: &Rootfs, world: Option<usize>, node: NodeId, path: &RootfsPath) -> bool {
-        let Some(world) = world.map(|world| &self.worlds.worlds[world]) else { return false };
-        let folders = || folders_above(rootfs, node);
-        let Some(site) = folders().find(|folder| *folder != world.stdlib && world.roots.contains(folder)) else {
-            return folders().any(|folder| folder == world.stdlib);
-        };
-        let path = path.to_string();
-        let path = path[rootfs.path(site).to_string().len()..].trim_start_matches('/');
-        let top = path.split(['/', '.']).next().unwrap_or_default();
-        BUILD_TOOLS.contains(&top)
-            || BUILD_PARTS.iter().any(|part| path.starts_with(part))
-            || path.ends_with("/setup.py")
-            || path.ends_with("/_version.py")
-            || path.ends_with("/versioneer.py")
-            || path.ends_with("/conftest.py")
-    }
-
-    /// Returns the files that an import by a whole name executes in any of the installations; `root` is the importer's own.
-    fn absolute_import(&mut self, rootfs: &Rootfs, root: NodeId, worlds: &[usize], import: &Import) -> Vec<NodeId> {
-        let mut files = Vec::new();
-        for &world in worlds {
-            let mut find = |dotted: &str| self.worlds.find(rootfs, world, &[root], dotted);
-            let module = find(&import.module);
-            files.extend(module.iter().flat_map(|module| &module.files));
-            for name in import.names.iter().filter(|name| &***name != "*") {
-                let holds = module.as_ref().map_or(Holds::Nothing, |module| module.holds);
-                files.extend(imported_from(rootfs, holds, name, || {
-                    Some(find(&format!("{}.{name}", import.module))?.files.clone())
-                }));
-            }
-        }
-        files.sort_unstable();
-        files.dedup();
-        files
     }
 
     /// Entry points, `.pth` files and the like.
@@ -263,94 +199,6 @@ impl Needs<'_> {
     }
 }
 
-/// Returns the files that an import by leading dots executes; one dot is the file's own package.
-fn relative_import(rootfs: &Rootfs, node: NodeId, import: &Import) -> Vec<NodeId> {
-    let mut package = rootfs.parent(node);
-    for _ in 1..import.level {
-        package = rootfs.parent(package);
-    }
-    let found = match &*import.module {
-        "" => Some(Module { files: Vec::new(), holds: Holds::Folder(package) }),
-        dotted => module(rootfs, package, dotted),
-    };
-    let mut files = found.as_ref().map_or_else(Vec::new, |module| module.files.clone());
-    let holds = found.map_or(Holds::Nothing, |module| module.holds);
-    for name in &import.names {
-        files.extend(imported_from(rootfs, holds, name, || {
-            Some(module(rootfs, package, &format!("{}.{name}", import.module))?.files)
-        }));
-    }
-    files.extend(rootfs.child(package, b"__init__.py"));
-    files.sort_unstable();
-    files.dedup();
-    files
-}
-
-/// Returns the files of a name that is imported from a module, if it is a module itself; `anywhere` looks for its whole name.
-fn imported_from(
-    rootfs: &Rootfs,
-    holds: Holds,
-    name: &str,
-    anywhere: impl FnOnce() -> Option<Vec<NodeId>>,
-) -> Vec<NodeId> {
-    let files = match holds {
-        Holds::Nothing => None,
-        Holds::Folder(folder) => module(rootfs, folder, name).map(|module| module.files),
-        Holds::Anywhere => anywhere(),
-    };
-    files.unwrap_or_default()
-}
-
-/// Installed distributions ask version control about their own checkout, to tell their version. In an image there is none,
-/// so the question fails with the program as it does without; an application's own sources are believed in full.
-fn asks_about_checkout(command: &Command) -> bool {
-    const QUESTIONS: [&str; 16] = [
-        "rev-parse",
-        "describe",
-        "log",
-        "status",
-        "show",
-        "diff",
-        "rev-list",
-        "symbolic-ref",
-        "ls-files",
-        "branch",
-        "remote",
-        "config",
-        "id",
-        "identify",
-        "info",
-        "--help",
-    ];
-    let is_version_control = matches!(&*command.program.text, "git" | "hg" | "svn" | "bzr");
-    let argument = command.argument.as_deref();
-    is_version_control && argument.is_some_and(|argument| QUESTIONS.contains(&argument) || argument.starts_with("-"))
-}
-
-/// Maintainers' scripts run when packages come and go; `python3.11-config` and the like tell compilers' flags. Nobody runs them
-/// in an image that only runs.
-fn is_system_script(path: &RootfsPath) -> bool {
-    let text = path.to_string();
-    text.starts_with("var/lib/")
-        || text.starts_with("lib/apk/")
-        || text.starts_with("usr/lib/apk/")
-        || text.ends_with("-config")
-}
-
-/// Returns the folder from which a file may import before others: its own, or the one above its outermost package.
-fn application_root(rootfs: &Rootfs, node: NodeId) -> NodeId {
-    let mut top = rootfs.parent(node);
-    while top != rootfs.root() && rootfs.child(top, b"__init__.py").is_some() {
-        top = rootfs.parent(top);
-    }
-    top
-}
-
-/// Returns the folders that a file lies in, the innermost first.
-fn folders_above(rootfs: &Rootfs, node: NodeId) -> impl Iterator<Item = NodeId> {
-    std::iter::successors(Some(rootfs.parent(node)), |&folder| (folder != rootfs.root()).then(|| rootfs.parent(folder)))
-}
-
 /// Returns what a path with a test folder in it means beside a file, or up to three folders above.
 fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
     let mut folder = rootfs.parent(node);
@@ -370,7 +218,7 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
 /// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
 fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
     let is_package = |folder: &NodeId| rootfs.child(*folder, b"__init__.py").is_some();
-    let Some(package) = folders_above(rootfs, node).filter(is_package).last() else { return Vec::new() };
+    let Some(package) = rootfs.folders_above(node).filter(is_package).last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut todo = vec![package];
     while let Some(folder) = todo.pop() {

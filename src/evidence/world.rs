@@ -85,14 +85,8 @@ impl Worlds {
 
     /// Returns the installation in whose folders a file lies; `None` for an application's own.
     pub fn of(&self, rootfs: &Rootfs, file: NodeId) -> Option<usize> {
-        let mut at = file;
-        while at != rootfs.root() {
-            at = rootfs.parent(at);
-            if let Some(index) = self.worlds.iter().position(|world| world.roots.contains(&at)) {
-                return Some(index);
-            }
-        }
-        None
+        let index_of = |folder| self.worlds.iter().position(|world| world.roots.contains(&folder));
+        rootfs.folders_above(file).find_map(index_of)
     }
 
     /// Finds a dotted name for an importer in an installation. `from` are folders that are searched first.

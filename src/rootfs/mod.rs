@@ -244,6 +244,11 @@ impl Rootfs {
         self.tree.nodes().parent(id)
     }
 
+    /// Returns the directories that hold a node, the innermost first, the root last.
+    pub fn folders_above(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        std::iter::successors(Some(self.parent(id)), |&folder| (folder != ROOT).then(|| self.parent(folder)))
+    }
+
     /// Returns the last component of a node's path.
     pub fn name(&self, id: NodeId) -> &[u8] {
         self.tree.nodes().name(id)
