@@ -11,6 +11,8 @@ cargo clippy --all-targets --quiet -- -D warnings
 RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
 bash scripts/forbid.sh
 cargo deny --version > /dev/null 2>&1 || cargo install --quiet --locked cargo-deny
+# Of all platforms: a build fetches this one's only.
+cargo fetch --locked --quiet
 cargo deny --offline check bans licenses sources 2>&1 | tail -5
 cargo test --quiet
 if [ "${1:-}" != quick ]; then
