@@ -27,11 +27,11 @@ pub(super) fn close(
     config: &ImageConfig,
     claims: Claims,
     ownership: Ownership,
-    evidence: Evidence,
+    evidence: &mut Evidence,
 ) -> Decision {
     let live = evidence.worlds().worlds.iter().map(|_| false).collect();
-    let decision = Decision { claims, ownership, evidence, kept: NodeMap::default(), kept_packages: BTreeMap::new() };
-    let mut closure = Closure { rootfs, decision, todo: VecDeque::new(), live, free: Vec::new() };
+    let decision = Decision { claims, ownership, kept: NodeMap::default(), kept_packages: BTreeMap::new() };
+    let mut closure = Closure { rootfs, evidence, decision, todo: VecDeque::new(), live, free: Vec::new() };
     closure.start(config);
     closure.run();
     closure.keep_alternatives();
@@ -40,6 +40,7 @@ pub(super) fn close(
 
 struct Closure<'a> {
     rootfs: &'a Rootfs,
+    evidence: &'a mut Evidence,
     /// What is decided so far.
     decision: Decision,
     /// Live files whose needs have not been followed yet.
@@ -66,11 +67,11 @@ impl Closure<'_> {
                 self.enliven(node);
             }
         }
-        for (node, key) in config::named(config, self.rootfs, self.decision.evidence.programs()) {
+        for (node, key) in config::named(config, self.rootfs, self.evidence.programs()) {
             self.require(node, &Reason::Config { key: key.to_owned() });
         }
         for name in ["python3", "python"] {
-            let program = self.decision.evidence.programs().find(self.rootfs, name);
+            let program = self.evidence.programs().find(self.rootfs, name);
             if let Some(program) = program.filter(|_| self.has_applications()) {
                 self.require(program, &Reason::Config { key: "PATH".to_owned() });
             }
@@ -89,10 +90,7 @@ impl Closure<'_> {
 
     /// Tells whether there is Python outside of packages: then the Python in `PATH` may run it.
     fn has_applications(&self) -> bool {
-        self.decision
-            .evidence
-            .files()
-            .any(|(node, facts)| facts.python.is_some() && !self.decision.ownership.is_owned(node))
+        self.evidence.files().any(|(node, facts)| facts.python.is_some() && !self.decision.ownership.is_owned(node))
     }
 
     /// Packages that stay whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries
@@ -119,20 +117,15 @@ impl Closure<'_> {
 
     fn run(&mut self) {
         while let Some(node) = self.todo.pop_front() {
-            if self.decision.evidence.worlds().of(self.rootfs, node).is_none()
-                && self.decision.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
+            if self.evidence.worlds().of(self.rootfs, node).is_none()
+                && self.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
             {
                 self.free.push(node);
             }
-            let Decision { claims, ownership, evidence, kept, kept_packages } = &mut self.decision;
-            let is_owned = ownership.is_owned(node);
-            let settled = |node| {
-                let is_kept = kept.contains(node)
-                    || !claims.paths.contains(node)
-                        && ownership.of(node).iter().all(|id| kept_packages.contains_key(id));
-                is_kept && self.rootfs.symlink(node).is_none()
-            };
-            for (needed, reason) in evidence.needs_of(self.rootfs, node, &self.live, is_owned, &settled) {
+            let is_owned = self.decision.ownership.is_owned(node);
+            // To be needed changes nothing for what stays already, unless it leads to something else.
+            let settled = |node| self.decision.stays(node) && self.rootfs.symlink(node).is_none();
+            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live, is_owned, &settled) {
                 self.require(needed, &reason);
             }
         }
@@ -152,7 +145,7 @@ impl Closure<'_> {
     }
 
     fn keep_node(&mut self, node: NodeId, reason: &Reason) {
-        if self.decision.kept.contains(node) {
+        if self.decision.stays(node) {
             return;
         }
         let is_claimed = self.decision.claims.paths.contains(node);
@@ -200,7 +193,7 @@ impl Closure<'_> {
 
     /// A file has come to stay: its own needs are to be followed. A symlink's target stays with it.
     fn enliven(&mut self, node: NodeId) {
-        if self.decision.evidence.facts(node).is_some() {
+        if self.evidence.facts(node).is_some() {
             self.todo.push_back(node);
         }
         if let Some(_) = self.rootfs.symlink(node)
@@ -236,7 +229,7 @@ impl Closure<'_> {
         let name = self.rootfs.name(node);
         let is_file = matches!(self.rootfs.node(node).kind, NodeKind::File { .. });
         for index in 0..self.live.len() {
-            let world = &self.decision.evidence.worlds().worlds[index];
+            let world = &self.evidence.worlds().worlds[index];
             let version = self.rootfs.name(world.stdlib);
             let is_program = is_file && world.programs == Some(parent) && name == version;
             let is_unowned_library =

@@ -17,13 +17,19 @@ use crate::rootfs_path::RootfsPath;
 pub(super) struct Decision {
     pub(super) claims: Claims,
     pub(super) ownership: Ownership,
-    pub(super) evidence: Evidence,
     /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
     pub(super) kept: NodeMap<Reason>,
     pub(super) kept_packages: BTreeMap<PackageId, Reason>,
 }
 
 impl Decision {
+    /// Tells whether a node and all that own it stay, as far as is decided.
+    pub(super) fn stays(&self, node: NodeId) -> bool {
+        self.kept.contains(node)
+            || !self.claims.paths.contains(node)
+                && self.ownership.of(node).iter().all(|id| self.kept_packages.contains_key(id))
+    }
+
     /// Tells whether a node goes, as far as is decided.
     pub(super) fn goes(&self, node: NodeId) -> bool {
         if self.kept.contains(node) {
@@ -48,14 +54,14 @@ impl Decision {
         }
     }
 
-    pub(super) fn into_plan(self, rootfs: &Rootfs) -> Plan {
+    pub(super) fn into_plan(self, rootfs: &Rootfs, evidence: &Evidence) -> Plan {
         let mut plan = Plan::default();
         let words = Words::new(&self.ownership);
         let mut gone = Gone { nodes: self.dangling(rootfs), emptied: self.emptied_folders(rootfs), words };
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
         self.list_packages(&mut plan);
-        edits::add(&self, rootfs, &gone.nodes, &mut plan);
-        for (node, facts) in self.evidence.files() {
+        edits::add(&self, rootfs, evidence, &gone.nodes, &mut plan);
+        for (node, facts) in evidence.files() {
             if let Some(unread) = &facts.unread {
                 plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
             } else if facts.is_broken_elf {

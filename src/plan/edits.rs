@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use super::decision::Decision;
 use super::ownership::at;
 use super::{Edited, NO_LONGER_NEEDED, Plan, Removed};
+use crate::evidence::Evidence;
 use crate::packages::DatabaseChange;
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Adds edits to the plan. `gone` are the nodes that it removes.
-pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet, plan: &mut Plan) {
+pub(super) fn add(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet, plan: &mut Plan) {
     let change = database(decision, rootfs, gone);
     let mut removed = gone.clone();
     for path in change.removed {
@@ -24,7 +25,7 @@ pub(super) fn add(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet, plan: &m
     plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
     let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: edit.content });
     plan.edits.extend(edits.filter(|edit| rootfs.lookup(&edit.path).is_some_and(|node| !removed.contains(node))));
-    plan.edits.extend(records(decision, rootfs, &removed));
+    plan.edits.extend(records(rootfs, evidence, &removed));
     plan.edits.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
@@ -54,9 +55,9 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
 }
 
 /// Takes files that are gone out of RECORD. Format: PEP 376, comma-separated values; the path comes first.
-fn records(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> Vec<Edited> {
+fn records(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
     let is_record = |(node, _): &(NodeId, _)| rootfs.name(*node) == b"RECORD" && !gone.contains(*node);
-    let files = decision.evidence.files().filter(is_record).collect::<Vec<_>>();
+    let files = evidence.files().filter(is_record).collect::<Vec<_>>();
     let edits = files.into_par_iter().filter_map(|(node, facts)| {
         let text = facts.text.as_ref()?;
         let site = rootfs.parent(rootfs.parent(node));

@@ -142,15 +142,15 @@ impl Plan {
 }
 
 /// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
-pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, evidence: Evidence) -> Plan {
+pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, mut evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
     let (named, ownership) = rayon::join(
         || claims::named(rootfs, rules, keep),
         || ownership::Ownership::new(rootfs, &evidence, &mut unread),
     );
     let claims = claims::claim(rootfs, rules.rules(), named, &ownership, &evidence);
-    let decision = closure::close(rootfs, config, claims, ownership, evidence);
-    let mut plan = decision.into_plan(rootfs);
+    let decision = closure::close(rootfs, config, claims, ownership, &mut evidence);
+    let mut plan = decision.into_plan(rootfs, &evidence);
     unread.append(&mut plan.unread);
     plan.unread = unread;
     plan
