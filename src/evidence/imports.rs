@@ -14,7 +14,7 @@ pub(super) fn absolute(
 ) -> Vec<NodeId> {
     let mut files = Vec::new();
     for &world in installations {
-        let mut find = |dotted: &str| worlds.find(rootfs, world, &[root], dotted);
+        let mut find = |dotted: &str| worlds.find(rootfs, world, Some(root), dotted);
         let module = find(&import.module);
         files.extend(module.iter().flat_map(|module| &module.files));
         for name in import.names.iter().filter(|name| &***name != "*") {

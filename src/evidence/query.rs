@@ -168,7 +168,7 @@ impl Evidence {
             let Some(world) = self.worlds.of(rootfs, node) else { return };
             for target in text.lines().filter_map(|line| line.split_once('=')).map(|(_, target)| target.trim()) {
                 let dotted = target.split([':', ' ', '[']).next().unwrap_or_default();
-                let module = self.worlds.find(rootfs, world, &[], dotted);
+                let module = self.worlds.find(rootfs, world, None, dotted);
                 let files = module.iter().flat_map(|module| &module.files).copied();
                 needs.add(files, |from| Reason::EntryPoint { from });
             }

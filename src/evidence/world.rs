@@ -89,17 +89,17 @@ impl Worlds {
         rootfs.folders_above(file).find_map(index_of)
     }
 
-    /// Finds a dotted name for an importer in an installation. `from` are folders that are searched first.
-    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: &[NodeId], dotted: &str) -> Option<Arc<Module>> {
-        from.iter()
-            .find_map(|&root| self.look_up(Place::Folder(root), dotted, |_| module(rootfs, root, dotted)))
-            .or_else(|| {
+    /// Finds a dotted name for an importer in an installation. `from` is a folder that is searched first.
+    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: Option<NodeId>, dotted: &str) -> Option<Arc<Module>> {
+        from.and_then(|root| self.look_up(Place::Folder(root), dotted, |_| module(rootfs, root, dotted))).or_else(
+            || {
                 self.look_up(Place::World(world), dotted, |worlds| {
                     let roots = worlds.worlds[world].roots.iter().chain(&worlds.common);
                     // The first regular package or module wins; portions of a namespace package are looked through in turn.
                     roots.copied().find_map(|root| module(rootfs, root, dotted))
                 })
-            })
+            },
+        )
     }
 
     /// Returns what was found before, or what is found now.
