@@ -16,7 +16,7 @@ use crate::layer::scan;
 use crate::layer::tar::TarError;
 use crate::progress::Stage;
 use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
-use crate::transport::{Spool, TransportError};
+use crate::transport::Spool;
 
 /// What one pass over all layers of an image learns.
 pub struct Scanned {
@@ -52,8 +52,11 @@ impl Job {
             let cost = if known[index] { 0 } else { layer.descriptor.size };
             tasks.push((cost, async move {
                 let (scanned, map) = job.scan_layer(pass).await?;
-                let merged = tokio::task::spawn_blocking(move || pile.add(index, scanned.index));
-                merged.await.map_err(|_| TransportError::Stopped)?;
+                let add = move || {
+                    pile.add(index, scanned.index);
+                    Ok::<_, SlimError>(())
+                };
+                super::blocking(add).await??;
                 Ok((scanned.found, map))
             }));
         }

@@ -9,7 +9,7 @@ use crate::layer::{EntryKind, LayerIndex};
 use crate::rootfs_path::RootfsPath;
 
 /// What the layers so far make.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Merging {
     layers: Vec<LayerIndex>,
     tree: Growing,
@@ -26,20 +26,6 @@ struct Made<'a> {
     kind: Kind,
     /// A symlink's target.
     target: &'a [u8],
-}
-
-impl Default for Merging {
-    fn default() -> Self {
-        Self {
-            layers: Vec::new(),
-            tree: Growing::new(),
-            entries: Entries::default(),
-            links: BTreeMap::new(),
-            via: HashMap::new(),
-            whiteouts: BTreeMap::new(),
-            last_folder: None,
-        }
-    }
 }
 
 impl Merging {

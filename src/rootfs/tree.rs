@@ -144,14 +144,16 @@ impl Nodes {
     }
 }
 
-impl Growing {
+impl Default for Growing {
     /// Makes a tree of nothing but a root.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         let root = Packed { parent: 0, text: 0, source: NONE, depth: 0, kind: Kind::Directory, alive: true };
         let nodes = Nodes { packed: vec![root], texts: vec![0], by_name: HashTable::new() };
         Self { nodes, children: vec![(NONE, NONE)] }
     }
+}
 
+impl Growing {
     pub(super) fn nodes(&self) -> &Nodes {
         &self.nodes
     }
