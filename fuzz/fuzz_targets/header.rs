@@ -10,7 +10,7 @@ use pydock::rootfs_path::RootfsPath;
 fuzz_target!(|bytes: &[u8]| {
     let mut tar = TarReader::new(bytes);
     let Ok(Some(entry)) = tar.next_entry() else { return };
-    let headers = &bytes[..entry.data_start as usize];
+    let headers = &bytes[..entry.span.data_start as usize];
     let path = RootfsPath::parse("some/long/".repeat(20).as_bytes()).unwrap();
     let change = HeaderEdit { path: Some(path.clone()), ..HeaderEdit::default() };
     if let Ok(edited) = edit(headers, &change) {

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use libfuzzer_sys::fuzz_target;
-use pydock::layer::codec::{self, SeekMap, Compression, Old, Splicer};
+use pydock::layer::codec::{self, Compression, Old, SeekMap, Splicer};
 
 /// Bombs are for another day.
 const MOST: u64 = 4 << 20;
@@ -55,5 +55,5 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn at_of(number: [u8; 2], length: usize) -> usize {
-    usize::from(u16::from_le_bytes(number)) * (length + 1) >> 16
+    (usize::from(u16::from_le_bytes(number)) * (length + 1)) >> 16
 }

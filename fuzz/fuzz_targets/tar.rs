@@ -10,12 +10,14 @@ use pydock::rootfs::Rootfs;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut tar = TarReader::new(bytes);
-    let mut index = LayerIndex { size: bytes.len() as u64, ..LayerIndex::default() };
+    let mut index = LayerIndex::default();
+    index.size = bytes.len() as u64;
     let mut end = 0;
     while let Ok(Some(entry)) = tar.next_entry() {
-        assert_eq!(entry.span.range.start, end);
-        assert!(entry.span.data_start >= entry.span.range.start && entry.span.data_start + entry.size <= entry.span.range.end);
-        end = entry.span.range.end;
+        let span = &entry.span;
+        assert_eq!(span.range.start, end);
+        assert!(span.data_start >= span.range.start && span.data_start + entry.size <= span.range.end);
+        end = span.range.end;
         if tar.finish_entry(&entry).is_err() {
             break;
         }
