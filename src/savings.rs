@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
-use crate::rootfs::{Fate, NodeMap, NodeSet, Rootfs};
+use crate::plan::Removed;
+use crate::rootfs::{Fate, NodeMap, Rootfs};
 
 /// The name under which dropped entries are counted that no container could see.
 pub const SHADOWED: &str = "(hidden by later layers)";
@@ -25,9 +25,7 @@ pub struct Saving {
 }
 
 /// Counts what goes, by profile; the largest saving first. `packed_sizes` are those of the old blobs.
-pub fn savings(rootfs: &Rootfs, plan: &Plan, removed: &NodeSet, packed_sizes: &[u64]) -> Vec<Saving> {
-    let nodes = rootfs.lookups(plan.removed.iter().map(|item| &item.path)).zip(&plan.removed);
-    let profile_of = nodes.filter_map(|(node, item)| Some((node?, &item.profile))).collect::<NodeMap<_>>();
+pub fn savings(rootfs: &Rootfs, removed: &NodeMap<&Removed>, packed_sizes: &[u64]) -> Vec<Saving> {
     let mut by_profile: BTreeMap<&str, Saving> = BTreeMap::new();
     for (layer, &packed_size) in packed_sizes.iter().enumerate() {
         let mut entries = rootfs.entries(layer).peekable();
@@ -36,10 +34,11 @@ pub fn savings(rootfs: &Rootfs, plan: &Plan, removed: &NodeSet, packed_sizes: &[
             let packed_end = entries.peek().map_or(packed_size, |(_, next)| next.packed_start);
             let profile = match rootfs.fate(id) {
                 Fate::Shadowed | Fate::Whiteout => SHADOWED,
-                Fate::Visible(node) | Fate::Restated(node) if removed.contains(node) => {
-                    profile_of.get(node).map_or("", |profile| &**profile)
-                }
-                _ => continue,
+                Fate::Visible(node) | Fate::Restated(node) => match removed.get(node) {
+                    Some(removed) => &*removed.profile,
+                    None => continue,
+                },
+                Fate::NoPath => continue,
             };
             let saving = by_profile.entry(profile).or_default();
             saving.entries += 1;

@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::attach;
@@ -163,16 +164,9 @@ impl<'a> Run<'a> {
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = self.decide(image, &rootfs, evidence)?;
         let inventory = inventory.map(|inventory| inventory.without(&plan));
-        let misfit = |source| SlimError::PlanPath { image: self.job.image.clone(), source };
-        let removed = plan.removed_nodes(&rootfs).map_err(misfit)?;
-        let edited = plan.edited_nodes(&rootfs).map_err(misfit)?;
         let base = self.base_layers(image).await?;
         let groups = groups(self.request.squash, image.stack.layers.len(), base);
-        let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
-        let (savings, outputs) = rayon::join(
-            || savings(&rootfs, &plan, &removed, &packed),
-            || layering(&rootfs, &removed, &edited, &groups),
-        );
+        let (savings, outputs) = self.apply(&plan, image, &rootfs, &groups)?;
         let slimmed = self.rewrite(image, &plan, outputs, &maps).await?;
         self.record(image, &rootfs, plan, savings, inventory, slimmed.as_ref());
         Ok(slimmed.map(|(slimmed, _)| slimmed))
@@ -211,6 +205,24 @@ impl<'a> Run<'a> {
             base.found_by
         ));
         Ok(base.layers)
+    }
+
+    /// Tells what a plan saves, and what it makes of the layers.
+    fn apply(
+        &self,
+        plan: &Plan,
+        image: &Image,
+        rootfs: &Rootfs,
+        groups: &[Range<usize>],
+    ) -> Result<(Vec<Saving>, Vec<OutputLayer>), SlimError> {
+        let misfit = |source| SlimError::PlanPath { image: self.job.image.clone(), source };
+        let removed = plan.removed_nodes(rootfs).map_err(misfit)?;
+        let edited = plan.edited_nodes(rootfs).map_err(misfit)?;
+        let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
+        Ok(rayon::join(
+            || savings(rootfs, &removed, &packed),
+            || layering(rootfs, &removed.nodes(), &edited, groups),
+        ))
     }
 
     async fn rewrite(

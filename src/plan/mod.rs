@@ -23,7 +23,7 @@ pub use ownership::Owners;
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
 use crate::profile::RuleBook;
-use crate::rootfs::{NodeId, NodeSet, Rootfs};
+use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// What goes, what stays and what is edited.
@@ -116,14 +116,14 @@ impl Plan {
         self.removed.iter().map(|removed| &*removed.profile).chain(packages).collect()
     }
 
-    /// Returns the nodes that go.
+    /// Returns the nodes that go, and why.
     ///
     /// # Errors
     /// If the plan was made for another image and names a path that is not there.
-    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
+    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeMap<&Removed>, PathNotFound> {
         let nodes = rootfs.lookups(self.removed.iter().map(|removed| &removed.path));
         let found = nodes.zip(&self.removed);
-        found.map(|(node, removed)| node.ok_or_else(|| PathNotFound(removed.path.clone()))).collect()
+        found.map(|(node, removed)| Ok((node.ok_or_else(|| PathNotFound(removed.path.clone()))?, removed))).collect()
     }
 
     /// Returns the new contents of files, by node.

@@ -98,6 +98,11 @@ impl<T> NodeMap<T> {
         has.map(|(node, &place)| (NodeId(node as u32), &self.values[place as usize - 1]))
     }
 
+    /// Returns the nodes that have a value.
+    pub fn nodes(&self) -> NodeSet {
+        self.iter().map(|(node, _)| node).collect()
+    }
+
     fn place(&self, node: NodeId) -> Option<usize> {
         (*self.places.get(node.index())? as usize).checked_sub(1)
     }
