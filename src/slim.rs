@@ -11,7 +11,6 @@ use std::sync::Arc;
 use crate::attach;
 use crate::cache::{Cache, Place};
 use crate::digest::Digest;
-use crate::evidence::Evidence;
 use crate::explain::explain;
 use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
@@ -95,6 +94,12 @@ struct Slimmed {
     blobs: HashMap<Digest, MadeBlob>,
 }
 
+/// What a plan comes from.
+enum Basis<'a> {
+    Rules { book: RuleBook, keep: RuleBook },
+    Saved(&'a Plan),
+}
+
 /// The document that the destination is to point at.
 struct Root {
     descriptor: Descriptor,
@@ -160,9 +165,14 @@ impl<'a> Run<'a> {
     /// Scans, plans and rewrites one image; in a dry run, scans and plans.
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
         let spool = self.destination.map(|destination| destination.sink.spool());
-        let Scanned { rootfs, evidence, maps } = self.job.scan(image, spool).await?;
+        // Rules are compiled while other threads scan.
+        let (scanned, basis) = tokio::try_join!(self.job.scan(image, spool), async { self.basis(image) })?;
+        let Scanned { rootfs, evidence, maps } = scanned;
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
-        let plan = self.decide(image, &rootfs, evidence)?;
+        let plan = match basis {
+            Basis::Rules { book, keep } => plan(&rootfs, &image.config, &book, &keep, evidence),
+            Basis::Saved(plan) => plan.clone(),
+        };
         let inventory = inventory.map(|inventory| inventory.without(&plan));
         let base = self.base_layers(image).await?;
         let groups = groups(self.request.squash, image.stack.layers.len(), base);
@@ -172,14 +182,14 @@ impl<'a> Run<'a> {
         Ok(slimmed.map(|(slimmed, _)| slimmed))
     }
 
-    fn decide(&self, image: &Image, rootfs: &Rootfs, evidence: Evidence) -> Result<Plan, SlimError> {
+    fn basis(&self, image: &Image) -> Result<Basis<'a>, SlimError> {
         let choice = match &self.request.decision {
             Decision::Rules(choice) => choice,
             Decision::Saved(saved) => {
-                let manifest = Digest::of(&image.manifest.bytes);
-                let plan =
-                    saved.of(manifest).map_err(|source| SlimError::Plan { image: self.job.image.clone(), source })?;
-                return Ok(plan.clone());
+                let plan = saved.of(Digest::of(&image.manifest.bytes));
+                return plan
+                    .map(Basis::Saved)
+                    .map_err(|source| SlimError::Plan { image: self.job.image.clone(), source });
             }
         };
         let env = |name: &str| image.config.env_value(name).map(str::to_owned);
@@ -187,9 +197,8 @@ impl<'a> Run<'a> {
         for profile in &choice.profiles {
             rules.push(Rules::of_profile(profile, &env)?);
         }
-        let rules = RuleBook::new(rules)?;
         let keep = RuleBook::new(vec![Rules::new("--keep", choice.keep.clone(), &[])?])?;
-        Ok(plan(rootfs, &image.config, &rules, &keep, evidence))
+        Ok(Basis::Rules { book: RuleBook::new(rules)?, keep })
     }
 
     async fn base_layers(&mut self, image: &Image) -> Result<usize, SlimError> {

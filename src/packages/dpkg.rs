@@ -47,11 +47,17 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                     *name == package.name && (*architecture == package.architecture || package.architecture == "all")
                 };
                 package.is_manual = !automatic.iter().any(is_automatic);
-                match info(&package, "list").iter().find_map(|path| texts.get(path)) {
-                    Some(list) => package.files = list.lines().filter_map(owned).collect(),
-                    None => report(format!("{INFO}: package {} has no list of files", package.name)),
-                }
                 packages.push(package);
+            }
+            let lists = packages.par_iter_mut().map(|package| {
+                let list = info(package, "list").iter().find_map(|path| texts.get(path));
+                package.files = list.iter().flat_map(|list| list.lines().filter_map(owned)).collect();
+                list.is_some()
+            });
+            for (has_list, package) in lists.collect::<Vec<_>>().into_iter().zip(&packages) {
+                if !has_list {
+                    report(format!("{INFO}: package {} has no list of files", package.name));
+                }
             }
             Manager::Dpkg
         }

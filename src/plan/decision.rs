@@ -55,12 +55,21 @@ impl Decision {
     }
 
     pub(super) fn into_plan(self, rootfs: &Rootfs, evidence: &Evidence) -> Plan {
+        let mut gone = self.dangling(rootfs);
+        self.mark(rootfs, rootfs.root(), &self.emptied_folders(rootfs), &mut gone);
+        let (mut plan, edits) =
+            rayon::join(|| self.tell(rootfs, evidence, &gone), || edits::edits(&self, rootfs, evidence, &gone));
+        edits.add_to(&mut plan);
+        plan.owners = self.ownership.into_owners();
+        plan
+    }
+
+    /// Says what was decided, but for files that get another content.
+    fn tell(&self, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Plan {
         let mut plan = Plan::default();
         let words = Words::new(&self.ownership);
-        let mut gone = Gone { nodes: self.dangling(rootfs), emptied: self.emptied_folders(rootfs), words };
-        self.list(rootfs, rootfs.root(), &RootfsPath::root(), &mut gone, &mut plan);
+        self.list(rootfs, rootfs.root(), &RootfsPath::root(), gone, &words, &mut plan);
         self.list_packages(&mut plan);
-        edits::add(&self, rootfs, evidence, &gone.nodes, &mut plan);
         for (node, facts) in evidence.files() {
             if let Some(unread) = &facts.unread {
                 plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
@@ -69,7 +78,6 @@ impl Decision {
             }
         }
         plan.unread.sort();
-        plan.owners = self.ownership.into_owners();
         plan
     }
 
@@ -104,29 +112,42 @@ impl Decision {
         }
     }
 
-    /// Lists what goes below `folder`; tells whether all of it does.
-    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &mut Gone, plan: &mut Plan) -> bool {
+    /// Marks what goes below `folder`, where what dangles is marked; tells whether all of it does.
+    fn mark(&self, rootfs: &Rootfs, folder: NodeId, emptied: &NodeSet, gone: &mut NodeSet) -> bool {
         let mut all = true;
+        for &child in rootfs.children(folder) {
+            let empties = self.mark(rootfs, child, emptied, gone);
+            let is_listed = emptied.contains(child) && rootfs.is_directory(child) && !rootfs.children(child).is_empty();
+            if empties && (self.goes(child) || is_listed || gone.contains(child)) {
+                gone.insert(child);
+            } else {
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// Lists the paths below `folder` that go, or stay although a rule names them.
+    fn list(
+        &self,
+        rootfs: &Rootfs,
+        folder: NodeId,
+        path: &RootfsPath,
+        gone: &NodeSet,
+        words: &Words,
+        plan: &mut Plan,
+    ) {
         for (name, child) in rootfs.named_children(folder) {
             let path = path.join(name);
-            let place = plan.removed.len();
-            let empties = self.list(rootfs, child, &path, gone, plan);
-            let is_folder = rootfs.is_directory(child);
-            let dangles = gone.nodes.contains(child);
-            let is_listed = is_folder && gone.emptied.contains(child) && !rootfs.children(child).is_empty();
-            if empties && (self.goes(child) || is_listed || dangles) {
-                let (profile, rule) = self.rule(child, &gone.words);
-                plan.removed.insert(place, Removed { path, profile, rule });
-                gone.nodes.insert(child);
-                continue;
-            }
-            all = false;
-            if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
+            self.list(rootfs, child, &path, gone, words, plan);
+            if gone.contains(child) {
+                let (profile, rule) = self.rule(child, words);
+                plan.removed.push(Removed { path, profile, rule });
+            } else if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
                 let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
                 plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
             }
         }
-        all
     }
 
     fn list_packages(&self, plan: &mut Plan) {
@@ -147,13 +168,6 @@ impl Decision {
     pub(super) fn removed_packages(&self) -> BTreeSet<PackageId> {
         (0..self.ownership.count()).filter(|id| !self.kept_packages.contains_key(id)).collect()
     }
-}
-
-/// What is known to go while the plan is listed.
-struct Gone {
-    nodes: NodeSet,
-    emptied: NodeSet,
-    words: Words,
 }
 
 /// Rules that are no profile's, in words that thousands of paths share.

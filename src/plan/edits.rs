@@ -1,6 +1,7 @@
 //! Files that have to tell the truth about what is left: package databases, and the RECORD of Python distributions.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -12,21 +13,35 @@ use crate::packages::DatabaseChange;
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Adds edits to the plan. `gone` are the nodes that it removes.
-pub(super) fn add(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet, plan: &mut Plan) {
-    let change = database(decision, rootfs, gone);
-    let mut removed = gone.clone();
-    for path in change.removed {
-        let Some(node) = rootfs.lookup(&path) else { continue };
-        if removed.insert(node) {
-            plan.removed.push(Removed { path, profile: NO_LONGER_NEEDED.into(), rule: "package database".into() });
-        }
+/// What becomes of files that tell what is there.
+pub(super) struct Edits {
+    /// Those that have nothing to tell any more.
+    removed: Vec<RootfsPath>,
+    edited: Vec<Edited>,
+}
+
+impl Edits {
+    /// Adds them to a plan that has all the rest.
+    pub(super) fn add_to(self, plan: &mut Plan) {
+        let (profile, rule): (Arc<str>, Arc<str>) = (NO_LONGER_NEEDED.into(), "package database".into());
+        let removed = |path| Removed { path, profile: profile.clone(), rule: rule.clone() };
+        plan.removed.extend(self.removed.into_iter().map(removed));
+        plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
+        plan.edits = self.edited;
     }
-    plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+/// Makes the edits. `gone` are the nodes that the plan removes.
+pub(super) fn edits(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Edits {
+    let mut change = database(decision, rootfs, gone);
+    let mut all_gone = gone.clone();
+    change.removed.retain(|path| rootfs.lookup(path).is_some_and(|node| all_gone.insert(node)));
     let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: edit.content });
-    plan.edits.extend(edits.filter(|edit| rootfs.lookup(&edit.path).is_some_and(|node| !removed.contains(node))));
-    plan.edits.extend(records(rootfs, evidence, &removed));
-    plan.edits.sort_by(|a, b| a.path.cmp(&b.path));
+    let stays = |edit: &Edited| rootfs.lookup(&edit.path).is_some_and(|node| !all_gone.contains(node));
+    let mut edited = edits.filter(stays).collect::<Vec<_>>();
+    edited.extend(records(rootfs, evidence, &all_gone));
+    edited.sort_by(|a, b| a.path.cmp(&b.path));
+    Edits { removed: change.removed, edited }
 }
 
 fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseChange {
