@@ -75,7 +75,7 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
         run.publish(root).await?;
     }
     let outcome = run.outcome;
-    job.trim_cache().await?;
+    job.settle_cache().await?;
     Ok(outcome)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Take, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,14 +78,14 @@ struct Head {
     tar: (Digest, u64),
 }
 
-pub(super) fn write(layer: &Rewritten, blob: &Path, file: &mut File) -> io::Result<()> {
+pub(super) fn write(layer: &Rewritten, mut blob: File, file: &mut File) -> io::Result<()> {
     let pair = |facts: BlobFacts| (facts.digest, facts.size);
     let head = Head { blob: pair(layer.blob), tar: pair(layer.tar) };
     let head = postcard::to_stdvec(&head).map_err(io::Error::other)?;
     file.write_all(&(head.len() as u32).to_le_bytes())?;
     file.write_all(&xxhash_rust::xxh3::xxh3_64(&head).to_le_bytes())?;
     file.write_all(&head)?;
-    io::copy(&mut File::open(blob)?, file)?;
+    io::copy(&mut blob, file)?;
     Ok(())
 }
 

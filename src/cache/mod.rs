@@ -8,8 +8,9 @@ mod layers;
 mod scans;
 mod store;
 
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use layers::{CachedLayer, RewriteKey};
 pub use scans::{ScanKey, ScannedLayer};
@@ -72,9 +73,9 @@ impl Cache {
         self.store.path(&key.name()).exists()
     }
 
-    /// Keeps a layer that was made; its blob is in the file at `blob`.
-    pub fn keep_layer(&self, key: &RewriteKey, layer: &Rewritten, blob: &Path) {
-        self.store.write(&key.name(), |file| layers::write(layer, blob, file));
+    /// Keeps a layer that was made; its blob is a file that can be read from its start.
+    pub fn keep_layer(&self, key: &RewriteKey, layer: &Rewritten, blob: io::Result<File>) {
+        self.store.write(&key.name(), |file| layers::write(layer, blob?, file));
     }
 
     /// Removes what was not used for longest, until the cache is no larger than it may be.

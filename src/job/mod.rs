@@ -3,6 +3,7 @@
 pub mod base;
 pub mod error;
 pub mod images;
+mod keeping;
 mod pile;
 pub mod push;
 mod recipe;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 pub use error::SlimError;
 
 use images::Member;
+use keeping::Keeping;
 use shared::Shared;
 
 use crate::cache::Cache;
@@ -36,6 +38,7 @@ pub struct Job {
     /// What earlier runs learned and made, if it is kept.
     pub cache: Option<Arc<Cache>>,
     shared: Shared,
+    keeping: Keeping,
     progress: Arc<dyn Progress>,
     threads: Arc<Semaphore>,
     thread_count: usize,
@@ -50,6 +53,7 @@ impl Job {
             image,
             cache: None,
             shared: Shared::default(),
+            keeping: Keeping::default(),
             progress,
             threads: Arc::new(Semaphore::new(threads.max(1))),
             thread_count: threads,
@@ -83,11 +87,19 @@ impl Job {
         asked.map(Some).map_err(|_| TransportError::Stopped)
     }
 
-    /// Makes the cache, if there is one, as small as it has to be.
+    /// Puts something into the cache, if there is one, while other work goes on.
+    fn keep(&self, put: impl FnOnce(&Cache) + Send + 'static) {
+        if let Some(cache) = self.cache.clone() {
+            self.keeping.start(move || put(&cache));
+        }
+    }
+
+    /// Waits for what goes into the cache, if there is one, and makes it as small as it has to be.
     ///
     /// # Errors
     /// If the job was stopped.
-    pub async fn trim_cache(&self) -> Result<(), SlimError> {
+    pub async fn settle_cache(&self) -> Result<(), SlimError> {
+        self.keeping.settle().await;
         self.ask_cache(Cache::trim).await?;
         Ok(())
     }

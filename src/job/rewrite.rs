@@ -115,20 +115,20 @@ impl Job {
             return Ok((cached.layer, Some(MadeBlob::Cached(cached))));
         }
         let old = self.open_old(recipe, number).await?;
-        let (cache, layer_key) = (self.cache.clone(), key.clone());
         let hasher = Hasher::with_spare(self.spare());
         let made = super::blocking(move || {
             let writer = LayerWriter::new(packing, workers, hasher, BufWriter::new(file))?;
-            let layer = make(old, writer)?;
-            if let Some(cache) = cache {
-                cache.keep_layer(&layer_key, &layer, &path);
-            }
-            Ok((layer, Some(MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob }))))
+            make(old, writer)
         });
-        let made = made.await?;
-        let made = made.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })?;
-        self.shared.keep_layer(key, made.0);
-        Ok(made)
+        let layer = made.await?;
+        let layer = layer.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })?;
+        self.shared.keep_layer(key.clone(), layer);
+        if self.cache.is_some() {
+            // Opened here: the blob may be moved to where it goes before it is copied.
+            let blob = File::open(&path);
+            self.keep(move |cache| cache.keep_layer(&key, &layer, blob));
+        }
+        Ok((layer, Some(MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob }))))
     }
 
     /// Opens the old layers that a recipe reads.

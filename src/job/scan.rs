@@ -88,19 +88,20 @@ impl Job {
         let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let (cache, scan_key, spare) = (self.cache.clone(), key.clone(), self.spare());
+        let spare = self.spare();
         let scanned = super::blocking(move || {
             let mut collector = Collector::sharing(seen, Some(spare.clone()));
             let diff_id = (!is_its_own_diff_id).then(|| (diff_id, Hasher::with_spare(spare)));
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.finish() };
-            if let Some(cache) = cache {
-                cache.keep_scan(&scan_key, &scanned);
-            }
             Ok((scanned, map.map(Arc::new)))
         });
         let scanned = scanned.await?.map_err(|source| self.scan_error(number, &descriptor, source))?;
         self.shared.keep_scan(&key, &scanned);
+        if self.cache.is_some() {
+            let scanned = scanned.0.clone();
+            self.keep(move |cache| cache.keep_scan(&key, &scanned));
+        }
         Ok(scanned)
     }
 
