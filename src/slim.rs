@@ -24,12 +24,13 @@ use crate::job::{Job, SlimError};
 use crate::layer::codec::SeekMap;
 use crate::layering::{OutputLayer, Squash, groups, layering};
 use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
-use crate::plan::{Plan, plan};
+use crate::plan::{Naming, Plan, plan};
 use crate::profile::{RuleBook, Rules};
 use crate::progress::Progress;
 use crate::reference::Reference;
-use crate::request::{Decision, Request};
+use crate::request::{Choice, Decision, Request};
 use crate::rootfs::Rootfs;
+use crate::saved_plan::SavedPlan;
 use crate::savings::{Saving, savings};
 use crate::transport::{self, Access};
 
@@ -92,12 +93,6 @@ struct Run<'a> {
 struct Slimmed {
     rebuilt: Rebuilt,
     blobs: HashMap<Digest, MadeBlob>,
-}
-
-/// What a plan comes from.
-enum Basis<'a> {
-    Rules { book: RuleBook, keep: RuleBook },
-    Saved(&'a Plan),
 }
 
 /// The document that the destination is to point at.
@@ -165,13 +160,15 @@ impl<'a> Run<'a> {
     /// Scans, plans and rewrites one image; in a dry run, scans and plans.
     async fn slim_image(&mut self, image: &Image) -> Result<Option<Slimmed>, SlimError> {
         let spool = self.destination.map(|destination| destination.sink.spool());
-        // Rules are compiled while other threads scan.
-        let (scanned, basis) = tokio::try_join!(self.job.scan(image, spool), async { self.basis(image) })?;
-        let Scanned { rootfs, evidence, maps } = scanned;
+        let (naming, saved) = match &self.request.decision {
+            Decision::Rules(choice) => (naming(choice, image)?, None),
+            Decision::Saved(plans) => (Naming::default(), Some(self.saved_plan(plans, image)?)),
+        };
+        let Scanned { rootfs, naming, evidence, maps } = self.job.scan(image, naming, spool).await?;
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
-        let plan = match basis {
-            Basis::Rules { book, keep } => plan(&rootfs, &image.config, &book, &keep, evidence),
-            Basis::Saved(plan) => plan.clone(),
+        let plan = match saved {
+            Some(plan) => plan.clone(),
+            None => plan(&rootfs, &image.config, &naming, evidence),
         };
         let inventory = inventory.map(|inventory| inventory.without(&plan));
         let base = self.base_layers(image).await?;
@@ -182,23 +179,9 @@ impl<'a> Run<'a> {
         Ok(slimmed.map(|(slimmed, _)| slimmed))
     }
 
-    fn basis(&self, image: &Image) -> Result<Basis<'a>, SlimError> {
-        let choice = match &self.request.decision {
-            Decision::Rules(choice) => choice,
-            Decision::Saved(saved) => {
-                let plan = saved.of(Digest::of(&image.manifest.bytes));
-                return plan
-                    .map(Basis::Saved)
-                    .map_err(|source| SlimError::Plan { image: self.job.image.clone(), source });
-            }
-        };
-        let env = |name: &str| image.config.env_value(name).map(str::to_owned);
-        let mut rules = vec![Rules::new("--remove", choice.remove.clone(), &[])?];
-        for profile in &choice.profiles {
-            rules.push(Rules::of_profile(profile, &env)?);
-        }
-        let keep = RuleBook::new(vec![Rules::new("--keep", choice.keep.clone(), &[])?])?;
-        Ok(Basis::Rules { book: RuleBook::new(rules)?, keep })
+    fn saved_plan<'p>(&self, plans: &'p SavedPlan, image: &Image) -> Result<&'p Plan, SlimError> {
+        let plan = plans.of(Digest::of(&image.manifest.bytes));
+        plan.map_err(|source| SlimError::Plan { image: self.job.image.clone(), source })
     }
 
     async fn base_layers(&mut self, image: &Image) -> Result<usize, SlimError> {
@@ -396,6 +379,17 @@ impl<'a> Run<'a> {
 }
 
 /// Returns the index entry of a new image: the old one's platform and annotations, the new one's digest.
+/// Makes the rules for an image.
+fn naming(choice: &Choice, image: &Image) -> Result<Naming, SlimError> {
+    let env = |name: &str| image.config.env_value(name).map(str::to_owned);
+    let mut rules = vec![Rules::new("--remove", choice.remove.clone(), &[])?];
+    for profile in &choice.profiles {
+        rules.push(Rules::of_profile(profile, &env)?);
+    }
+    let keep = Rules::new("--keep", choice.keep.clone(), &[])?;
+    Ok(Naming::new(RuleBook::new(rules)?, RuleBook::new(vec![keep])?))
+}
+
 fn index_entry(image: &Image, rebuilt: &Rebuilt) -> Descriptor {
     let mut entry = image.entry.clone().unwrap_or_else(|| rebuilt.descriptor.clone());
     entry.media_type.clone_from(&rebuilt.descriptor.media_type);

@@ -1,21 +1,27 @@
-//! Merges layers to a rootfs as they come in, while others are still scanned.
+//! Merges layers to a rootfs as they come in, while others are still scanned, and asks the rules what they say of its paths.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::layer::LayerIndex;
+use crate::plan::Naming;
 use crate::rootfs::{Merging, Rootfs, RootfsError};
 
 /// Layers that were scanned: the lowest are merged, others wait for those below them.
 pub(super) struct Pile {
     waiting: Mutex<BTreeMap<usize, LayerIndex>>,
+    merged: Mutex<Merged>,
+}
+
+struct Merged {
     /// An error is told at the end, so that a fault of a layer that is still scanned is told first, whenever it is found.
-    merged: Mutex<Result<Merging, RootfsError>>,
+    merging: Result<Merging, RootfsError>,
+    naming: Naming,
 }
 
 impl Pile {
-    pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), merged: Mutex::new(Ok(Merging::default())) }
+    pub(super) fn new(naming: Naming) -> Self {
+        Self { waiting: Mutex::default(), merged: Mutex::new(Merged { merging: Ok(Merging::default()), naming }) }
     }
 
     /// Adds a layer, counted from 0, and merges what can be merged, unless another thread is at it.
@@ -26,23 +32,26 @@ impl Pile {
         }
     }
 
-    /// Returns what all layers make.
+    /// Returns what all layers make, and what the rules say of it.
     ///
     /// # Errors
     /// If they cannot be merged.
-    pub(super) fn finish(&self) -> Result<Rootfs, RootfsError> {
+    pub(super) fn finish(&self) -> Result<(Rootfs, Naming), RootfsError> {
         let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
         self.merge(&mut merged);
-        std::mem::replace(&mut *merged, Ok(Merging::default())).map(Merging::finish)
+        let Merged { merging, naming } = &mut *merged;
+        let merging = std::mem::replace(merging, Ok(Merging::default()))?;
+        Ok((merging.finish(), std::mem::take(naming)))
     }
 
     /// Merges the layers that come next.
-    fn merge(&self, merged: &mut Result<Merging, RootfsError>) {
-        while let Ok(merging) = merged {
-            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&merging.count());
+    fn merge(&self, Merged { merging, naming }: &mut Merged) {
+        while let Ok(so_far) = merging {
+            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&so_far.count());
             let Some(layer) = next else { break };
-            if let Err(error) = merging.apply(layer) {
-                *merged = Err(error);
+            match so_far.apply(layer) {
+                Ok(()) => naming.follow(so_far.nodes()),
+                Err(error) => *merging = Err(error),
             }
         }
     }
@@ -71,9 +80,9 @@ mod tests {
             layer(&[("a/d", EntryKind::File)]),
         ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            let pile = Pile::new();
+            let pile = Pile::new(Naming::default());
             order.iter().for_each(|&number| pile.add(number, layers[number].clone()));
-            let rootfs = pile.finish().unwrap();
+            let (rootfs, _) = pile.finish().unwrap();
             let folder = rootfs.child(rootfs.root(), b"a").unwrap();
             assert_eq!(rootfs.named_children(folder).map(|(name, _)| name).collect::<Vec<_>>(), [b"c", b"d"]);
         }
@@ -82,9 +91,9 @@ mod tests {
     #[test]
     fn the_fault_of_a_layer_is_told_at_the_end() {
         let broken = layer(&[("a", EntryKind::HardLink(RootfsPath::parse(b"b").unwrap()))]);
-        let pile = Pile::new();
+        let pile = Pile::new(Naming::default());
         pile.add(1, LayerIndex::default());
         pile.add(0, broken);
-        assert_eq!(pile.finish().unwrap_err().layer(), 0);
+        assert_eq!(pile.finish().err().map(|error| error.layer()), Some(0));
     }
 }

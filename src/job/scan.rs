@@ -14,6 +14,7 @@ use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::scan;
 use crate::layer::tar::TarError;
+use crate::plan::Naming;
 use crate::progress::Stage;
 use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
 use crate::transport::Spool;
@@ -22,6 +23,8 @@ use crate::transport::Spool;
 pub struct Scanned {
     /// The rootfs that they make.
     pub rootfs: Rootfs,
+    /// What rules say of its paths.
+    pub naming: Naming,
     /// What its files say.
     pub evidence: Evidence,
     /// Points to seek to in each layer, if it is a gzip layer, may be rewritten, and was read.
@@ -29,16 +32,21 @@ pub struct Scanned {
 }
 
 impl Job {
-    /// Reads every layer of an image once, and returns the rootfs that they make and what its files say. If layers will be
-    /// rewritten, there is a `spool`: then points to seek to are noted, too.
+    /// Reads every layer of an image once, and returns the rootfs that they make, what rules say of it and what its files say. If
+    /// layers will be rewritten, there is a `spool`: then points to seek to are noted, too.
     ///
     /// # Errors
     /// If a layer cannot be read, or they cannot be merged.
-    pub async fn scan(self: &Arc<Self>, image: &Image, spool: Option<&Spool>) -> Result<Scanned, SlimError> {
+    pub async fn scan(
+        self: &Arc<Self>,
+        image: &Image,
+        naming: Naming,
+        spool: Option<&Spool>,
+    ) -> Result<Scanned, SlimError> {
         let seen = SeenSources::default();
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
-        let pile = Arc::new(Pile::new());
+        let pile = Arc::new(Pile::new(naming));
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -61,14 +69,14 @@ impl Job {
             }));
         }
         let (found, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
-        let rootfs = pile.finish().map_err(|source| SlimError::Merge {
+        let (rootfs, naming) = pile.finish().map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
             source,
         })?;
         let facts = visible(&rootfs, &found);
         let evidence = Evidence::new(&rootfs, &image.config, facts);
-        Ok(Scanned { rootfs, evidence, maps })
+        Ok(Scanned { rootfs, naming, evidence, maps })
     }
 
     /// Scans one layer, unless the cache knows what is in it: then there is no map of it.

@@ -1,13 +1,13 @@
 //! Which rule names which path, and which profile which package.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::naming::{Named, Naming};
 use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, world};
 use crate::packages::PackageId;
-use crate::profile::{self, RuleBook, Rules};
+use crate::profile::Rules;
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -40,20 +40,23 @@ pub(super) struct Claims {
 /// Lays what rules name over who owns it.
 pub(super) fn claim(
     rootfs: &Rootfs,
-    rules: &[Rules],
-    named: Vec<Named<'_>>,
+    naming: &Naming,
     ownership: &Ownership,
     evidence: &Evidence,
 ) -> Claims {
     let mut claims = Claims::default();
-    for Named { node, first, first_of_any, kept_by } in named {
-        if let Some(glob) = kept_by {
-            claims.asked.insert(node, Reason::Asked { glob: glob.to_string() });
+    let (rules, sayings) = (naming.rules().rules(), naming.sayings());
+    for (node, Named { first, first_of_any, asked }) in naming.named(&sayings) {
+        if !rootfs.is_alive(node) {
+            continue;
+        }
+        if let Some(reason) = asked {
+            claims.asked.insert(node, reason.clone());
         }
         // What a package owns goes with the package or not at all, but for docs and the like.
         let claim = if ownership.is_owned(node) { first_of_any } else { first };
-        if let Some((rules, glob)) = claim {
-            claims.paths.insert(node, Claim { profile: rules.profile.clone(), rule: glob.clone() });
+        if let Some(claim) = claim {
+            claims.paths.insert(node, claim.clone());
         }
     }
     claims.removes_packages = rules.iter().any(Rules::names_packages);
@@ -94,79 +97,6 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
 
 fn top_level(module: &str) -> &str {
     module.split('.').next().unwrap_or(module)
-}
-
-/// What rules say of one path, whoever owns it.
-pub(super) struct Named<'a> {
-    node: NodeId,
-    /// The first rules that name it, and their glob.
-    first: Option<(&'a Rules, &'a Arc<str>)>,
-    /// The first of those that may take what packages own.
-    first_of_any: Option<(&'a Rules, &'a Arc<str>)>,
-    /// The glob by which the person wants it to stay.
-    kept_by: Option<&'a Arc<str>>,
-}
-
-/// Returns the paths that rules name.
-pub(super) fn named<'a>(rootfs: &Rootfs, book: &'a RuleBook, keep: &'a RuleBook) -> Vec<Named<'a>> {
-    let mut walk = Walk { rootfs, book, keep, matched: Vec::new(), named: Vec::new() };
-    walk.below(rootfs.root(), &RootfsPath::root(), &Above { claimed: vec![None; book.rules().len()], kept_by: None });
-    walk.named
-}
-
-/// A walk over all paths, from the root down.
-struct Walk<'a, 'r> {
-    rootfs: &'r Rootfs,
-    book: &'a RuleBook,
-    keep: &'a RuleBook,
-    matched: Vec<usize>,
-    named: Vec<Named<'a>>,
-}
-
-/// What folders above say of what lies below.
-#[derive(Clone)]
-struct Above<'a> {
-    /// For each of the rules, its glob that claims a folder above.
-    claimed: Vec<Option<&'a Arc<str>>>,
-    /// The glob of `--keep` that holds a folder above.
-    kept_by: Option<&'a Arc<str>>,
-}
-
-impl<'a> Walk<'a, '_> {
-    fn below(&mut self, folder: NodeId, path: &RootfsPath, above: &Above<'a>) {
-        for (name, node) in self.rootfs.named_children(folder) {
-            let path = path.join(name);
-            let here = self.at(&path, above);
-            let claimed = self.book.rules().iter().zip(&here.claimed);
-            let mut claimed = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?)));
-            let first = claimed.next();
-            let first_of_any = first.into_iter().chain(claimed).find(|(rules, _)| rules.takes_owned);
-            if first.is_some() || here.kept_by.is_some() {
-                self.named.push(Named { node, first, first_of_any, kept_by: here.kept_by });
-            }
-            self.below(node, &path, &here);
-        }
-    }
-
-    /// Returns what `above` and the rules that name this very path say of it and of what lies below.
-    fn at<'b>(&mut self, path: &RootfsPath, above: &'b Above<'a>) -> Cow<'b, Above<'a>> {
-        let candidate = profile::candidate(path);
-        let mut here = Cow::Borrowed(above);
-        self.book.for_each_claim(&candidate, &mut self.matched, |rules, glob| {
-            if here.claimed[rules].is_none() {
-                here.to_mut().claimed[rules] = Some(glob);
-            }
-        });
-        for (number, rules) in self.book.rules().iter().enumerate() {
-            if here.claimed[number].is_some() && rules.keeps(&candidate) {
-                here.to_mut().claimed[number] = None;
-            }
-        }
-        if here.kept_by.is_none() {
-            self.keep.for_each_claim(&candidate, &mut self.matched, |_, glob| here.to_mut().kept_by = Some(glob));
-        }
-        here
-    }
 }
 
 /// The distributions that are installed, and the modules that rules ask for and files import from elsewhere.

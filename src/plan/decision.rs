@@ -139,11 +139,16 @@ impl Decision {
     ) {
         for (name, child) in rootfs.named_children(folder) {
             let path = path.join(name);
-            self.list(rootfs, child, &path, gone, words, plan);
-            if gone.contains(child) {
+            let is_gone = gone.contains(child);
+            if is_gone {
                 let (profile, rule) = self.rule(child, words);
-                plan.removed.push(Removed { path, profile, rule });
-            } else if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
+                plan.removed.push(Removed { path: path.clone(), profile, rule });
+            }
+            self.list(rootfs, child, &path, gone, words, plan);
+            if is_gone {
+                continue;
+            }
+            if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
                 let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
                 plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
             }

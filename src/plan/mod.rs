@@ -11,6 +11,7 @@ mod claims;
 mod closure;
 mod decision;
 mod edits;
+mod naming;
 mod ownership;
 
 use std::collections::BTreeSet;
@@ -18,11 +19,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use naming::Naming;
 pub use ownership::Owners;
 
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
-use crate::profile::RuleBook;
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -141,14 +142,11 @@ impl Plan {
     }
 }
 
-/// Decides. `rules` claim paths and packages in order; `keep` are the globs of paths that the person wants to stay.
-pub fn plan(rootfs: &Rootfs, config: &ImageConfig, rules: &RuleBook, keep: &RuleBook, mut evidence: Evidence) -> Plan {
+/// Decides, by what rules say of the paths and packages of a rootfs.
+pub fn plan(rootfs: &Rootfs, config: &ImageConfig, naming: &Naming, mut evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
-    let (named, ownership) = rayon::join(
-        || claims::named(rootfs, rules, keep),
-        || ownership::Ownership::new(rootfs, &evidence, &mut unread),
-    );
-    let claims = claims::claim(rootfs, rules.rules(), named, &ownership, &evidence);
+    let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
+    let claims = claims::claim(rootfs, naming, &ownership, &evidence);
     let decision = closure::close(rootfs, config, claims, ownership, &mut evidence);
     let mut plan = decision.into_plan(rootfs, &evidence);
     unread.append(&mut plan.unread);

@@ -70,6 +70,11 @@ impl Rules {
         })
     }
 
+    /// Returns one of its globs, by number.
+    pub fn glob(&self, number: usize) -> &Arc<str> {
+        &self.remove_texts[number]
+    }
+
     /// Tells whether it names any packages.
     pub fn names_packages(&self) -> bool {
         !self.packages.is_empty() || !self.sections.is_empty()
@@ -88,7 +93,7 @@ impl Rules {
 
 /// The globs of several rules as one set: a path is matched once against all of them, which is several times as fast as
 /// one after the other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RuleBook {
     rules: Vec<Rules>,
     all: GlobSet,
@@ -113,20 +118,20 @@ impl RuleBook {
         &self.rules
     }
 
-    /// Tells which rules name a path for removal, by their place, in order, each with the first of its globs that does.
-    /// `matched` is memory that is used again.
-    pub fn for_each_claim<'a>(
-        &'a self,
+    /// Tells which rules name a path for removal, by their place, in order, each with the number of the first of its globs that
+    /// does. `matched` is memory that is used again.
+    pub fn for_each_claim(
+        &self,
         path: &Candidate<'_>,
         matched: &mut Vec<usize>,
-        mut claim: impl FnMut(usize, &'a Arc<str>),
+        mut claim: impl FnMut(usize, usize),
     ) {
         self.all.matches_candidate_into(path, matched);
         let mut last = None;
         for &number in &*matched {
             let (rules, glob) = self.of[number];
             if last.replace(rules) != Some(rules) {
-                claim(rules, &self.rules[rules].remove_texts[glob]);
+                claim(rules, glob);
             }
         }
     }

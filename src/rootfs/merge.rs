@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::tree::{Growing, Kind};
+use super::tree::{Growing, Kind, Nodes};
 use super::{Entries, EntryId, Link, MAX_DEPTH, MAX_SYMLINKS, NodeId, Owner, ROOT, Rootfs, RootfsError};
 use crate::layer::whiteout::Whiteout;
 use crate::layer::{EntryKind, LayerIndex};
@@ -32,6 +32,11 @@ impl Merging {
     /// Returns how many layers were applied.
     pub fn count(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Returns the nodes so far.
+    pub fn nodes(&self) -> &Nodes {
+        self.tree.nodes()
     }
 
     /// Applies the next layer; the lowest comes first.

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use self::dense::{NodeMap, NodeSet};
 pub use self::merge::Merging;
+pub use self::tree::Nodes;
 use self::tree::{Kind, Tree};
 use crate::layer::{LayerIndex, Span};
 use crate::rootfs_path::RootfsPath;

@@ -54,9 +54,9 @@ pub(super) struct Tree {
     order: Vec<NodeId>,
 }
 
-/// What both stages can be asked.
+/// The nodes of a rootfs, whether it is finished or still grows: a node keeps its number, its folder and its name.
 #[derive(Debug)]
-pub(super) struct Nodes {
+pub struct Nodes {
     packed: Vec<Packed>,
     texts: Vec<u8>,
     /// Nodes by parent and name.
@@ -64,11 +64,23 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn parent(&self, id: NodeId) -> NodeId {
+    /// Returns how many there are, the root and those that are gone included.
+    pub fn count(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Returns those from the one of a number on; each comes after its folder.
+    pub fn from(&self, number: usize) -> impl Iterator<Item = NodeId> + use<> {
+        (number as u32..self.packed.len() as u32).map(NodeId)
+    }
+
+    /// Returns the folder of a node; the root's is itself.
+    pub fn parent(&self, id: NodeId) -> NodeId {
         NodeId(self.at(id).parent)
     }
 
-    pub(super) fn name(&self, id: NodeId) -> &[u8] {
+    /// Returns the last component of a node's path.
+    pub fn name(&self, id: NodeId) -> &[u8] {
         text(&self.texts, self.at(id).text).0
     }
 
@@ -101,7 +113,7 @@ impl Nodes {
     }
 
     /// Returns the path of a node.
-    pub(super) fn path(&self, id: NodeId) -> RootfsPath {
+    pub fn path(&self, id: NodeId) -> RootfsPath {
         let up = std::iter::successors(Some(id), |&at| Some(self.parent(at)));
         let names = up.take_while(|&at| at != ROOT).map(|at| self.name(at)).collect::<Vec<_>>();
         RootfsPath::of_components(names.into_iter().rev())
