@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Removed;
+use crate::plan::Plan;
 use crate::rootfs::{Fate, NodeMap, Rootfs};
 
 /// The name under which dropped entries are counted that no container could see.
@@ -25,7 +25,9 @@ pub struct Saving {
 }
 
 /// Counts what goes, by profile; the largest saving first. `packed_sizes` are those of the old blobs.
-pub fn savings(rootfs: &Rootfs, removed: &NodeMap<&Removed>, packed_sizes: &[u64]) -> Vec<Saving> {
+pub fn savings(rootfs: &Rootfs, plan: &Plan, packed_sizes: &[u64]) -> Vec<Saving> {
+    let nodes = rootfs.lookups(plan.removed.iter().map(|removed| &removed.path));
+    let removed = nodes.zip(&plan.removed).filter_map(|(node, removed)| Some((node?, removed))).collect::<NodeMap<_>>();
     let mut by_profile: BTreeMap<&str, Saving> = BTreeMap::new();
     for (layer, &packed_size) in packed_sizes.iter().enumerate() {
         let mut entries = rootfs.entries(layer).peekable();

@@ -211,10 +211,7 @@ impl<'a> Run<'a> {
         let removed = plan.removed_nodes(rootfs).map_err(misfit)?;
         let edited = plan.edited_nodes(rootfs).map_err(misfit)?;
         let packed = image.stack.layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
-        Ok(rayon::join(
-            || savings(rootfs, &removed, &packed),
-            || layering(rootfs, &removed.nodes(), &edited, groups),
-        ))
+        Ok(rayon::join(|| savings(rootfs, plan, &packed), || layering(rootfs, &removed, &edited, groups)))
     }
 
     async fn rewrite(

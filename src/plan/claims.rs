@@ -38,12 +38,7 @@ pub(super) struct Claims {
 }
 
 /// Lays what rules name over who owns it.
-pub(super) fn claim(
-    rootfs: &Rootfs,
-    naming: &Naming,
-    ownership: &Ownership,
-    evidence: &Evidence,
-) -> Claims {
+pub(super) fn claim(rootfs: &Rootfs, naming: &Naming, ownership: &Ownership, evidence: &Evidence) -> Claims {
     let mut claims = Claims::default();
     let (rules, sayings) = (naming.rules().rules(), naming.sayings());
     for (node, Named { first, first_of_any, asked }) in naming.named(&sayings) {

@@ -128,15 +128,7 @@ impl Decision {
     }
 
     /// Lists the paths below `folder` that go, or stay although a rule names them.
-    fn list(
-        &self,
-        rootfs: &Rootfs,
-        folder: NodeId,
-        path: &RootfsPath,
-        gone: &NodeSet,
-        words: &Words,
-        plan: &mut Plan,
-    ) {
+    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &NodeSet, words: &Words, plan: &mut Plan) {
         for (name, child) in rootfs.named_children(folder) {
             let path = path.join(name);
             let is_gone = gone.contains(child);

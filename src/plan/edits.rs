@@ -18,6 +18,8 @@ pub(super) struct Edits {
     /// Those that have nothing to tell any more.
     removed: Vec<RootfsPath>,
     edited: Vec<Edited>,
+    /// All nodes that go, these included.
+    gone: NodeSet,
 }
 
 impl Edits {
@@ -28,6 +30,7 @@ impl Edits {
         plan.removed.extend(self.removed.into_iter().map(removed));
         plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
         plan.edits = self.edited;
+        plan.gone = self.gone;
     }
 }
 
@@ -41,7 +44,7 @@ pub(super) fn edits(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, g
     let mut edited = edits.filter(stays).collect::<Vec<_>>();
     edited.extend(records(rootfs, evidence, &all_gone));
     edited.sort_by(|a, b| a.path.cmp(&b.path));
-    Edits { removed: change.removed, edited }
+    Edits { removed: change.removed, edited, gone: all_gone }
 }
 
 fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseChange {

@@ -24,7 +24,7 @@ pub use ownership::Owners;
 
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
-use crate::rootfs::{NodeId, NodeMap, Rootfs};
+use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// What goes, what stays and what is edited.
@@ -46,6 +46,9 @@ pub struct Plan {
     /// What could not be read, and so is evidence of nothing, or not of all.
     #[serde(default)]
     pub unread: Vec<String>,
+    /// The nodes of `removed`, if the plan was made in this run; not saved.
+    #[serde(skip)]
+    pub gone: NodeSet,
     /// Which packages own each file; for explanations, not saved.
     #[serde(skip)]
     pub owners: Owners,
@@ -117,14 +120,17 @@ impl Plan {
         self.removed.iter().map(|removed| &*removed.profile).chain(packages).collect()
     }
 
-    /// Returns the nodes that go, and why.
+    /// Returns the nodes that go.
     ///
     /// # Errors
     /// If the plan was made for another image and names a path that is not there.
-    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeMap<&Removed>, PathNotFound> {
+    pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
+        if !self.gone.is_empty() {
+            return Ok(self.gone.clone());
+        }
         let nodes = rootfs.lookups(self.removed.iter().map(|removed| &removed.path));
         let found = nodes.zip(&self.removed);
-        found.map(|(node, removed)| Ok((node.ok_or_else(|| PathNotFound(removed.path.clone()))?, removed))).collect()
+        found.map(|(node, removed)| node.ok_or_else(|| PathNotFound(removed.path.clone()))).collect()
     }
 
     /// Returns the new contents of files, by node.

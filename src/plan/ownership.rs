@@ -3,10 +3,11 @@
 use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
+use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use crate::evidence::Evidence;
-use crate::packages::{PackageDb, PackageId, Texts, alternatives};
+use crate::packages::{Package, PackageDb, PackageId, Texts, alternatives};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -20,7 +21,7 @@ pub(super) struct Ownership {
     /// The packages that own each file; a file may be of several. Directories are not listed.
     owners: NodeMap<SmallVec<[PackageId; 1]>>,
     /// Directories that packages list, with those packages.
-    folders: HashMap<NodeId, Vec<PackageId>>,
+    folders: NodeMap<Vec<PackageId>>,
     /// The files that each package owns.
     files: Vec<Vec<NodeId>>,
     /// For each group of alternatives: its links, and its choices.
@@ -58,34 +59,22 @@ impl Ownership {
 
     fn lay_over(&mut self, rootfs: &Rootfs) {
         let diverted = diversions(&self.texts);
-        let mut folders = Folders { rootfs, last: None };
         let packages = self.db.as_ref().map_or(&[][..], |db| &db.packages);
-        for (id, package) in packages.iter().enumerate() {
-            let mut files = Vec::new();
-            // A directory for the package may be a symlink in the image (`/lib`): it is known by what lies in it.
-            let parents =
-                LazyCell::new(|| package.files.iter().map(|path| path.parent_bytes()).collect::<HashSet<_>>());
-            for path in &package.files {
-                let path = match diverted.get(path) {
-                    Some((to, by)) if *by != package.name => to,
-                    _ => path,
-                };
-                let Some(node) = folders.at(path) else { continue };
+        let listed = packages.par_iter().map(|package| listed(rootfs, package, &diverted)).collect::<Vec<_>>();
+        for (id, mut nodes) in listed.into_iter().enumerate() {
+            nodes.retain(|&node| {
                 if rootfs.is_directory(node) {
-                    self.folders.entry(node).or_default().push(id);
-                    continue;
-                }
-                let is_link = rootfs.symlink(node).is_some();
-                if is_link && (is_merged(path) || parents.contains(path.as_bytes())) {
-                    continue;
+                    self.folders.get_or_default(node).push(id);
+                    return false;
                 }
                 let owners = self.owners.get_or_default(node);
-                if !owners.contains(&id) {
+                let is_new = !owners.contains(&id);
+                if is_new {
                     owners.push(id);
-                    files.push(node);
                 }
-            }
-            self.files.push(files);
+                is_new
+            });
+            self.files.push(nodes);
         }
         let nodes = |paths: Vec<RootfsPath>| paths.iter().filter_map(|path| at(rootfs, path)).collect();
         let groups = alternatives::all(&self.texts).into_iter();
@@ -95,7 +84,7 @@ impl Ownership {
     /// Returns the packages that own a file or list a directory.
     pub(super) fn of(&self, node: NodeId) -> &[PackageId] {
         let owners = self.owners.get(node).map(SmallVec::as_slice);
-        owners.or_else(|| Some(self.folders.get(&node)?.as_slice())).unwrap_or_default()
+        owners.or_else(|| Some(self.folders.get(node)?.as_slice())).unwrap_or_default()
     }
 
     /// Returns which packages own each file, for explanations.
@@ -116,13 +105,30 @@ impl Ownership {
 
     /// Returns the directories that packages list.
     pub(super) fn folders(&self) -> impl Iterator<Item = (NodeId, &[PackageId])> {
-        self.folders.iter().map(|(&node, packages)| (node, packages.as_slice()))
+        self.folders.iter().map(|(node, packages)| (node, packages.as_slice()))
     }
 
     /// Returns how many packages there are.
     pub(super) fn count(&self) -> usize {
         self.files.len()
     }
+}
+
+/// Returns the nodes that a package lists.
+fn listed(rootfs: &Rootfs, package: &Package, diverted: &Diversions) -> Vec<NodeId> {
+    let mut folders = Folders { rootfs, last: None };
+    // A directory for the package may be a symlink in the image (`/lib`): it is known by what lies in it.
+    let parents = LazyCell::new(|| package.files.iter().map(|path| path.parent_bytes()).collect::<HashSet<_>>());
+    let path = |path| match diverted.get(path) {
+        Some((to, by)) if *by != package.name => to,
+        _ => path,
+    };
+    let nodes = package.files.iter().map(path).filter_map(|path| {
+        let node = folders.at(path)?;
+        let is_link = rootfs.symlink(node).is_some();
+        (!is_link || !is_merged(path) && !parents.contains(path.as_bytes())).then_some(node)
+    });
+    nodes.collect()
 }
 
 /// Tells whether a symlink is one of the root's folders that a merged `/usr` makes one; packages still list them.
@@ -161,8 +167,11 @@ fn in_folder(rootfs: &Rootfs, folder: NodeId, path: &RootfsPath) -> Option<NodeI
     rootfs.child(folder, path.file_name())
 }
 
+/// Where a path is diverted to, and the package that diverts it.
+type Diversions = HashMap<RootfsPath, (RootfsPath, String)>;
+
 /// Reads `diversions`: three lines each, the path, where it is diverted to, and the package that diverts it.
-fn diversions(texts: &Texts) -> HashMap<RootfsPath, (RootfsPath, String)> {
+fn diversions(texts: &Texts) -> Diversions {
     let text =
         texts.iter().find(|(path, _)| path.to_string() == "var/lib/dpkg/diversions").map_or("", |(_, text)| text);
     let lines = text.lines().collect::<Vec<_>>();

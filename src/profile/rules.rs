@@ -120,12 +120,7 @@ impl RuleBook {
 
     /// Tells which rules name a path for removal, by their place, in order, each with the number of the first of its globs that
     /// does. `matched` is memory that is used again.
-    pub fn for_each_claim(
-        &self,
-        path: &Candidate<'_>,
-        matched: &mut Vec<usize>,
-        mut claim: impl FnMut(usize, usize),
-    ) {
+    pub fn for_each_claim(&self, path: &Candidate<'_>, matched: &mut Vec<usize>, mut claim: impl FnMut(usize, usize)) {
         self.all.matches_candidate_into(path, matched);
         let mut last = None;
         for &number in &*matched {

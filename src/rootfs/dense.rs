@@ -20,6 +20,11 @@ impl NodeSet {
         is_new
     }
 
+    /// Tells whether no node is in it.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// Tells whether a node is in it.
     pub fn contains(&self, node: NodeId) -> bool {
         let (word, bit) = place(node);
@@ -98,11 +103,6 @@ impl<T> NodeMap<T> {
         has.map(|(node, &place)| (NodeId(node as u32), &self.values[place as usize - 1]))
     }
 
-    /// Returns the nodes that have a value.
-    pub fn nodes(&self) -> NodeSet {
-        self.iter().map(|(node, _)| node).collect()
-    }
-
     fn place(&self, node: NodeId) -> Option<usize> {
         (*self.places.get(node.index())? as usize).checked_sub(1)
     }
@@ -148,6 +148,7 @@ mod tests {
                 map.insert(NodeId(node), value);
                 plain_map.insert(node, value);
             }
+            prop_assert_eq!(set.is_empty(), plain_set.is_empty());
             for node in 0..400 {
                 prop_assert_eq!(set.contains(NodeId(node)), plain_set.contains(&node));
                 prop_assert_eq!(map.get(NodeId(node)), plain_map.get(&node));
