@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = match saved {
             Some(plan) => plan.clone(),
-            None => plan(&rootfs, &image.config, &naming, evidence),
+            None => plan(&rootfs, &image.config, naming, evidence),
         };
         let inventory = inventory.map(|inventory| inventory.without(&plan));
         let base = self.base_layers(image).await?;

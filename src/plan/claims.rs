@@ -23,8 +23,10 @@ pub(super) struct Claim {
 /// All that rules name.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Paths by node.
-    pub(super) paths: NodeMap<Claim>,
+    /// Paths by node, with the number of what claims them.
+    pub(super) paths: NodeMap<u32>,
+    /// What claims paths, each once.
+    by: Vec<Claim>,
     /// Paths that the person wants to stay, whether a rule names them or not.
     pub(super) asked: BTreeMap<NodeId, Reason>,
     /// Packages, with the profile that names them.
@@ -37,10 +39,18 @@ pub(super) struct Claims {
     pub(super) removes_packages: bool,
 }
 
+impl Claims {
+    /// Returns what claims a path.
+    pub(super) fn of(&self, node: NodeId) -> Option<&Claim> {
+        self.paths.get(node).map(|&number| &self.by[number as usize])
+    }
+}
+
 /// Lays what rules name over who owns it.
 pub(super) fn claim(rootfs: &Rootfs, naming: &Naming, ownership: &Ownership, evidence: &Evidence) -> Claims {
     let mut claims = Claims::default();
-    let (rules, sayings) = (naming.rules().rules(), naming.sayings());
+    let rules = naming.rules().rules();
+    let sayings = naming.sayings(&mut claims.by);
     for (node, Named { first, first_of_any, asked }) in naming.named(&sayings) {
         if !rootfs.is_alive(node) {
             continue;
@@ -51,7 +61,7 @@ pub(super) fn claim(rootfs: &Rootfs, naming: &Naming, ownership: &Ownership, evi
         // What a package owns goes with the package or not at all, but for docs and the like.
         let claim = if ownership.is_owned(node) { first_of_any } else { first };
         if let Some(claim) = claim {
-            claims.paths.insert(node, claim.clone());
+            claims.paths.insert(node, *claim);
         }
     }
     claims.removes_packages = rules.iter().any(Rules::names_packages);
@@ -76,7 +86,10 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     let reasons = rules.iter().filter_map(|rules| Some((&*rules.profile, installed.use_of(rules, &is_there)?)));
     let reasons = reasons.collect::<HashMap<_, _>>();
     let used = |profile: &Arc<str>| reasons.get(&**profile).cloned();
-    claims.used_paths = claims.paths.iter().filter_map(|(node, claim)| Some((node, used(&claim.profile)?.0))).collect();
+    let used_by = claims.by.iter().map(|claim| used(&claim.profile)).collect::<Vec<_>>();
+    let used_paths =
+        claims.paths.iter().filter_map(|(node, &by)| Some((node, used_by[by as usize].as_ref()?.0.clone())));
+    claims.used_paths = used_paths.collect();
     // A distribution that works with a program needs its package; an import only takes the rule's word away.
     for (id, profile) in std::mem::take(&mut claims.packages) {
         match used(&profile) {

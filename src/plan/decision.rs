@@ -42,7 +42,7 @@ impl Decision {
 
     /// The profile and rule by which a node goes: a glob's, or its package's.
     fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
-        if let Some(claim) = self.claims.paths.get(node) {
+        if let Some(claim) = self.claims.of(node) {
             return (claim.profile.clone(), claim.rule.clone());
         }
         match self.ownership.of(node).first() {
@@ -140,7 +140,7 @@ impl Decision {
             if is_gone {
                 continue;
             }
-            if let (Some(claim), Some(reason)) = (self.claims.paths.get(child), self.kept.get(child)) {
+            if let (Some(claim), Some(reason)) = (self.claims.of(child), self.kept.get(child)) {
                 let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
                 plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
             }

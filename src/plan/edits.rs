@@ -28,7 +28,7 @@ impl Edits {
         let (profile, rule): (Arc<str>, Arc<str>) = (NO_LONGER_NEEDED.into(), "package database".into());
         let removed = |path| Removed { path, profile: profile.clone(), rule: rule.clone() };
         plan.removed.extend(self.removed.into_iter().map(removed));
-        plan.removed.sort_by(|a, b| a.path.cmp(&b.path));
+        plan.removed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         plan.edits = self.edited;
         plan.gone = self.gone;
     }

@@ -149,10 +149,11 @@ impl Plan {
 }
 
 /// Decides, by what rules say of the paths and packages of a rootfs.
-pub fn plan(rootfs: &Rootfs, config: &ImageConfig, naming: &Naming, mut evidence: Evidence) -> Plan {
+pub fn plan(rootfs: &Rootfs, config: &ImageConfig, naming: Naming, mut evidence: Evidence) -> Plan {
     let mut unread = Vec::new();
     let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
-    let claims = claims::claim(rootfs, naming, &ownership, &evidence);
+    let claims = claims::claim(rootfs, &naming, &ownership, &evidence);
+    drop(naming);
     let decision = closure::close(rootfs, config, claims, ownership, &mut evidence);
     let mut plan = decision.into_plan(rootfs, &evidence);
     unread.append(&mut plan.unread);

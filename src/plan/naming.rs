@@ -37,13 +37,13 @@ struct Saying {
     kept_by: Option<usize>,
 }
 
-/// A saying as claims need it.
+/// A saying as claims need it; claims are told by number.
 #[derive(Debug, Default)]
 pub(super) struct Named {
     /// By the first rules that name the path.
-    pub(super) first: Option<Claim>,
+    pub(super) first: Option<u32>,
     /// By the first of those that may take what packages own.
-    pub(super) first_of_any: Option<Claim>,
+    pub(super) first_of_any: Option<u32>,
     /// Why it stays in any case.
     pub(super) asked: Option<Reason>,
 }
@@ -126,21 +126,21 @@ impl Naming {
         self.of.iter().map(|(node, &saying)| (node, &named[saying as usize]))
     }
 
-    /// Returns what is said, as claims need it.
-    pub(super) fn sayings(&self) -> Vec<Named> {
-        self.sayings.iter().map(|saying| self.spelt_out(saying)).collect()
+    /// Returns what is said, as claims need it, and adds what claims paths to `claims`.
+    pub(super) fn sayings(&self, claims: &mut Vec<Claim>) -> Vec<Named> {
+        self.sayings.iter().map(|saying| self.spelt_out(saying, claims)).collect()
     }
 
-    fn spelt_out(&self, saying: &Saying) -> Named {
+    fn spelt_out(&self, saying: &Saying, claims: &mut Vec<Claim>) -> Named {
         let claimed = self.rules.rules().iter().zip(&saying.claimed);
         let mut claimed = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?)));
         let first = claimed.next();
         let first_of_any = first.into_iter().chain(claimed).find(|(rules, _)| rules.takes_owned);
-        let claim = |(rules, glob): (&profile::Rules, usize)| Claim {
-            profile: rules.profile.clone(),
-            rule: Arc::clone(rules.glob(glob)),
+        let mut claim = |(rules, glob): (&profile::Rules, usize)| {
+            claims.push(Claim { profile: rules.profile.clone(), rule: Arc::clone(rules.glob(glob)) });
+            claims.len() as u32 - 1
         };
         let asked = saying.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });
-        Named { first: first.map(claim), first_of_any: first_of_any.map(claim), asked }
+        Named { first: first.map(&mut claim), first_of_any: first_of_any.map(claim), asked }
     }
 }
