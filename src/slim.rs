@@ -375,7 +375,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Returns the index entry of a new image: the old one's platform and annotations, the new one's digest.
 /// Makes the rules for an image.
 fn naming(choice: &Choice, image: &Image) -> Result<Naming, SlimError> {
     let env = |name: &str| image.config.env_value(name).map(str::to_owned);
@@ -387,6 +386,7 @@ fn naming(choice: &Choice, image: &Image) -> Result<Naming, SlimError> {
     Ok(Naming::new(RuleBook::new(rules)?, RuleBook::new(vec![keep])?))
 }
 
+/// Returns the index entry of a new image: the old one's platform and annotations, the new one's digest.
 fn index_entry(image: &Image, rebuilt: &Rebuilt) -> Descriptor {
     let mut entry = image.entry.clone().unwrap_or_else(|| rebuilt.descriptor.clone());
     entry.media_type.clone_from(&rebuilt.descriptor.media_type);

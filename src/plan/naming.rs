@@ -38,7 +38,7 @@ struct Saying {
 }
 
 /// A saying as claims need it; claims are told by number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Named {
     /// By the first rules that name the path.
     pub(super) first: Option<u32>,
@@ -142,5 +142,67 @@ impl Naming {
         };
         let asked = saying.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });
         Named { first: first.map(&mut claim), first_of_any: first_of_any.map(claim), asked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{EntryKind, LayerIndex, Span};
+    use crate::profile::Rules;
+    use crate::rootfs::{Merging, Rootfs};
+
+    fn naming() -> Naming {
+        let rules_of = |name, remove: &[&str], keep: &[&str]| {
+            let globs = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>();
+            Rules::new(name, globs(remove), &globs(keep)).unwrap()
+        };
+        let rules = vec![rules_of("docs", &["doc"], &["doc/licence"]), rules_of("all", &["**/*.txt"], &[])];
+        Naming::new(RuleBook::new(rules).unwrap(), RuleBook::new(vec![rules_of("--keep", &["doc/b"], &[])]).unwrap())
+    }
+
+    fn layer(paths: &[&str]) -> LayerIndex {
+        let mut index = LayerIndex::default();
+        for path in paths {
+            let span = Span { range: 0..512, data_start: 512, packed_start: 0 };
+            index.push(&span, &RootfsPath::parse(path.as_bytes()).unwrap(), &EntryKind::File);
+        }
+        index
+    }
+
+    /// Each path of which something is said: the profile that claims it, and whether it is asked to stay.
+    fn said(naming: &Naming, rootfs: &Rootfs) -> Vec<(String, Option<String>, bool)> {
+        let mut claims = Vec::new();
+        let sayings = naming.sayings(&mut claims);
+        let profile = |claim: u32| claims[claim as usize].profile.to_string();
+        let named = naming.named(&sayings).filter(|(node, _)| rootfs.is_alive(*node));
+        let mut said = named
+            .map(|(node, named)| (rootfs.path(node).to_string(), named.first.map(profile), named.asked.is_some()))
+            .collect::<Vec<_>>();
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn it_says_the_same_whether_it_looks_at_each_layer_or_at_all_of_them() {
+        let layers = [layer(&["doc/a", "doc/licence/x.txt", "lib"]), layer(&["doc/b/c", "lib/d.txt", "doc/.wh.a"])];
+        let (mut step_by_step, mut at_once) = (naming(), naming());
+        let mut merging = Merging::default();
+        for layer in layers {
+            merging.apply(layer).unwrap();
+            step_by_step.follow(merging.nodes());
+        }
+        at_once.follow(merging.nodes());
+        let rootfs = merging.finish();
+        let expected = [
+            ("doc", Some("docs"), false),
+            ("doc/b", Some("docs"), true),
+            ("doc/b/c", Some("docs"), true),
+            ("doc/licence/x.txt", Some("all"), false),
+            ("lib/d.txt", Some("all"), false),
+        ];
+        let expected = expected.map(|(path, profile, asked)| (path.to_owned(), profile.map(str::to_owned), asked));
+        assert_eq!(said(&step_by_step, &rootfs), expected);
+        assert_eq!(said(&at_once, &rootfs), expected);
     }
 }
