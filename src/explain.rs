@@ -54,8 +54,8 @@ pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
         _ if plan.edits.iter().any(|edit| edit.path == path) => Verdict::Edited,
         _ => Verdict::Stays,
     };
-    let rule = removed.map(|removed| (removed.profile.to_string(), removed.rule.to_string()));
-    let rule = rule.or_else(|| kept.map(|kept| (kept.profile.to_string(), kept.rule.to_string())));
+    let claim = removed.map(|removed| &removed.claim).or_else(|| kept.map(|kept| &kept.claim));
+    let rule = claim.map(|claim| (claim.profile.to_string(), claim.rule.to_string()));
     let packages = node.into_iter().flat_map(|node| plan.owners.of(node)).map(str::to_owned).collect();
     let chain = match verdict {
         Verdict::Stays | Verdict::Edited => chain(plan, rootfs, &path),

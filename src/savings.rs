@@ -37,7 +37,7 @@ pub fn savings(rootfs: &Rootfs, plan: &Plan, packed_sizes: &[u64]) -> Vec<Saving
             let profile = match rootfs.fate(id) {
                 Fate::Shadowed | Fate::Whiteout => SHADOWED,
                 Fate::Visible(node) | Fate::Restated(node) => match removed.get(node) {
-                    Some(removed) => &*removed.profile,
+                    Some(removed) => &*removed.claim.profile,
                     None => continue,
                 },
                 Fate::NoPath => continue,

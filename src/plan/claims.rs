@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::Claim;
 use super::naming::{Named, Naming};
 use super::ownership::Ownership;
 use crate::evidence::{Evidence, Reason, world};
@@ -11,22 +12,13 @@ use crate::profile::Rules;
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// The rule that names a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
-    /// The profile.
-    pub(super) profile: Arc<str>,
-    /// The glob.
-    pub(super) rule: Arc<str>,
-}
-
 /// All that rules name.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     /// Paths by node, with the number of what claims them.
     pub(super) paths: NodeMap<u32>,
     /// What claims paths, each once.
-    by: Vec<Claim>,
+    by: Vec<Arc<Claim>>,
     /// Paths that the person wants to stay, whether a rule names them or not.
     pub(super) asked: BTreeMap<NodeId, Reason>,
     /// Packages, with the profile that names them.
@@ -41,7 +33,7 @@ pub(super) struct Claims {
 
 impl Claims {
     /// Returns what claims a path.
-    pub(super) fn of(&self, node: NodeId) -> Option<&Claim> {
+    pub(super) fn of(&self, node: NodeId) -> Option<&Arc<Claim>> {
         self.paths.get(node).map(|&number| &self.by[number as usize])
     }
 }

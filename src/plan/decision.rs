@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::claims::Claims;
 use super::edits;
 use super::ownership::Ownership;
-use super::{Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
+use super::{Claim, Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
 use crate::evidence::{Evidence, Reason};
 use crate::packages::PackageId;
 use crate::rootfs::{NodeId, NodeMap, NodeSet, Rootfs};
@@ -40,18 +40,10 @@ impl Decision {
             || self.ownership.is_owned(node) && owners.iter().all(|id| !self.kept_packages.contains_key(id))
     }
 
-    /// The profile and rule by which a node goes: a glob's, or its package's.
-    fn rule(&self, node: NodeId, words: &Words) -> (Arc<str>, Arc<str>) {
-        if let Some(claim) = self.claims.of(node) {
-            return (claim.profile.clone(), claim.rule.clone());
-        }
-        match self.ownership.of(node).first() {
-            Some(id) => {
-                let profile = self.claims.packages.get(id).unwrap_or(&words.no_longer_needed);
-                (profile.clone(), words.packages[*id].clone())
-            }
-            None => (words.no_longer_needed.clone(), words.dangling.clone()),
-        }
+    /// By what a node goes: a glob, or its package.
+    fn claim<'a>(&'a self, node: NodeId, others: &'a OtherClaims) -> &'a Arc<Claim> {
+        let package = || self.ownership.of(node).first().map(|id| &others.packages[*id]);
+        self.claims.of(node).or_else(package).unwrap_or(&others.dangling)
     }
 
     pub(super) fn into_plan(self, rootfs: &Rootfs, evidence: &Evidence) -> Plan {
@@ -67,8 +59,8 @@ impl Decision {
     /// Says what was decided, but for files that get another content.
     fn tell(&self, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Plan {
         let mut plan = Plan::default();
-        let words = Words::new(&self.ownership);
-        self.list(rootfs, rootfs.root(), &RootfsPath::root(), gone, &words, &mut plan);
+        let others = OtherClaims::new(self);
+        self.list(rootfs, rootfs.root(), &RootfsPath::root(), gone, &others, &mut plan);
         self.list_packages(&mut plan);
         for (node, facts) in evidence.files() {
             if let Some(unread) = &facts.unread {
@@ -128,21 +120,28 @@ impl Decision {
     }
 
     /// Lists the paths below `folder` that go, or stay although a rule names them.
-    fn list(&self, rootfs: &Rootfs, folder: NodeId, path: &RootfsPath, gone: &NodeSet, words: &Words, plan: &mut Plan) {
+    fn list(
+        &self,
+        rootfs: &Rootfs,
+        folder: NodeId,
+        path: &RootfsPath,
+        gone: &NodeSet,
+        others: &OtherClaims,
+        plan: &mut Plan,
+    ) {
         for (name, child) in rootfs.named_children(folder) {
             let path = path.join(name);
             let is_gone = gone.contains(child);
             if is_gone {
-                let (profile, rule) = self.rule(child, words);
-                plan.removed.push(Removed { path: path.clone(), profile, rule });
+                let claim = self.claim(child, others).clone();
+                plan.removed.push(Removed { path: path.clone(), claim });
             }
-            self.list(rootfs, child, &path, gone, words, plan);
+            self.list(rootfs, child, &path, gone, others, plan);
             if is_gone {
                 continue;
             }
             if let (Some(claim), Some(reason)) = (self.claims.of(child), self.kept.get(child)) {
-                let (profile, rule) = (claim.profile.clone(), claim.rule.clone());
-                plan.kept.push(Kept { path, profile, rule, reason: reason.clone() });
+                plan.kept.push(Kept { path, claim: claim.clone(), reason: reason.clone() });
             }
         }
     }
@@ -167,21 +166,23 @@ impl Decision {
     }
 }
 
-/// Rules that are no profile's, in words that thousands of paths share.
-struct Words {
-    no_longer_needed: Arc<str>,
-    dangling: Arc<str>,
+/// Claims that are no glob's.
+struct OtherClaims {
+    dangling: Arc<Claim>,
     /// By package.
-    packages: Vec<Arc<str>>,
+    packages: Vec<Arc<Claim>>,
 }
 
-impl Words {
-    fn new(ownership: &Ownership) -> Self {
-        let packages = ownership.db.iter().flat_map(|db| (0..db.packages.len()).map(|id| db.label(id)));
-        Self {
-            no_longer_needed: NO_LONGER_NEEDED.into(),
-            dangling: "dangling symlink".into(),
-            packages: packages.map(|label| format!("package {label}").into()).collect(),
-        }
+impl OtherClaims {
+    fn new(decision: &Decision) -> Self {
+        let no_longer_needed = Arc::from(NO_LONGER_NEEDED);
+        let package = |(id, label): (PackageId, &str)| {
+            let profile = decision.claims.packages.get(&id).unwrap_or(&no_longer_needed);
+            Claim { profile: profile.clone(), rule: format!("package {label}").into() }.into()
+        };
+        let packages = decision.ownership.db.iter().flat_map(|db| (0..db.packages.len()).map(|id| (id, db.label(id))));
+        let packages = packages.map(package).collect();
+        let dangling = Claim { profile: no_longer_needed.clone(), rule: "dangling symlink".into() };
+        Self { dangling: dangling.into(), packages }
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::decision::Decision;
 use super::ownership::at;
-use super::{Edited, NO_LONGER_NEEDED, Plan, Removed};
+use super::{Claim, Edited, NO_LONGER_NEEDED, Plan, Removed};
 use crate::evidence::Evidence;
 use crate::packages::DatabaseChange;
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
@@ -25,8 +25,8 @@ pub(super) struct Edits {
 impl Edits {
     /// Adds them to a plan that has all the rest.
     pub(super) fn add_to(self, plan: &mut Plan) {
-        let (profile, rule): (Arc<str>, Arc<str>) = (NO_LONGER_NEEDED.into(), "package database".into());
-        let removed = |path| Removed { path, profile: profile.clone(), rule: rule.clone() };
+        let claim = Arc::new(Claim { profile: NO_LONGER_NEEDED.into(), rule: "package database".into() });
+        let removed = |path| Removed { path, claim: claim.clone() };
         plan.removed.extend(self.removed.into_iter().map(removed));
         plan.removed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         plan.edits = self.edited;

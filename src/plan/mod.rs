@@ -59,6 +59,14 @@ pub struct Plan {
 pub struct Removed {
     /// The path.
     pub path: RootfsPath,
+    /// By what it goes.
+    #[serde(flatten)]
+    pub claim: Arc<Claim>,
+}
+
+/// What names a path: thousands of paths share it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
     /// The profile whose rule names it.
     pub profile: Arc<str>,
     /// The rule: a glob, or the package that it goes with.
@@ -70,10 +78,9 @@ pub struct Removed {
 pub struct Kept {
     /// The path.
     pub path: RootfsPath,
-    /// The profile whose rule names it.
-    pub profile: Arc<str>,
-    /// The rule.
-    pub rule: Arc<str>,
+    /// What names it.
+    #[serde(flatten)]
+    pub claim: Arc<Claim>,
     /// Why it stays.
     pub reason: Reason,
 }
@@ -117,7 +124,7 @@ impl Plan {
     /// Returns the names of the profiles by which something goes.
     pub fn profiles(&self) -> BTreeSet<&str> {
         let packages = self.removed_packages.iter().map(|package| package.profile.as_str());
-        self.removed.iter().map(|removed| &*removed.profile).chain(packages).collect()
+        self.removed.iter().map(|removed| &*removed.claim.profile).chain(packages).collect()
     }
 
     /// Returns the nodes that go.

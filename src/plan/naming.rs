@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::claims::Claim;
+use super::Claim;
 use crate::evidence::Reason;
 use crate::profile::{self, RuleBook};
 use crate::rootfs::{NodeId, NodeMap, Nodes};
@@ -127,17 +127,18 @@ impl Naming {
     }
 
     /// Returns what is said, as claims need it, and adds what claims paths to `claims`.
-    pub(super) fn sayings(&self, claims: &mut Vec<Claim>) -> Vec<Named> {
+    pub(super) fn sayings(&self, claims: &mut Vec<Arc<Claim>>) -> Vec<Named> {
         self.sayings.iter().map(|saying| self.spelt_out(saying, claims)).collect()
     }
 
-    fn spelt_out(&self, saying: &Saying, claims: &mut Vec<Claim>) -> Named {
+    fn spelt_out(&self, saying: &Saying, claims: &mut Vec<Arc<Claim>>) -> Named {
         let claimed = self.rules.rules().iter().zip(&saying.claimed);
         let mut claimed = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?)));
         let first = claimed.next();
         let first_of_any = first.into_iter().chain(claimed).find(|(rules, _)| rules.takes_owned);
         let mut claim = |(rules, glob): (&profile::Rules, usize)| {
-            claims.push(Claim { profile: rules.profile.clone(), rule: Arc::clone(rules.glob(glob)) });
+            let claim = Claim { profile: rules.profile.clone(), rule: Arc::clone(rules.glob(glob)) };
+            claims.push(claim.into());
             claims.len() as u32 - 1
         };
         let asked = saying.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });

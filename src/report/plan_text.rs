@@ -18,17 +18,17 @@ pub fn render(outcome: &Outcome) -> String {
         let mut tops: BTreeMap<(&str, &RootfsPath), usize> = BTreeMap::new();
         let mut top: Option<&crate::plan::Removed> = None;
         for item in &image.plan.removed {
-            let below = top.filter(|top| item.path.is_within(&top.path) && item.profile == top.profile);
+            let below = top.filter(|top| item.path.is_within(&top.path) && item.claim.profile == top.claim.profile);
             let head = below.unwrap_or(item);
             top = Some(head);
-            *tops.entry((&head.profile, &head.path)).or_default() += 1;
+            *tops.entry((&head.claim.profile, &head.path)).or_default() += 1;
         }
         for ((profile, path), count) in tops {
             let below = if count > 1 { format!(" and {} below", count - 1) } else { String::new() };
             let _ = writeln!(text, "remove  {profile:<12} {path}{below}");
         }
         for kept in image.plan.kept.iter().take(KEPT_LINES) {
-            let _ = writeln!(text, "keep    {:<12} {}: {}", kept.profile, kept.path, kept.reason);
+            let _ = writeln!(text, "keep    {:<12} {}: {}", kept.claim.profile, kept.path, kept.reason);
         }
         if image.plan.kept.len() > KEPT_LINES {
             let _ =
