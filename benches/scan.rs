@@ -33,7 +33,7 @@ fn run() {
         for layer in &layers {
             let mut collector = Collector::sharing(seen.clone(), None);
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
-            let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts);
+            let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts, Hasher::default());
             let mut map = SeekMap::new(Box::new(Vec::new()));
             scan(blob, Compression::Gzip, Some((layer.diff_id, Hasher::default())), observer, Some(&mut map)).unwrap();
         }

@@ -13,7 +13,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use pydock::digest::Digest;
-use pydock::hasher::Hasher;
+use pydock::hasher::{Hasher, LayerHashers};
 use pydock::layer::LayerIndex;
 use pydock::layer::codec::{Compression, SeekMap};
 use pydock::layer::cut::{CutList, Piece};
@@ -47,7 +47,7 @@ fn main() {
     for _ in 0..rounds.unwrap_or(5) {
         let start = Instant::now();
         let packing = Packing { compression: Compression::Gzip, copies_symbols: true, level: None };
-        let mut writer = LayerWriter::new(packing, None, Hasher::default(), std::io::sink()).unwrap();
+        let mut writer = LayerWriter::new(packing, None, LayerHashers::default(), std::io::sink()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;
         let ours = start.elapsed().as_secs_f64();

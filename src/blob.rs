@@ -172,11 +172,11 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Verifies a blob against the digest and size of its descriptor.
-    pub fn blob(inner: R, expected: BlobFacts) -> Self {
+    /// Verifies a blob against the digest and size of its descriptor, with the help of `hasher`, which is new.
+    pub fn blob(inner: R, expected: BlobFacts, hasher: Hasher) -> Self {
         let BlobFacts { digest, size } = expected;
-        let hasher = Some(Hasher::default());
-        Self { inner, expected: Expected { what: "digest", hasher, digest, size: Some(size), read: 0 } }
+        let expected = Expected { what: "digest", hasher: Some(hasher), digest, size: Some(size), read: 0 };
+        Self { inner, expected }
     }
 }
 
@@ -273,9 +273,9 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Wraps `inner`.
-    pub fn new(inner: W) -> Self {
-        Self { inner, tally: Tally::default() }
+    /// Wraps `inner`; `hasher` is new.
+    pub fn new(inner: W, hasher: Hasher) -> Self {
+        Self { inner, tally: Tally::new(hasher) }
     }
 
     /// Returns the inner writer, and what passed.
@@ -305,7 +305,7 @@ mod tests {
     }
 
     fn mismatch(content: &[u8], expected: BlobFacts) -> Mismatch {
-        let error = io::copy(&mut VerifyingReader::blob(content, expected), &mut io::sink())
+        let error = io::copy(&mut VerifyingReader::blob(content, expected, Hasher::default()), &mut io::sink())
             .expect_err("the reader accepts a wrong blob");
         error.downcast().expect("the error is not a mismatch")
     }
@@ -316,12 +316,14 @@ mod tests {
         assert!(matches!(mismatch(b"wrong", expected), Mismatch::Digest { .. }));
         assert!(matches!(mismatch(b"righ", expected), Mismatch::TooShort { actual: 4, .. }));
         assert!(matches!(mismatch(b"right and more", expected), Mismatch::TooLong { expected: 5 }));
-        assert!(io::copy(&mut VerifyingReader::blob(&b"right"[..], expected), &mut io::sink()).is_ok());
+        assert!(
+            io::copy(&mut VerifyingReader::blob(&b"right"[..], expected, Hasher::default()), &mut io::sink()).is_ok()
+        );
     }
 
     #[test]
     fn a_writer_learns_the_digest_and_size_of_what_passed() {
-        let mut writer = HashingWriter::new(Vec::new());
+        let mut writer = HashingWriter::new(Vec::new(), Hasher::default());
         writer.write_all(b"some").unwrap();
         writer.write_all(b"thing").unwrap();
         assert_eq!(writer.finish(), (b"something".to_vec(), facts(b"something")));

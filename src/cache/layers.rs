@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::{BlobFacts, VerifyingReader};
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{Packing, Rewritten};
 use crate::transport::BlobReader;
@@ -47,7 +48,7 @@ pub struct CachedLayer {
 impl CachedLayer {
     /// Returns a reader of the blob, verified as any other; if it is damaged, it leaves the cache.
     pub fn reader(self) -> BlobReader {
-        let blob = VerifyingReader::blob(self.blob, self.layer.blob);
+        let blob = VerifyingReader::blob(self.blob, self.layer.blob, Hasher::default());
         Box::new(Forgetting { blob, path: self.path })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Job, SlimError};
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 use crate::image::index::{Index, is_attestation};
 use crate::image::{Descriptor, Document, ImageConfig, LayerStack, Manifest, Platform, PlatformChoice};
 use crate::transport::layout::read_document;
@@ -144,7 +145,8 @@ impl Job {
         if !manifest.is_image() {
             return Err(SlimError::NotAnImage { image: self.image.clone(), media_type: manifest.config.media_type });
         }
-        let reader = self.source.blob(&manifest.config).await.map_err(|source| self.source_error(source))?;
+        let reader =
+            self.source.blob(&manifest.config, Hasher::default()).await.map_err(|source| self.source_error(source))?;
         let descriptor = manifest.config.clone();
         let bytes = super::blocking(move || read_document("config", reader, &descriptor))
             .await?

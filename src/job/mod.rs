@@ -24,6 +24,7 @@ use keeping::Keeping;
 use shared::Shared;
 
 use crate::cache::Cache;
+use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
 use crate::spare::Spare;
@@ -105,8 +106,14 @@ impl Job {
     }
 
     /// Opens a blob; reading it is told to the progress and ends when the job does.
-    async fn open(&self, stage: Stage, what: &str, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
-        let reader = self.source.blob(descriptor).await?;
+    async fn open(
+        &self,
+        stage: Stage,
+        what: &str,
+        descriptor: &Descriptor,
+        hasher: Hasher,
+    ) -> Result<BlobReader, TransportError> {
+        let reader = self.source.blob(descriptor, hasher).await?;
         Ok(Box::new(self.meter(reader, stage, what, descriptor)))
     }
 

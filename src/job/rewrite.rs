@@ -12,7 +12,7 @@ use super::recipe::{Part, Points, Recipe};
 use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
+use crate::hasher::{Hasher, LayerHashers};
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap, Workers};
@@ -115,9 +115,9 @@ impl Job {
             return Ok((cached.layer, Some(MadeBlob::Cached(cached))));
         }
         let old = self.open_old(recipe, number).await?;
-        let hasher = Hasher::with_spare(self.spare());
+        let hashers = LayerHashers::with_spare(self.spare());
         let made = super::blocking(move || {
-            let writer = LayerWriter::new(packing, workers, hasher, BufWriter::new(file))?;
+            let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
             make(old, writer)
         });
         let layer = made.await?;
@@ -156,8 +156,9 @@ impl Job {
     }
 
     async fn open_streamed(&self, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
-        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor).await;
-        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
+        let LayerHashers { blob, tar } = LayerHashers::default();
+        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor, blob).await;
+        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: (layer.diff_id, tar) })
             .map_err(|source| self.source_error(source))
     }
 
@@ -203,7 +204,8 @@ enum OldLayer {
 struct Streamed {
     blob: BlobReader,
     compression: Compression,
-    diff_id: Digest,
+    /// What the decompressed bytes are, and what hashes them together with the blob's.
+    diff_id: (Digest, Hasher),
 }
 
 fn make(old: Old, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {

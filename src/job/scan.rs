@@ -8,7 +8,7 @@ use super::pile::Pile;
 use super::{Job, SlimError};
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
-use crate::hasher::Hasher;
+use crate::hasher::{Hasher, LayerHashers};
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -93,13 +93,18 @@ impl Job {
             self.shared.keep_scan(&key, &scanned);
             return Ok(scanned);
         }
-        let blob = self.open(Stage::Scan, &format!("layer {number}"), &descriptor).await;
-        let blob = blob.map_err(|source| self.source_error(source))?;
+        let (spare, what) = (self.spare(), format!("layer {number}"));
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let spare = self.spare();
+        let (hasher, diff_id) = if is_its_own_diff_id {
+            (Hasher::default(), None)
+        } else {
+            let LayerHashers { blob, tar } = LayerHashers::with_spare(spare.clone());
+            (blob, Some((diff_id, tar)))
+        };
+        let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
+        let blob = blob.map_err(|source| self.source_error(source))?;
         let scanned = super::blocking(move || {
-            let mut collector = Collector::sharing(seen, Some(spare.clone()));
-            let diff_id = (!is_its_own_diff_id).then(|| (diff_id, Hasher::with_spare(spare)));
+            let mut collector = Collector::sharing(seen, Some(spare));
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.finish() };
             Ok((scanned, map.map(Arc::new)))

@@ -16,7 +16,7 @@ use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
+use crate::hasher::{Hasher, LayerHashers};
 
 /// Two zero blocks end a tar.
 const END_MARKER: [u8; 1024] = [0; 1024];
@@ -75,17 +75,24 @@ pub struct LayerWriter<W: Write> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Starts a layer; `workers` help to compress it, and `hasher`, which is new, hashes the new diff ID.
+    /// Starts a layer; `workers` help to compress it, and `hashers`, which are new, to learn what it is.
     ///
     /// # Errors
     /// If a compressor cannot be made.
-    pub fn new(packing: Packing, workers: Option<Workers>, hasher: Hasher, output: W) -> Result<Self, RewriteError> {
-        let encoder = Encoder::new(packing.compression, packing.level, workers, HashingWriter::new(output));
+    pub fn new(
+        packing: Packing,
+        workers: Option<Workers>,
+        hashers: LayerHashers,
+        output: W,
+    ) -> Result<Self, RewriteError> {
+        let output = HashingWriter::new(output, hashers.blob);
+        let encoder = Encoder::new(packing.compression, packing.level, workers, output);
         let encoder = encoder.map_err(RewriteError::Write)?;
-        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(hasher) })
+        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(hashers.tar) })
     }
 
-    /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole.
+    /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole against its diff ID, with the
+    /// help of the hasher beside it, which is new.
     ///
     /// # Errors
     /// As [`RewriteError`] says.
@@ -93,11 +100,11 @@ impl<W: Write> LayerWriter<W> {
         &mut self,
         blob: impl Read,
         compression: Compression,
-        diff_id: Digest,
+        diff_id: (Digest, Hasher),
         cut: &CutList,
     ) -> Result<(), RewriteError> {
         let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id, Hasher::default()), offset: 0 };
+        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id.0, diff_id.1), offset: 0 };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.write(bytes)?,
@@ -174,7 +181,7 @@ impl<W: Write> LayerWriter<W> {
         mut self,
         blob: impl Read,
         compression: Compression,
-        diff_id: Digest,
+        diff_id: (Digest, Hasher),
     ) -> Result<(W, Rewritten), RewriteError> {
         let mut cut = CutList::default();
         cut.keep(0..u64::MAX);

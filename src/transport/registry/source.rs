@@ -14,6 +14,7 @@ use super::referrers;
 use super::repository::{Repository, failed};
 use crate::blob::{Mismatch, VerifyingReader};
 use crate::digest::Digest;
+use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::reference::ImageName;
 use crate::transport::error::TransportError;
@@ -70,10 +71,10 @@ impl Source for RegistrySource {
         Ok(bytes)
     }
 
-    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
         if let Some(path) = self.spooled(&descriptor.digest) {
             let file = File::open(&path).map_err(TransportError::file("read", path))?;
-            return Ok(Box::new(VerifyingReader::blob(file, descriptor.facts())));
+            return Ok(Box::new(VerifyingReader::blob(file, descriptor.facts(), hasher)));
         }
         let (digest, name) = (descriptor.digest, &self.repository.name);
         let pulled = pull::pull(&self.repository, digest).await;
@@ -85,7 +86,7 @@ impl Source for RegistrySource {
         // The spool removes the file with its folder.
         let path = path.keep().map_err(|error| TransportError::file("write", &*error.path)(error.error))?;
         Ok(Box::new(TeeReader {
-            inner: VerifyingReader::blob(reader, descriptor.facts()),
+            inner: VerifyingReader::blob(reader, descriptor.facts(), hasher),
             file,
             done: Some((digest, path, self.pulled.clone())),
         }))
