@@ -47,8 +47,7 @@ impl Windows {
         self.hold(0..start, content)?;
         let wanted = wanted(&self.bytes).unwrap_or_else(|| iter::once(0..size).collect());
         let ranges = holdable(wanted, size);
-        // At once, for memory that grows is copied.
-        self.bytes.reserve_exact(ranges.iter().map(|range| (range.end - range.start) as usize).sum());
+        self.make_room(ranges.iter().map(|range| (range.end - range.start) as usize).sum());
         let mut at = start;
         for range in ranges {
             skip(content, range.start - at)?;
@@ -56,6 +55,17 @@ impl Windows {
             self.hold(range, content)?;
         }
         Ok(())
+    }
+
+    /// Makes room for so many more bytes. Memory that grows is copied whole, used or not, so it does not grow: it is given back first.
+    fn make_room(&mut self, count: usize) {
+        let needed = self.bytes.len() + count;
+        if needed > self.bytes.capacity() {
+            let held = self.bytes.as_slice().to_vec();
+            self.bytes = Vec::new();
+            self.bytes.reserve_exact(needed);
+            self.bytes.extend_from_slice(&held);
+        }
     }
 
     fn hold(&mut self, range: Range<u64>, content: &mut dyn BufRead) -> io::Result<()> {
