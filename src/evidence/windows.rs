@@ -61,7 +61,7 @@ impl Windows {
     fn make_room(&mut self, count: usize) {
         let needed = self.bytes.len() + count;
         if needed > self.bytes.capacity() {
-            let held = self.bytes.as_slice().to_vec();
+            let held = self.bytes.clone();
             self.bytes = Vec::new();
             self.bytes.reserve_exact(needed);
             self.bytes.extend_from_slice(&held);

@@ -9,8 +9,8 @@ use crate::digest::Digest;
 
 /// Bytes of a block (FIPS 180-4, 5.2.1).
 const BLOCK: usize = 64;
-/// Bytes of the blob that wait for some of the tar.
-const PATIENCE: usize = 256 << 10;
+/// Bytes of the blob that wait for some of the tar, at most.
+const MOST_WAITING: usize = 256 << 10;
 
 /// A layer's blob, and the tar that is in it. The tar is the longer one, most of the time, and the blob's bytes wait for its.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl Lanes {
             self.done = 0;
         }
         self.waiting.extend_from_slice(bytes);
-        if self.waiting.len() >= PATIENCE {
+        if self.waiting.len() >= MOST_WAITING {
             self.wait_no_longer();
         }
     }
@@ -61,14 +61,14 @@ impl Lanes {
 
 /// One stream.
 #[derive(Debug, Clone, Default)]
-struct Lane {
+pub(super) struct Lane {
     hash: Sha256,
     /// Bytes of the last block, if it is not full.
     held: usize,
 }
 
 impl Lane {
-    fn add(&mut self, bytes: &[u8]) {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
         self.held = (self.held + bytes.len()) % BLOCK;
     }
@@ -81,7 +81,7 @@ impl Lane {
         later
     }
 
-    fn finish(self) -> Digest {
+    pub(super) fn finish(self) -> Digest {
         Digest::from(<[u8; 32]>::from(self.hash.finalize()))
     }
 }
@@ -120,7 +120,7 @@ mod tests {
                     lanes.add_to_tar(&bytes);
                     tar.extend(bytes);
                 }
-                prop_assert!(lanes.waiting.len() < PATIENCE + 100_000);
+                prop_assert!(lanes.waiting.len() < MOST_WAITING + 100_000);
             }
             prop_assert_eq!(lanes.finish_blob(), Digest::of(&blob));
             prop_assert_eq!(lanes.finish_tar(), Digest::of(&tar));

@@ -1,30 +1,28 @@
-//! Hashes bytes as they pass: one stream, or the two of a layer together (`lanes`); these at once, or on a thread of their own from the moment
-//! that there is one to spare.
+//! Hashes bytes as they pass: one stream, or the two of a layer together (`lanes`); these at once, or on a thread of their own (`aside`) from
+//! the moment that there is one to spare.
 
+mod aside;
 mod lanes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
+use aside::{Aside, Stream};
+use lanes::{Lane, Lanes};
 
 use crate::digest::Digest;
-use crate::spare::{Helper, Spare};
-use lanes::Lanes;
+use crate::spare::Spare;
 
-/// Bytes of a stream that go to a thread at once.
-const BUFFER: usize = 128 << 10;
-/// Batches that wait for a thread.
-const WAITING: usize = 4;
 /// Bytes of the tar that are hashed on the caller's thread between two questions for a spare one.
 const PATIENCE: usize = 1 << 20;
 
 /// Hashes a stream of bytes as they pass; ends as a [`Digest`].
 #[derive(Debug)]
-pub struct Hasher(Stream);
+pub struct Hasher(Task);
 
+/// What a hasher hashes: a stream alone, or one of a layer's two.
 #[derive(Debug)]
-enum Stream {
-    Alone(Sha256),
+enum Task {
+    Alone(Lane),
     Blob(Arc<Mutex<Layer>>),
     Tar(Arc<Mutex<Layer>>),
 }
@@ -46,7 +44,7 @@ impl LayerHashers {
 
     fn of(layer: Layer) -> Self {
         let layer = Arc::new(Mutex::new(layer));
-        Self { blob: Hasher(Stream::Blob(layer.clone())), tar: Hasher(Stream::Tar(layer)) }
+        Self { blob: Hasher(Task::Blob(layer.clone())), tar: Hasher(Task::Tar(layer)) }
     }
 }
 
@@ -58,7 +56,7 @@ impl Default for LayerHashers {
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self(Stream::Alone(Sha256::new()))
+        Self(Task::Alone(Lane::default()))
     }
 }
 
@@ -66,18 +64,18 @@ impl Hasher {
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Stream::Alone(hash) => hash.update(bytes),
-            Stream::Blob(layer) => lock(layer).add_to_blob(bytes),
-            Stream::Tar(layer) => lock(layer).add_to_tar(bytes),
+            Task::Alone(lane) => lane.add(bytes),
+            Task::Blob(layer) => lock(layer).add_to_blob(bytes),
+            Task::Tar(layer) => lock(layer).add_to_tar(bytes),
         }
     }
 
     /// Returns the digest of all bytes added.
     pub fn finish(self) -> Digest {
         match self.0 {
-            Stream::Alone(hash) => Digest::from(<[u8; 32]>::from(hash.finalize())),
-            Stream::Blob(layer) => lock(&layer).finish(Lanes::finish_blob),
-            Stream::Tar(layer) => lock(&layer).finish(Lanes::finish_tar),
+            Task::Alone(lane) => lane.finish(),
+            Task::Blob(layer) => lock(&layer).finish(Lanes::finish_blob),
+            Task::Tar(layer) => lock(&layer).finish(Lanes::finish_tar),
         }
     }
 }
@@ -111,7 +109,7 @@ impl Layer {
     fn add_to_blob(&mut self, bytes: &[u8]) {
         match &mut self.place {
             Place::Here(lanes) => lanes.add_to_blob(bytes),
-            Place::Aside(aside) => aside.add(bytes, |batch| &mut batch.blob),
+            Place::Aside(aside) => aside.add(bytes, Stream::Blob),
         }
     }
 
@@ -121,7 +119,7 @@ impl Layer {
                 lanes.add_to_tar(bytes);
                 self.look_for_thread(bytes.len());
             }
-            Place::Aside(aside) => aside.add(bytes, |batch| &mut batch.tar),
+            Place::Aside(aside) => aside.add(bytes, Stream::Tar),
         }
     }
 
@@ -131,8 +129,8 @@ impl Layer {
         *since += bytes;
         if *since >= PATIENCE {
             *since = 0;
-            if let Some(helper) = spare.start("hash", WAITING, || lanes.clone(), Batch::hash) {
-                self.place = Place::Aside(Aside { helper, batch: Batch::default() });
+            if let Some(aside) = Aside::start(spare, lanes) {
+                self.place = Place::Aside(aside);
             }
         }
     }
@@ -149,51 +147,6 @@ impl Layer {
     }
 }
 
-/// A thread that hashes, and what goes to it next.
-#[derive(Debug)]
-struct Aside {
-    helper: Helper<Batch, Lanes>,
-    batch: Batch,
-}
-
-/// The next bytes of both streams.
-#[derive(Debug, Default)]
-struct Batch {
-    blob: Vec<u8>,
-    tar: Vec<u8>,
-}
-
-impl Aside {
-    /// Adds bytes to one stream's.
-    fn add(&mut self, mut bytes: &[u8], stream: impl Fn(&mut Batch) -> &mut Vec<u8>) {
-        while !bytes.is_empty() {
-            let next = stream(&mut self.batch);
-            let (now, later) = bytes.split_at(bytes.len().min(BUFFER - next.len()));
-            next.extend_from_slice(now);
-            bytes = later;
-            if next.len() == BUFFER {
-                let empty = self.helper.used().unwrap_or_default();
-                self.helper.send(std::mem::replace(&mut self.batch, empty));
-            }
-        }
-    }
-
-    fn finish(self) -> Lanes {
-        self.helper.send(self.batch);
-        self.helper.finish()
-    }
-}
-
-impl Batch {
-    /// Hashes the bytes, and leaves room for others.
-    fn hash(lanes: &mut Lanes, batch: &mut Self) {
-        lanes.add_to_blob(&batch.blob);
-        lanes.add_to_tar(&batch.tar);
-        batch.blob.clear();
-        batch.tar.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -204,7 +157,7 @@ mod tests {
     fn digests_are_the_same_wherever_and_whenever_they_are_made() {
         let bytes = |seed, count| (0..count).map(|at: u32| (at >> 3) as u8 ^ seed).collect::<Vec<_>>();
         let (blob, tar) = (bytes(0, 1_000_000), bytes(1, 3_000_000));
-        for step in [1_000, BUFFER, 350_001] {
+        for step in [1_000, aside::BUFFER, 350_001] {
             for refusals in 0..4 {
                 let asked = AtomicUsize::new(0);
                 let ask = move || (asked.fetch_add(1, Ordering::Relaxed) >= refusals).then(|| Box::new(()) as _);
@@ -216,7 +169,7 @@ mod tests {
                     moving.tar.update(tar);
                     alone.update(tar);
                 }
-                let Stream::Tar(layer) = &moving.tar.0 else { panic!("not a layer's hasher") };
+                let Task::Tar(layer) = &moving.tar.0 else { panic!("not a layer's hasher") };
                 assert_eq!(matches!(lock(layer).place, Place::Aside(_)), refusals < 2);
                 assert_eq!(moving.blob.finish(), Digest::of(&blob));
                 assert_eq!(moving.tar.finish(), Digest::of(&tar));

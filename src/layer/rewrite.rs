@@ -100,11 +100,11 @@ impl<W: Write> LayerWriter<W> {
         &mut self,
         blob: impl Read,
         compression: Compression,
-        diff_id: (Digest, Hasher),
+        (diff_id, hasher): (Digest, Hasher),
         cut: &CutList,
     ) -> Result<(), RewriteError> {
         let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id.0, diff_id.1), offset: 0 };
+        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id, hasher), offset: 0 };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.write(bytes)?,

@@ -73,10 +73,10 @@ pub fn scan(
 ///
 /// # Errors
 /// If it cannot be read, or is not what its digest or diff ID say.
-pub fn map(blob: impl Read, diff_id: (Digest, Hasher), map: &mut SeekMap) -> Result<(), TarError> {
+pub fn map(blob: impl Read, (diff_id, hasher): (Digest, Hasher), map: &mut SeekMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {
-        let mut layer = VerifyingLayer::new(decoded, diff_id.0, diff_id.1);
+        let mut layer = VerifyingLayer::new(decoded, diff_id, hasher);
         loop {
             match layer.fill_buf()?.len() {
                 0 => return Ok(()),
