@@ -15,7 +15,7 @@ use std::time::Instant;
 use pydock::digest::Digest;
 use pydock::hasher::{Hasher, LayerHashers};
 use pydock::layer::LayerIndex;
-use pydock::layer::codec::{Compression, SeekMap};
+use pydock::layer::codec::{Compression, Reuse, SeekMap};
 use pydock::layer::cut::{CutList, Piece};
 use pydock::layer::rewrite::{LayerWriter, Packing};
 use pydock::layer::scan::scan;
@@ -46,7 +46,7 @@ fn main() {
     let mut sizes = (0, 0);
     for _ in 0..rounds.unwrap_or(5) {
         let start = Instant::now();
-        let packing = Packing { compression: Compression::Gzip, copies_symbols: true, level: None };
+        let packing = Packing { compression: Compression::Gzip, reuse: Some(Reuse::Copy), level: None };
         let mut writer = LayerWriter::new(packing, None, LayerHashers::default(), std::io::sink()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::cache::Place;
 use crate::image::PlatformChoice;
-use crate::layer::codec::Compression;
+use crate::layer::codec::{Compression, Reuse};
 use crate::layering::Squash;
 use crate::outcome::ImageOutcome;
 use crate::profile::Profile;
@@ -33,8 +33,8 @@ pub struct Request {
     pub compression: Option<Compression>,
     /// The level at which bytes are compressed; `None` for the compression's usual one.
     pub compression_level: Option<u32>,
-    /// Whether what stays of rewritten layers is compressed anew, rather than copied in compressed blocks.
-    pub recompress: bool,
+    /// How the compressed blocks of what stays of rewritten layers are used again; `None`: it is compressed anew.
+    pub reuse: Option<Reuse>,
     /// What the new image must reach to be written.
     pub gates: Gates,
     /// Whether an image that was slimmed before is slimmed again, rather than copied as it is.

@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
         let spool = destination.sink.spool();
         let wanted = Wanted {
             compression: self.request.compression.or(destination.sink.usual_compression()),
-            recompress: self.request.recompress,
+            reuse: self.request.reuse,
             level: self.request.compression_level,
         };
         let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;

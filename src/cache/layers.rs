@@ -23,7 +23,7 @@ impl RewriteKey {
     /// The blobs' digests count as well: copied blocks are theirs.
     pub fn of_cuts<'a>(packing: Packing, old: impl Iterator<Item = (Digest, Digest, &'a CutList)>) -> Self {
         let old = old.map(|(blob, diff_id, cut)| (blob, diff_id, cut.pieces())).collect::<Vec<_>>();
-        Self(super::name("layer", &(packing.compression, packing.level, packing.copies_symbols, old)))
+        Self(super::name("layer", &(packing.compression, packing.level, packing.reuse, old)))
     }
 
     /// Returns the key of a layer that is a whole old layer, compressed anew.

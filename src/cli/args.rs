@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use pydock::cache::Place;
 use pydock::digest::Digest;
 use pydock::image::PlatformChoice;
-use pydock::layer::codec::Compression;
+use pydock::layer::codec::{Compression, Reuse};
 use pydock::layering::Squash;
 use pydock::profile::Level;
 use pydock::report::size;
@@ -246,6 +246,11 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub recompress: bool,
 
+    /// Write what stays of rewritten layers with codes and matches that fit it better, without compressing it anew: some
+    /// percent smaller, too, for less time
+    #[arg(long, conflicts_with = "recompress")]
+    pub refit: bool,
+
     /// Which platform of an index, `os/arch[/variant]`, or all. One platform gives a single image, all give an index
     #[arg(long, default_value = "all")]
     pub platform: PlatformChoice,
@@ -290,6 +295,15 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Returns how what stays of rewritten layers is used again, if it is: as was asked for, or as it is otherwise.
+    pub(crate) fn reuse(&self, otherwise: Option<Reuse>) -> Option<Reuse> {
+        match (self.refit, self.recompress) {
+            (true, _) => Some(Reuse::Refit),
+            (_, true) => None,
+            _ => otherwise,
+        }
+    }
+
     /// Returns the level that was asked for, or the file's; the compression must have it.
     pub(crate) fn compression_level(
         &self,

@@ -1,5 +1,6 @@
 //! `pydock explain`.
 
+use pydock::layer::codec::Reuse;
 use pydock::request::{Decision, Gates, Request};
 use pydock::rootfs_path::RootfsPath;
 
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         base: None,
         compression: None,
         compression_level: None,
-        recompress: false,
+        reuse: Some(Reuse::Copy),
         gates: Gates::default(),
         threads: run::threads(None),
         cache: args.cache.place(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use pydock::image::PlatformChoice;
-use pydock::layer::codec::Compression;
+use pydock::layer::codec::{Compression, Reuse};
 use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
 use pydock::request::Choice;
@@ -39,6 +39,9 @@ pub(crate) struct Settings {
     /// Whether what stays of rewritten layers is compressed anew.
     #[serde(default)]
     recompress: bool,
+    /// Whether it is written with codes and matches that fit it better.
+    #[serde(default)]
+    refit: bool,
     platform: Option<String>,
     /// Where the file lies; profiles that it names are found from there.
     #[serde(skip)]
@@ -67,9 +70,13 @@ impl Settings {
         parsed.map_err(|why: String| Failure::usage(format!("{FILE_NAME}: {why}")))
     }
 
-    /// Tells whether what stays of rewritten layers is compressed anew: at `max`, every byte counts.
-    pub(crate) fn recompress(&self, args: &ChoiceArgs, output: &OutputArgs) -> bool {
-        output.recompress || self.recompress || self.level(args) == Level::Max
+    /// Tells how what stays of rewritten layers is used again, if it is: at `max`, every byte counts.
+    pub(crate) fn reuse(&self, args: &ChoiceArgs, output: &OutputArgs) -> Option<Reuse> {
+        output.reuse(match () {
+            () if self.refit => Some(Reuse::Refit),
+            () if self.recompress || self.level(args) == Level::Max => None,
+            () => Some(Reuse::Copy),
+        })
     }
 
     fn level(&self, args: &ChoiceArgs) -> Level {

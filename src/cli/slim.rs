@@ -36,7 +36,7 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         compression: output.compression.or(settings.compression),
         compression_level: output
             .compression_level(output.compression.or(settings.compression), settings.compression_level)?,
-        recompress: settings.recompress(&args.choice, output),
+        reuse: settings.reuse(&args.choice, output),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),

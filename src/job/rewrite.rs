@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::hasher::{Hasher, LayerHashers};
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
-use crate::layer::codec::{Compression, SeekMap, Workers};
+use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
 use crate::layer::scan;
@@ -25,12 +25,12 @@ use crate::transport::spool::ScratchFile;
 use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
 
 /// How new layers are wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Their compression. `None` leaves layers that stay as they are, unless they are not compressed at all.
     pub compression: Option<Compression>,
-    /// Whether what stays of a rewritten layer is compressed anew.
-    pub recompress: bool,
+    /// How the compressed blocks of what stays of a rewritten layer are used again; `None`: it is compressed anew.
+    pub reuse: Option<Reuse>,
     /// The level at which it is; `None` for the compression's usual one.
     pub level: Option<u32>,
 }
@@ -72,7 +72,7 @@ impl Job {
     ) -> Result<NewLayers, SlimError> {
         let packing = Packing {
             compression: wanted.compression.unwrap_or(Compression::Gzip),
-            copies_symbols: !wanted.recompress,
+            reuse: wanted.reuse,
             level: wanted.level,
         };
         let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));

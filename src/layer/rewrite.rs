@@ -6,12 +6,12 @@
 //! ```
 //!
 //! An old gzip layer that was mapped by the scan is not read again from its start: what is kept is decoded from near
-//! where it lies, for the new diff ID, and its deflate symbols are copied as they are.
+//! where it lies, for the new diff ID, and its deflate symbols are used again.
 
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
-use super::codec::{self, Compression, Encoder, Old, SeekMap, SpliceError, Workers};
+use super::codec::{self, Compression, Encoder, Old, Reuse, SeekMap, SpliceError, Workers};
 use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
@@ -59,9 +59,9 @@ pub enum RewriteError {
 pub struct Packing {
     /// The compression.
     pub compression: Compression,
-    /// Whether deflate symbols of old layers are copied as they are, where that can be. It is many times faster; the new
-    /// layer is then as well compressed as the old one was.
-    pub copies_symbols: bool,
+    /// How the deflate symbols of old layers are used again, where that can be; `None` if what is kept is compressed anew, which takes many times
+    /// as long.
+    pub reuse: Option<Reuse>,
     /// The level at which bytes are compressed afresh; `None` for the compression's usual one.
     pub level: Option<u32>,
 }
@@ -70,7 +70,7 @@ pub struct Packing {
 #[derive(Debug)]
 pub struct LayerWriter<W: Write> {
     encoder: Encoder<HashingWriter<W>>,
-    copies_symbols: bool,
+    reuse: Option<Reuse>,
     tar: Tally,
 }
 
@@ -88,7 +88,7 @@ impl<W: Write> LayerWriter<W> {
         let output = HashingWriter::new(output, hashers.blob);
         let encoder = Encoder::new(packing.compression, packing.level, workers, output);
         let encoder = encoder.map_err(RewriteError::Write)?;
-        Ok(Self { encoder, copies_symbols: packing.copies_symbols, tar: Tally::new(hashers.tar) })
+        Ok(Self { encoder, reuse: packing.reuse, tar: Tally::new(hashers.tar) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole against its diff ID, with the
@@ -146,12 +146,12 @@ impl<W: Write> LayerWriter<W> {
     }
 
     fn keep(&mut self, old: &mut Old<'_>, range: &Range<u64>) -> Result<(), RewriteError> {
-        let Self { encoder, tar, copies_symbols } = self;
-        let kept = match encoder {
-            Encoder::Gzip(splicer) if *copies_symbols => {
-                splicer.keep(old, range.clone(), &mut |bytes| tar.update(bytes))
+        let Self { encoder, tar, reuse } = self;
+        let kept = match (encoder, *reuse) {
+            (Encoder::Gzip(splicer), Some(reuse)) => {
+                splicer.keep(old, range.clone(), reuse, &mut |bytes| tar.update(bytes))
             }
-            encoder => old.pass(range.clone(), |bytes| {
+            (encoder, _) => old.pass(range.clone(), |bytes| {
                 tar.update(bytes);
                 encoder.write_all(bytes)
             }),

@@ -105,7 +105,7 @@ fn a_layer_that_the_cache_knows_but_not_as_it_is_to_be_now_comes_out_the_same() 
     let cache = lab.path("cache").display().to_string();
     let cached = lab.slim("one", "out", &[&options[..], &["--cache-dir", &cache]].concat());
     assert_eq!(cached, plain);
-    for more in [&["--squash", "all"][..], &["--compression", "zstd"], &["--recompress"]] {
+    for more in [&["--squash", "all"][..], &["--compression", "zstd"], &["--recompress"], &["--refit"]] {
         let plain = lab.slim("one", &format!("plain{}", more[0]), more);
         let name = format!("cached{}", more[0]);
         assert_eq!(lab.slim("one", &name, &[more, &["--cache-dir", &cache]].concat()), plain, "{more:?}");

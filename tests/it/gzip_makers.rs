@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use pydock::layer::codec::{Old, Splicer};
+use pydock::layer::codec::{Old, Reuse, Splicer};
 
 use crate::splice::{inflate, map, noise, words};
 
@@ -83,17 +83,22 @@ fn what_real_tools_compressed_can_be_spliced_and_read_by_real_tools() {
         for (number, content) in contents.iter().enumerate() {
             let blob = pipe(&command, content);
             let map = map(&blob, content);
-            for (seed, count) in [(7, 1), (8, 4), (9, 40)] {
+            let shapes =
+                [(7, 1), (8, 4), (9, 40)].into_iter().flat_map(|shape| [(shape, Reuse::Copy), (shape, Reuse::Refit)]);
+            for ((seed, count), reuse) in shapes {
                 let mut old = Old::new(&blob, &map);
                 let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
                 let mut expected = Vec::new();
                 for range in ranges(seed + number as u64, count, content.len()) {
                     expected.extend_from_slice(&content[range.start as usize..range.end as usize]);
-                    splicer.keep(&mut old, range, &mut |_| {}).unwrap();
+                    splicer.keep(&mut old, range, reuse, &mut |_| {}).unwrap();
                 }
                 let member = splicer.finish().unwrap();
                 let read = inflate(&member, expected.len() + 1);
-                assert!(read.iter().all(|read| *read == expected), "{command:?}, content {number}, {count} ranges");
+                assert!(
+                    read.iter().all(|read| *read == expected),
+                    "{command:?}, content {number}, {count} ranges, {reuse:?}"
+                );
                 if count == 40 {
                     for reader in [["gzip", "-dc"], ["pigz", "-dc"], ["igzip", "-dc"]] {
                         assert!(

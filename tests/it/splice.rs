@@ -7,7 +7,7 @@ use flate2::{Compress, Compression as Level, FlushCompress, GzBuilder};
 use proptest::prelude::*;
 use pydock::digest::Digest;
 use pydock::hasher::{Hasher, LayerHashers};
-use pydock::layer::codec::{self, Compression, Encoder, Old, SeekMap, Splicer};
+use pydock::layer::codec::{self, Compression, Encoder, Old, Reuse, SeekMap, Splicer, Workers};
 use pydock::layer::cut::CutList;
 use pydock::layer::rewrite::{LayerWriter, Packing};
 
@@ -152,6 +152,7 @@ proptest! {
     fn what_is_spliced_inflates_to_what_was_kept(
         members in prop::collection::vec((maker(), content()), 1..4),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u16>()), 0..12),
+        reuse in prop::sample::select(vec![Reuse::Copy, Reuse::Refit]),
     ) {
         let (blob, content) = blob(&members);
         let map = map(&blob, &content);
@@ -162,7 +163,7 @@ proptest! {
         for (range, new) in pieces(&cuts, content.len()) {
             let kept = &content[range.start as usize..range.end as usize];
             seen.clear();
-            splicer.keep(&mut old, range, &mut |bytes| seen.extend_from_slice(bytes)).unwrap();
+            splicer.keep(&mut old, range, reuse, &mut |bytes| seen.extend_from_slice(bytes)).unwrap();
             prop_assert!(seen == kept);
             splicer.add(&new).unwrap();
             expected.extend_from_slice(kept);
@@ -215,7 +216,7 @@ fn a_blob_that_changes_after_it_was_read_is_refused() {
     let middle = blob.len() / 2;
     blob[middle] ^= 1;
     let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
-    let error = splicer.keep(&mut Old::new(&blob, &map), 0..3_000_000, &mut |_| {}).unwrap_err();
+    let error = splicer.keep(&mut Old::new(&blob, &map), 0..3_000_000, Reuse::Copy, &mut |_| {}).unwrap_err();
     assert!(format!("{error:?}").contains("changed while it was in use"), "{error:?}");
 }
 
@@ -226,10 +227,38 @@ fn what_is_kept_whole_keeps_its_size() {
         let blob = maker.member(&content);
         let map = map(&blob, &content);
         let mut splicer = Splicer::new(None, None, Vec::new()).unwrap();
-        splicer.keep(&mut Old::new(&blob, &map), 0..content.len() as u64, &mut |_| {}).unwrap();
+        splicer.keep(&mut Old::new(&blob, &map), 0..content.len() as u64, Reuse::Copy, &mut |_| {}).unwrap();
         let member = splicer.finish().unwrap();
         assert!(member.len() <= blob.len() + 40, "{maker:?}: {} of {}", member.len(), blob.len());
         assert!(inflate(&member, content.len() + 1).iter().all(|inflated| *inflated == content));
+    }
+}
+
+#[test]
+fn what_is_refitted_is_hardly_ever_larger_and_the_same_whatever_the_threads() {
+    let text = words(1, 1_000_000).iter().zip(noise(5, 1_000_000)).map(|(byte, noise)| byte ^ (noise & 1)).collect();
+    let mixed = [words(2, 500_000), noise(3, 100_000), words(4, 500_000)].concat();
+    for content in [text, mixed, noise(6, 700_000), b"x".repeat(300_000)] {
+        for maker in [Maker::Zlib(6, true), Maker::Zlib(1, false), Maker::Flushed(6, 90_000, false)] {
+            let blob = maker.member(&content);
+            let map = map(&blob, &content);
+            let refit = |threads| {
+                let mut splicer = Splicer::new(None, Workers::start(threads, 1), Vec::new()).unwrap();
+                let range = 0..content.len() as u64;
+                splicer.keep(&mut Old::new(&blob, &map), range, Reuse::Refit, &mut |_| {}).unwrap();
+                splicer.finish().unwrap()
+            };
+            let member = refit(1);
+            // Noise that was stored gets codes of as many bits for each byte, but one.
+            assert!(
+                member.len() <= blob.len() + blob.len() / 1000 + 100,
+                "{maker:?}: {} of {}",
+                member.len(),
+                blob.len()
+            );
+            assert!(inflate(&member, content.len() + 1).iter().all(|inflated| *inflated == content));
+            assert!(refit(2) == member && refit(5) == member);
+        }
     }
 }
 
@@ -241,7 +270,7 @@ fn of_a_block_that_is_kept_in_part_all_is_copied_but_the_first_32_kib() {
         let map = map(&blob, &content);
         // What is compressed afresh is stored, to be seen.
         let mut splicer = Splicer::new(Some(0), None, Vec::new()).unwrap();
-        splicer.keep(&mut Old::new(&blob, &map), 400_000..600_000, &mut |_| {}).unwrap();
+        splicer.keep(&mut Old::new(&blob, &map), 400_000..600_000, Reuse::Copy, &mut |_| {}).unwrap();
         let member = splicer.finish().unwrap();
         let limit = (32 << 10) + 2000 + blob.len() / 5;
         assert!(member.len() < limit, "{maker:?}: {} of {limit}", member.len());
@@ -260,7 +289,7 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         cut.insert(b"new".to_vec());
     }
     for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-        let packing = Packing { compression, copies_symbols: true, level: None };
+        let packing = Packing { compression, reuse: Some(Reuse::Copy), level: None };
         let mut plain = LayerWriter::new(packing, None, LayerHashers::default(), Vec::new()).unwrap();
         plain.add(Cursor::new(&blob), Compression::Gzip, (Digest::of(&content), Hasher::default()), &cut).unwrap();
         let (_, plain) = plain.finish().unwrap();
@@ -271,8 +300,7 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         assert_eq!(spliced.blob.digest, Digest::of(&bytes));
         assert!(compression == Compression::Gzip || plain.blob == spliced.blob);
         let mut anew =
-            LayerWriter::new(Packing { copies_symbols: false, ..packing }, None, LayerHashers::default(), Vec::new())
-                .unwrap();
+            LayerWriter::new(Packing { reuse: None, ..packing }, None, LayerHashers::default(), Vec::new()).unwrap();
         anew.splice(&blob, &map, &cut).unwrap();
         assert_eq!(anew.finish().unwrap().1, plain);
     }

@@ -38,6 +38,11 @@ impl Blocks {
         }
     }
 
+    /// Compressed blocks, none of which is the last of a stream, up to bit `end`.
+    pub(super) fn packed(stream: Vec<u8>, end: u64) -> Self {
+        Self { stream, starts: vec![(Kind::Packed, 0)], end }
+    }
+
     fn find(stream: Vec<u8>, before: &[u8]) -> io::Result<Self> {
         let mut inflate = Inflate::new();
         inflate.resume(before);

@@ -1,8 +1,8 @@
 //! Compress and decompress layers, and make new gzip layers out of the symbols of old ones.
 //!
 //! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
-//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `fresh` makes blocks of what is new, `packer` runs of
-//! them, by `workers` if there are any, and `splice` makes a new member of all that.
+//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `fresh` makes blocks of what is new, `refit` of old symbols that
+//! others fit better, `packer` runs of them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
 mod feed;
@@ -11,6 +11,7 @@ mod gzip;
 mod inflate;
 mod kind;
 mod packer;
+mod refit;
 mod resume;
 mod seek_map;
 mod splice;
@@ -25,7 +26,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use seek_map::SeekMap;
-pub use splice::{Old, SpliceError, Splicer};
+pub use splice::{Old, Reuse, SpliceError, Splicer};
 pub use workers::Workers;
 
 /// Bytes of a layer that are held at once.

@@ -94,6 +94,18 @@ impl Packer {
         self.write_done(ahead, output)
     }
 
+    /// Adds blocks to what was added before, as soon as they are made; behind them another run begins.
+    pub(super) fn place(
+        &mut self,
+        make: impl FnOnce() -> Blocks + Send + 'static,
+        output: &mut BitWriter<impl Write>,
+    ) -> io::Result<()> {
+        let Some(workers) = &self.workers else { return make().write(output) };
+        let ahead = workers.ahead;
+        self.underway.push_back(workers.run(move || Ok(make())));
+        self.write_done(ahead, output)
+    }
+
     fn stand_after(&mut self, bytes: &[u8]) {
         self.before.clear();
         self.before.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);

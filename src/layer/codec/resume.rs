@@ -92,12 +92,13 @@ pub(super) struct Resumed<'a> {
     /// The next byte of output.
     out: u64,
     is_started: bool,
+    notes_matches: bool,
 }
 
 impl<'a> Resumed<'a> {
     pub(super) fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
         let feed = Feed::new(Pages::new(blob, map));
-        Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false }
+        Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false, notes_matches: false }
     }
 
     /// The blob's own bytes.
@@ -157,6 +158,7 @@ impl<'a> Resumed<'a> {
         let start = self.feed.bit();
         let before = self.inflate.state();
         let kind = Kind::of(self.feed.block_header()?);
+        self.inflate.note_matches(self.notes_matches);
         let end = self.decode(Want::AtMost(most))?;
         let place = match (before, self.inflate.state()) {
             (_, State::Stored(left)) => Place::Stored(left),
@@ -166,6 +168,11 @@ impl<'a> Resumed<'a> {
             (State::Packed, _) => Place::Inside,
         };
         Ok(Symbols { bytes: self.take(usize::MAX), bits: start..end, place })
+    }
+
+    /// From now on matches are noted, or not.
+    pub(super) fn note_matches(&mut self, is_wanted: bool) {
+        self.notes_matches = is_wanted;
     }
 
     /// The decoder, to ask about the block it stands in.

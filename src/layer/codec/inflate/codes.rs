@@ -260,16 +260,19 @@ pub(super) struct Tables {
     pub(super) distances: Table<8, 402>,
     /// Whether they are those of a block of fixed codes.
     is_fixed: bool,
+    /// How long the codewords of literals are.
+    pub(super) literal_lengths: [u8; 256],
 }
 
 impl Tables {
     pub(super) fn new() -> Self {
-        Self { literals: Table::new(), distances: Table::new(), is_fixed: false }
+        Self { literals: Table::new(), distances: Table::new(), is_fixed: false, literal_lengths: [0; 256] }
     }
 
     /// Makes tables for codes of such lengths.
     pub(super) fn build(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), InflateError> {
         self.is_fixed = false;
+        self.literal_lengths = literals.first_chunk().copied().unwrap_or([0; 256]);
         self.literals.build(literals, literal_or_length)?;
         self.distances.build(distances, distance)
     }

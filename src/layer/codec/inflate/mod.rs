@@ -81,6 +81,17 @@ pub(in super::super) enum Want {
     AtMost(usize),
 }
 
+/// A match that was decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Match {
+    /// Its first byte, counted from the first that was not taken when it was decoded.
+    pub(in super::super) at: u32,
+    /// How many bytes, 3 to 258.
+    pub(in super::super) length: u16,
+    /// How far back, at most [`WINDOW`].
+    pub(in super::super) distance: u16,
+}
+
 /// A decoder of raw deflate. What it made is kept until it is taken, and the last [`WINDOW`] bytes of that for longer.
 pub(in super::super) struct Inflate {
     output: Box<Output>,
@@ -97,6 +108,8 @@ pub(in super::super) struct Inflate {
     header: Vec<u8>,
     header_bits: Range<usize>,
     tables: Box<Tables>,
+    /// Matches, if they are noted.
+    matches: Option<Vec<Match>>,
 }
 
 /// Where decoding stands: always between two symbols.
@@ -123,6 +136,7 @@ impl Inflate {
             header: Vec::new(),
             header_bits: 0..0,
             tables: Box::new(Tables::new()),
+            matches: None,
         }
     }
 
@@ -155,6 +169,29 @@ impl Inflate {
     /// Returns the last bytes that were decoded, at most [`WINDOW`].
     pub(in super::super) fn window(&self) -> &[u8] {
         &self.output[self.begin.max(self.end.saturating_sub(WINDOW))..self.end]
+    }
+
+    /// Forgets noted matches; from now on they are noted, or not.
+    pub(in super::super) fn note_matches(&mut self, is_wanted: bool) {
+        match &mut self.matches {
+            Some(matches) if is_wanted => matches.clear(),
+            matches => *matches = is_wanted.then(Vec::new),
+        }
+    }
+
+    /// Returns the matches that were noted.
+    pub(in super::super) fn matches(&self) -> &[Match] {
+        self.matches.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the last bytes that were decoded, of the stream or of those before it, as long as they are held.
+    pub(in super::super) fn last(&self, count: usize) -> &[u8] {
+        &self.output[self.end.saturating_sub(count)..self.end]
+    }
+
+    /// Returns how many bits the literals take of the compressed block that was decoded last; zero for those it has not.
+    pub(in super::super) fn literal_lengths(&self) -> &[u8; 256] {
+        &self.tables.literal_lengths
     }
 
     /// Returns where decoding stands, once all that was made is taken.
@@ -288,7 +325,8 @@ impl Inflate {
         is_exact: bool,
     ) -> Result<End, InflateError> {
         let tables = &self.tables;
-        let mut symbols = Symbols { tables, input, begin: self.begin, limit, is_exact, at: *at, end: self.end };
+        let notes = self.matches.as_mut().map(|matches| (matches, self.taken));
+        let mut symbols = Symbols { tables, input, begin: self.begin, limit, is_exact, at: *at, end: self.end, notes };
         let end = symbols.decode(&mut self.output, is_all);
         (*at, self.end) = (symbols.at, symbols.end);
         end

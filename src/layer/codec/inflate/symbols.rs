@@ -7,7 +7,7 @@
 
 use super::codes::Tables;
 use super::reader::BitReader;
-use super::{InflateError, Output};
+use super::{InflateError, Match, Output};
 
 /// Bytes of input that must lie ahead where a symbol is decoded without care: a word for itself, and one to fill up from.
 const MARGIN: usize = 32;
@@ -39,34 +39,40 @@ pub(super) struct Symbols<'a> {
     pub(super) at: usize,
     /// The next byte of output.
     pub(super) end: usize,
+    /// Where matches are noted, and from where their places are counted.
+    pub(super) notes: Option<(&'a mut Vec<Match>, usize)>,
 }
 
 impl Symbols<'_> {
     /// Decodes until the block ends, or the limit is reached, or little is left of the input, unless that `is_all` there is.
     pub(super) fn decode(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
-        let end = if self.is_exact { End::Input } else { self.decode_fast(output)? };
+        let end = match self {
+            Self { is_exact: true, .. } => End::Input,
+            Self { notes: None, .. } => self.decode_fast::<false>(output)?,
+            _ => self.decode_fast::<true>(output)?,
+        };
         if end == End::Input && (is_all || self.is_exact) { self.decode_with_care(output, is_all) } else { Ok(end) }
     }
 
-    fn decode_fast(&mut self, output: &mut Output) -> Result<End, InflateError> {
+    fn decode_fast<const NOTES: bool>(&mut self, output: &mut Output) -> Result<End, InflateError> {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("bmi2") {
             // SAFETY: the processor has BMI2.
-            return unsafe { self.decode_by_bmi2(output) };
+            return unsafe { self.decode_by_bmi2::<NOTES>(output) };
         }
-        self.decode_words(output)
+        self.decode_words::<NOTES>(output)
     }
 
     /// The same, in instructions that shift and mask at once.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "bmi2")]
-    fn decode_by_bmi2(&mut self, output: &mut Output) -> Result<End, InflateError> {
-        self.decode_words(output)
+    fn decode_by_bmi2<const NOTES: bool>(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        self.decode_words::<NOTES>(output)
     }
 
     #[inline(always)]
-    fn decode_words(&mut self, output: &mut Output) -> Result<End, InflateError> {
-        let Self { tables, input, begin, limit, at, .. } = *self;
+    fn decode_words<const NOTES: bool>(&mut self, output: &mut Output) -> Result<End, InflateError> {
+        let &mut Self { tables, input, begin, limit, at, .. } = self;
         let Some(last) = input.len().checked_sub(MARGIN).filter(|last| at / 8 <= *last) else {
             return Ok(End::Input);
         };
@@ -132,11 +138,22 @@ impl Symbols<'_> {
             word.fill(input);
             code = tables.literals.first(word.bits);
             copy(output, end, distance, length);
+            if NOTES {
+                self.note(end, length, distance);
+            }
             end += length;
         };
         // The code that was looked up last is looked up again.
         (self.at, self.end) = (word.at(), end);
         why
+    }
+
+    /// Notes a match, if they are noted.
+    #[inline(always)]
+    fn note(&mut self, end: usize, length: usize, distance: usize) {
+        if let Some((notes, from)) = &mut self.notes {
+            notes.push(Match { at: (end - *from) as u32, length: length as u16, distance: distance as u16 });
+        }
     }
 
     /// Decodes symbol by symbol, up to the last bit of the input if that `is_all` there is.
@@ -176,6 +193,7 @@ impl Symbols<'_> {
                     break;
                 }
                 copy(output, self.end, distance, length);
+                self.note(self.end, length, distance);
                 self.end += length;
             }
             self.at = bits.at();

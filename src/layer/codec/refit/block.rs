@@ -1,0 +1,222 @@
+//! Writes blocks of the codes that suit their tokens best (RFC 1951, 3.2.7).
+
+use super::code;
+use super::split::Counts;
+use super::token::{self, DISTANCES, END, LITERALS, Token};
+
+/// The order in which the lengths of the code of lengths come.
+const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+/// Bits of the longest codeword of lengths.
+const LONGEST_OF_LENGTHS: u8 = 7;
+
+/// The codes of a block: how long codewords are.
+struct Codes {
+    near: [u8; LITERALS],
+    far: [u8; DISTANCES],
+}
+
+impl Codes {
+    /// The best codes for such symbols.
+    fn of(counts: &Counts) -> Self {
+        let mut codes = Self { near: [0; LITERALS], far: [0; DISTANCES] };
+        let mut near = counts.near;
+        near[END] = 1;
+        code::lengths(&near, code::LONGEST, &mut codes.near);
+        code::lengths(&counts.far, code::LONGEST, &mut codes.far);
+        codes
+    }
+}
+
+/// Adds a block that is not the last one.
+pub(super) fn write(tokens: &[Token], counts: &Counts, block: &mut Bits) {
+    let codes = Codes::of(counts);
+    Header::of(&codes).write(block);
+    let near = words::<LITERALS, 512>(&codes.near, token::near_extra_bits);
+    let far = words::<DISTANCES, 32>(&codes.far, token::far_extra_bits);
+    let sum = |counts: &[u32], words: &[Word]| -> usize {
+        counts.iter().zip(words).map(|(&count, word)| count as usize * word.bits() as usize).sum()
+    };
+    let bits = sum(&counts.near, &near) + sum(&counts.far, &far);
+    block.put_tokens(tokens, bits, &near, &far);
+    block.put(near[END].with(0), near[END].bits());
+}
+
+/// A codeword and its numbers of bits, in a word:
+///
+/// | bits | |
+/// |---|---|
+/// | 0 to 14 | the codeword, its first bit lowest |
+/// | 16 to 20 | its length |
+/// | 24 to 28 | its length, and how many bits stand behind it |
+#[derive(Debug, Clone, Copy, Default)]
+struct Word(u32);
+
+impl Word {
+    fn new(codeword: u16, length: u8, extra_bits: u32) -> Self {
+        Self(u32::from(codeword) | u32::from(length) << 16 | (u32::from(length) + extra_bits) << 24)
+    }
+
+    /// Returns the codeword with the bits behind it.
+    #[inline(always)]
+    fn with(self, extra: u32) -> u64 {
+        u64::from(self.0 & 0xffff) | u64::from(extra) << (self.0 >> 16 & 0x1f)
+    }
+
+    /// Returns how many bits these are.
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0 >> 24
+    }
+}
+
+/// Returns the codewords of a code; symbols that do not exist have empty ones.
+fn words<const COUNT: usize, const SIZE: usize>(
+    lengths: &[u8; COUNT],
+    extra_bits: impl Fn(usize) -> u32,
+) -> [Word; SIZE] {
+    let mut codewords = [0; COUNT];
+    code::codewords(lengths, &mut codewords);
+    std::array::from_fn(|symbol| match lengths.get(symbol) {
+        Some(&length) => Word::new(codewords[symbol], length, extra_bits(symbol)),
+        None => Word::default(),
+    })
+}
+
+/// What a block of dynamic codes begins with.
+struct Header {
+    literals: usize,
+    distances: usize,
+    /// The lengths of all codewords: symbols, with what stands behind them.
+    runs: Vec<(u8, u8)>,
+    own: [u8; 19],
+    own_count: usize,
+}
+
+/// Bits behind the symbols of the code of lengths.
+fn extra_bits(symbol: u8) -> u32 {
+    match symbol {
+        16 => 2,
+        17 => 3,
+        18 => 7,
+        _ => 0,
+    }
+}
+
+impl Header {
+    fn of(codes: &Codes) -> Self {
+        let used = |lengths: &[u8], least: usize| {
+            lengths.iter().rposition(|&length| length > 0).map_or(least, |last| (last + 1).max(least))
+        };
+        let (literals, distances) = (used(&codes.near, END + 1), used(&codes.far, 1));
+        let all = [&codes.near[..literals], &codes.far[..distances]].concat();
+        let runs = runs(&all);
+        let mut counts = [0; 19];
+        for &(symbol, _) in &runs {
+            counts[usize::from(symbol)] += 1;
+        }
+        let mut own = [0; 19];
+        code::lengths(&counts, LONGEST_OF_LENGTHS, &mut own);
+        let own_count = ORDER.iter().rposition(|&symbol| own[symbol] > 0).map_or(4, |last| (last + 1).max(4));
+        Self { literals, distances, runs, own, own_count }
+    }
+
+    fn write(&self, block: &mut Bits) {
+        // Not the last block; of dynamic codes.
+        block.put(0b100, 3);
+        block.put((self.literals - 257) as u64, 5);
+        block.put((self.distances - 1) as u64, 5);
+        block.put((self.own_count - 4) as u64, 4);
+        for &symbol in &ORDER[..self.own_count] {
+            block.put(u64::from(self.own[symbol]), 3);
+        }
+        let mut words = [0; 19];
+        code::codewords(&self.own, &mut words);
+        for &(symbol, extra) in &self.runs {
+            let bits = u32::from(self.own[usize::from(symbol)]);
+            block.put(u64::from(words[usize::from(symbol)]) | u64::from(extra) << bits, bits + extra_bits(symbol));
+        }
+    }
+}
+
+/// Tells lengths by runs: symbols of the code of lengths, and what stands behind them.
+fn runs(lengths: &[u8]) -> Vec<(u8, u8)> {
+    let mut runs = Vec::new();
+    for run in lengths.chunk_by(|one, next| one == next) {
+        let (length, mut left) = (run[0], run.len());
+        if length == 0 {
+            while left >= 11 {
+                let count = left.min(138);
+                runs.push((18, (count - 11) as u8));
+                left -= count;
+            }
+            if left >= 3 {
+                runs.push((17, (left - 3) as u8));
+                left = 0;
+            }
+        } else {
+            runs.push((length, 0));
+            left -= 1;
+            while left >= 3 {
+                let count = left.min(6);
+                runs.push((16, (count - 3) as u8));
+                left -= count;
+            }
+        }
+        runs.extend(std::iter::repeat_n((length, 0), left));
+    }
+    runs
+}
+
+/// Bits, written by words.
+#[derive(Default)]
+pub(super) struct Bits {
+    bytes: Vec<u8>,
+    word: u64,
+    /// How many bits of the word are not in `bytes` yet, at most 31.
+    held: u32,
+}
+
+impl Bits {
+    /// Adds the lowest `count` bits, at most 32; the others are zero.
+    fn put(&mut self, bits: u64, count: u32) {
+        self.word |= bits << self.held;
+        self.held += count;
+        if self.held >= 32 {
+            self.bytes.extend_from_slice(&(self.word as u32).to_le_bytes());
+            self.word >>= 32;
+            self.held -= 32;
+        }
+    }
+
+    /// Adds tokens of so many bits: each of them by the same steps, whatever it is, and whole words at any byte.
+    fn put_tokens(&mut self, tokens: &[Token], bits: usize, near: &[Word; 512], far: &[Word; 32]) {
+        let (mut word, mut held, mut end) = (self.word, self.held, self.bytes.len());
+        // Of the bits that are held, whole bytes are written with the first token.
+        self.bytes.resize(end + bits.div_ceil(8) + 2 * size_of::<u64>(), 0);
+        let flush = |word: &mut u64, held: &mut u32, end: &mut usize, bytes: &mut [u8]| {
+            if let Some(place) = bytes.get_mut(*end..*end + 8) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+            *end += (*held / 8) as usize;
+            *word >>= *held & !7;
+            *held &= 7;
+        };
+        flush(&mut word, &mut held, &mut end, &mut self.bytes);
+        for token in tokens {
+            let ((near_symbol, near_extra), (far_symbol, far_extra)) = (token.near(), token.far());
+            let (near, far) = (near[near_symbol], far[far_symbol]);
+            word |= (near.with(near_extra) | far.with(far_extra) << near.bits()) << held;
+            held += near.bits() + far.bits();
+            flush(&mut word, &mut held, &mut end, &mut self.bytes);
+        }
+        self.bytes.truncate(end);
+        (self.word, self.held) = (word, held);
+    }
+
+    /// Returns all bits, and how many they are.
+    pub(super) fn finish(mut self) -> (Vec<u8>, u64) {
+        let count = self.bytes.len() as u64 * 8 + u64::from(self.held);
+        self.bytes.extend_from_slice(&self.word.to_le_bytes()[..self.held.div_ceil(8) as usize]);
+        (self.bytes, count)
+    }
+}

@@ -1,0 +1,71 @@
+//! Writes what an old blob holds with symbols that fit it better, without compressing it anew: its matches stay; where it has literals, matches
+//! are looked for; and blocks end where other codes tell what follows better.
+//!
+//! `find` looks for matches, `split` decides where blocks end, `code` makes prefix codes, `block` writes, and `token` says what literals
+//! and matches are.
+
+mod block;
+mod code;
+mod find;
+mod split;
+mod token;
+
+use find::Finder;
+pub(super) use find::Text;
+use split::UNIT;
+use token::Token;
+
+use super::fresh::Blocks;
+
+/// Tokens that are split into blocks together, some more at times. What comes of them does not depend on others, so several threads can
+/// do it.
+const BATCH: usize = 64 * UNIT;
+
+/// Makes new symbols of old ones.
+pub(super) struct Refit {
+    finder: Finder,
+    /// The first `count` of these, and room.
+    tokens: Vec<Token>,
+    count: usize,
+}
+
+/// Symbols for some blocks.
+pub(super) struct Batch(Vec<Token>);
+
+impl Refit {
+    pub(super) fn new() -> Self {
+        Self { finder: Finder::new(), tokens: Vec::new(), count: 0 }
+    }
+
+    /// Adds bytes; what stands before them, in `text`, must stand before them in the new stream as well. Returns a batch as soon as it is full.
+    pub(super) fn add(&mut self, text: Text<'_>) -> Option<Batch> {
+        // No token makes less than a byte.
+        let room = self.count + text.bytes.len() - text.start + find::BEYOND;
+        if self.tokens.len() < room {
+            self.tokens.resize(room, Token::default());
+        }
+        self.count += self.finder.tokens(text, &mut self.tokens[self.count..]);
+        if self.count >= BATCH { self.end() } else { None }
+    }
+
+    /// Returns what is left, if anything.
+    pub(super) fn end(&mut self) -> Option<Batch> {
+        let count = std::mem::take(&mut self.count);
+        (count > 0).then(|| Batch(self.tokens[..count].to_vec()))
+    }
+}
+
+impl Batch {
+    /// Makes blocks, none of which is the last of a stream.
+    pub(super) fn blocks(&self) -> Blocks {
+        let mut bits = block::Bits::default();
+        let mut tokens = &self.0[..];
+        for part in split::split(tokens) {
+            let (these, later) = tokens.split_at(part.tokens);
+            block::write(these, &part.counts, &mut bits);
+            tokens = later;
+        }
+        let (stream, end) = bits.finish();
+        Blocks::packed(stream, end)
+    }
+}

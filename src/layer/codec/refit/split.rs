@@ -1,0 +1,155 @@
+//! Decides where blocks end: where what follows is better told by other codes.
+
+use super::token::{DISTANCES, LITERALS, Token};
+
+/// Tokens of a unit: blocks begin and end with units.
+pub(super) const UNIT: usize = 1024;
+/// What a block takes beside its tokens, in the unit of [`times_log`].
+const HEADER: u64 = 80 * ONE;
+/// What each symbol takes in a block's header, likewise.
+const SYMBOL: u64 = 4 * ONE;
+/// One bit.
+const ONE: u64 = 64;
+
+/// How often symbols occur.
+#[derive(Clone)]
+pub(super) struct Counts {
+    pub(super) near: [u32; LITERALS],
+    pub(super) far: [u32; DISTANCES],
+}
+
+impl Counts {
+    fn of(tokens: &[Token]) -> Self {
+        // Tokens are counted by turns: the same symbol often comes twice, and its count must not wait for itself.
+        let (mut near, mut far) = ([[0_u32; 512]; 2], [[0_u32; 32]; 2]);
+        let mut count = |token: Token, turn: usize| {
+            near[turn][token.near().0] += 1;
+            far[turn][token.far().0] += 1;
+        };
+        let (pairs, rest) = tokens.as_chunks::<2>();
+        for &[one, other] in pairs {
+            count(one, 0);
+            count(other, 1);
+        }
+        rest.iter().for_each(|&token| count(token, 0));
+        Self {
+            near: std::array::from_fn(|symbol| near[0][symbol] + near[1][symbol]),
+            far: std::array::from_fn(|symbol| far[0][symbol] + far[1][symbol]),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (count, more) in self.near.iter_mut().zip(&other.near) {
+            *count += more;
+        }
+        for (count, more) in self.far.iter_mut().zip(&other.far) {
+            *count += more;
+        }
+    }
+
+    /// About what a block of these takes, without the bits behind codewords, which are the same in any block. Whole numbers: the output must be the
+    /// same on any machine.
+    fn cost(&self) -> u64 {
+        entropy(&self.near) + entropy(&self.far) + HEADER
+    }
+}
+
+/// What codewords of the best lengths take, and their lengths in the header.
+fn entropy(counts: &[u32]) -> u64 {
+    let (mut sum, mut all, mut used) = (0, 0, 0);
+    for &count in counts {
+        sum += times_log(count);
+        all += count;
+        used += u64::from(count > 0);
+    }
+    times_log(all) - sum + used * SYMBOL
+}
+
+/// Counts whose logarithms are looked up.
+const KNOWN: usize = 4096;
+
+/// `n * log2(n)` in 64ths.
+const TIMES_LOG: [u32; KNOWN] = {
+    let mut table = [0; KNOWN];
+    let mut n = 2;
+    while n < KNOWN {
+        table[n] = ((n as u64 * log(n as u64)) >> 10) as u32;
+        n += 1;
+    }
+    table
+};
+
+/// `log2(n)`, of 16 bits behind the point: by squaring, each of which gives one bit.
+const fn log(n: u64) -> u64 {
+    let whole = n.ilog2();
+    let (mut x, mut result, mut bit) = (n << (31 - whole), (whole as u64) << 16, 15);
+    loop {
+        x = (x * x) >> 31;
+        if x >= 1 << 32 {
+            x >>= 1;
+            result |= 1 << bit;
+        }
+        if bit == 0 {
+            return result;
+        }
+        bit -= 1;
+    }
+}
+
+fn times_log(n: u32) -> u64 {
+    match TIMES_LOG.get(n as usize) {
+        Some(&known) => u64::from(known),
+        None => {
+            let shift = n.ilog2() - 11;
+            let near = n >> shift;
+            // n log n = n (log near + shift), if n is near * 2^shift.
+            u64::from(n) * u64::from(TIMES_LOG[near as usize]) / u64::from(near) + u64::from(n) * u64::from(shift) * ONE
+        }
+    }
+}
+
+/// A part of the tokens that will be one block.
+pub(super) struct Part {
+    /// How many tokens.
+    pub(super) tokens: usize,
+    pub(super) counts: Counts,
+    cost: u64,
+}
+
+impl Part {
+    fn of(tokens: &[Token]) -> Self {
+        let counts = Counts::of(tokens);
+        let cost = counts.cost();
+        Self { tokens: tokens.len(), counts, cost }
+    }
+
+    fn with(&self, next: &Self) -> Self {
+        let mut counts = self.counts.clone();
+        counts.add(&next.counts);
+        let cost = counts.cost();
+        Self { tokens: self.tokens + next.tokens, counts, cost }
+    }
+}
+
+/// Splits tokens into parts: starting from units, the two neighbours that gain most by it become one, until none do.
+pub(super) fn split(tokens: &[Token]) -> Vec<Part> {
+    let mut parts = tokens.chunks(UNIT).map(Part::of).collect::<Vec<_>>();
+    let mut merged = parts.windows(2).map(|pair| pair[0].with(&pair[1])).collect::<Vec<_>>();
+    let gain = |parts: &[Part], merged: &[Part], at: usize| {
+        (parts[at].cost + parts[at + 1].cost) as i64 - merged[at].cost as i64
+    };
+    while let Some(at) = (0..merged.len()).max_by_key(|&at| gain(&parts, &merged, at)) {
+        if gain(&parts, &merged, at) < 0 {
+            break;
+        }
+        parts[at] = merged.remove(at);
+        parts.remove(at + 1);
+        if at > 0 {
+            merged[at - 1] = parts[at - 1].with(&parts[at]);
+        }
+        if at + 1 < parts.len() {
+            merged[at] = parts[at].with(&parts[at + 1]);
+        }
+    }
+    parts
+}
