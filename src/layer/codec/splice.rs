@@ -1,8 +1,8 @@
-//! Writes one gzip member out of new bytes and of deflate symbols of old members, which are copied bit for bit.
+//! Writes one gzip member out of new bytes and of deflate symbols of old members, which are copied bit for bit, or refitted.
 //!
-//! Symbols can be copied if all that they can refer to, the 32 KiB before them, stands before them in the new stream as well. If the first
-//! or last of them stand inside a block, the new stream gets a block with the same codes and those of its symbols that can be copied.
-//! What lies between copied symbols is compressed afresh.
+//! Symbols can be used again if all that they can refer to, the 32 KiB before them, stands before them in the new stream as well. If the first
+//! or last of those that are copied stand inside a block, the new stream gets a block with the same codes and those of its symbols that can be
+//! copied. What lies between such symbols is compressed afresh.
 
 use std::io::{self, Write};
 use std::ops::Range;
