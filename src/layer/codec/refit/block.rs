@@ -202,11 +202,30 @@ impl Bits {
             *held &= 7;
         };
         flush(&mut word, &mut held, &mut end, &mut self.bytes);
-        for token in tokens {
+        let bits_of = |token: Token| {
             let ((near_symbol, near_extra), (far_symbol, far_extra)) = (token.near(), token.far());
             let (near, far) = (near[near_symbol], far[far_symbol]);
-            word |= (near.with(near_extra) | far.with(far_extra) << near.bits()) << held;
-            held += near.bits() + far.bits();
+            (near.with(near_extra) | far.with(far_extra) << near.bits(), near.bits() + far.bits())
+        };
+        let (pairs, rest) = tokens.as_chunks::<2>();
+        for &[one, other] in pairs {
+            let ((one, one_bits), (other, other_bits)) = (bits_of(one), bits_of(other));
+            if one_bits + other_bits > 56 {
+                word |= one << held;
+                held += one_bits;
+                flush(&mut word, &mut held, &mut end, &mut self.bytes);
+                word |= other << held;
+                held += other_bits;
+            } else {
+                word |= (one | other << one_bits) << held;
+                held += one_bits + other_bits;
+            }
+            flush(&mut word, &mut held, &mut end, &mut self.bytes);
+        }
+        for &token in rest {
+            let (bits, count) = bits_of(token);
+            word |= bits << held;
+            held += count;
             flush(&mut word, &mut held, &mut end, &mut self.bytes);
         }
         self.bytes.truncate(end);

@@ -9,8 +9,7 @@ const HASH_BITS: u32 = 16;
 const AHEAD: usize = 8;
 /// What a match costs beyond the bits of its distance, in bits. Less than it does: that it makes later ones cheaper is not known beforehand.
 const MATCH: u32 = 6;
-/// So many of the first and last places of an old match are remembered, and of those before it that no match begins at.
-const FIRST: usize = 6;
+/// So many of a match's last places are remembered. Places beyond it are not yet: they would hide earlier ones from a search there.
 const LAST: usize = 2;
 /// Tokens that are written behind the last one for speed.
 pub(super) const BEYOND: usize = 2;
@@ -60,12 +59,8 @@ impl Finder {
             let (place, length) = (start + place as usize, usize::from(length));
             at = search.fill(at, place, &mut made);
             made.push(Token::of_match(length, distance.into()));
-            // Places beyond the match are not remembered yet: they would hide earlier ones from a search there.
-            if length < FIRST {
-                search.remember::<SHORTEST>(at);
-            } else {
-                search.remember::<FIRST>(at);
-            }
+            // Not all that it covers: that would take as long as all the rest.
+            search.remember::<SHORTEST>(at);
             at = place + length;
             search.remember::<LAST>(at - LAST);
         }

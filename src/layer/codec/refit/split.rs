@@ -50,14 +50,20 @@ impl Counts {
     /// About what a block of these takes, without the bits behind codewords, which are the same in any block. Whole numbers: the output must be the
     /// same on any machine.
     fn cost(&self) -> u64 {
-        entropy(&self.near) + entropy(&self.far) + HEADER
+        entropy(self.near.iter().copied()) + entropy(self.far.iter().copied()) + HEADER
+    }
+
+    /// The same, of a block of these and others.
+    fn cost_with(&self, other: &Self) -> u64 {
+        let sums = |counts: &[u32], more: &[u32]| entropy(counts.iter().zip(more).map(|(count, more)| count + more));
+        sums(&self.near, &other.near) + sums(&self.far, &other.far) + HEADER
     }
 }
 
 /// What codewords of the best lengths take, and their lengths in the header.
-fn entropy(counts: &[u32]) -> u64 {
+fn entropy(counts: impl Iterator<Item = u32>) -> u64 {
     let (mut sum, mut all, mut used) = (0, 0, 0);
-    for &count in counts {
+    for count in counts {
         sum += times_log(count);
         all += count;
         used += u64::from(count > 0);
@@ -123,33 +129,31 @@ impl Part {
         Self { tokens: tokens.len(), counts, cost }
     }
 
-    fn with(&self, next: &Self) -> Self {
-        let mut counts = self.counts.clone();
-        counts.add(&next.counts);
-        let cost = counts.cost();
-        Self { tokens: self.tokens + next.tokens, counts, cost }
+    /// What is gained if this and the next are one.
+    fn gain(&self, next: &Self) -> i64 {
+        (self.cost + next.cost) as i64 - self.counts.cost_with(&next.counts) as i64
     }
 }
 
 /// Splits tokens into parts: starting from units, the two neighbours that gain most by it become one, until none do.
 pub(super) fn split(tokens: &[Token]) -> Vec<Part> {
     let mut parts = tokens.chunks(UNIT).map(Part::of).collect::<Vec<_>>();
-    let mut merged = parts.windows(2).map(|pair| pair[0].with(&pair[1])).collect::<Vec<_>>();
-    let gain = |parts: &[Part], merged: &[Part], at: usize| {
-        (parts[at].cost + parts[at + 1].cost) as i64 - merged[at].cost as i64
-    };
-    while let Some(at) = (0..merged.len()).max_by_key(|&at| gain(&parts, &merged, at)) {
-        if gain(&parts, &merged, at) < 0 {
-            break;
-        }
-        parts[at] = merged.remove(at);
-        parts.remove(at + 1);
-        if at > 0 {
-            merged[at - 1] = parts[at - 1].with(&parts[at]);
-        }
-        if at + 1 < parts.len() {
-            merged[at] = parts[at].with(&parts[at + 1]);
+    // Which parts are left, and what each gains with the next; parts are large, and stay where they are.
+    let mut left = (0..parts.len()).collect::<Vec<_>>();
+    let mut gains = parts.windows(2).map(|pair| pair[0].gain(&pair[1])).collect::<Vec<_>>();
+    while let Some((at, &gain)) =
+        gains.iter().enumerate().max_by_key(|(_, gain)| **gain).filter(|(_, gain)| **gain >= 0)
+    {
+        gains.remove(at);
+        let (before, from) = parts.split_at_mut(left.remove(at + 1));
+        let (part, other) = (&mut before[left[at]], &mut from[0]);
+        part.cost = (part.cost + other.cost).saturating_add_signed(-gain);
+        part.counts.add(&other.counts);
+        part.tokens += std::mem::take(&mut other.tokens);
+        for at in [at.checked_sub(1), Some(at)].into_iter().flatten().filter(|at| at + 1 < left.len()) {
+            gains[at] = parts[left[at]].gain(&parts[left[at + 1]]);
         }
     }
+    parts.retain(|part| part.tokens > 0);
     parts
 }
