@@ -174,6 +174,7 @@ impl<W: Write> Splicer<W> {
 
     /// Copies those of an old blob's symbols that end at `end` at the latest.
     fn copy(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
+        let start = old.out();
         self.open_block(old.inflate()).map_err(SpliceError::Write)?;
         // Bytes of a stored block whose length is written.
         let mut announced = 0;
@@ -183,7 +184,7 @@ impl<W: Write> Splicer<W> {
             if bits.is_empty() {
                 break;
             }
-            self.count(bytes);
+            self.sum(bytes);
             see(bytes);
             match place {
                 Place::Start(kind) => {
@@ -202,6 +203,7 @@ impl<W: Write> Splicer<W> {
             }
         }
         self.close_block(old.inflate());
+        self.end_with(last(old, start));
         Ok(())
     }
 
@@ -211,13 +213,12 @@ impl<W: Write> Splicer<W> {
         let start = old.out();
         while old.out() < end {
             let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
-            // What stands before the run may stand nowhere in the new stream.
-            let before = usize::try_from(old.out() - start).unwrap_or(usize::MAX).min(WINDOW);
+            let before = last(old, start).len();
             let Symbols { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
             if bits.is_empty() {
                 break;
             }
-            self.count(bytes);
+            self.sum(bytes);
             see(bytes);
             let (count, inflate) = (bytes.len(), old.inflate());
             let is_stored = matches!(place, Place::Stored(_));
@@ -228,6 +229,7 @@ impl<W: Write> Splicer<W> {
             self.place(batch).map_err(SpliceError::Write)?;
         }
         old.note_matches(false);
+        self.end_with(last(old, start));
         let batch = self.refit.as_mut().and_then(Refit::end);
         self.place(batch).map_err(SpliceError::Write)
     }
@@ -285,8 +287,18 @@ impl<W: Write> Splicer<W> {
 
     /// Counts bytes as written.
     fn count(&mut self, bytes: &[u8]) {
+        self.sum(bytes);
+        self.end_with(bytes);
+    }
+
+    /// Counts bytes into the member's sums.
+    fn sum(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.size = self.size.wrapping_add(bytes.len() as u32);
+    }
+
+    /// Remembers bytes that were written.
+    fn end_with(&mut self, bytes: &[u8]) {
         if bytes.len() >= WINDOW {
             self.tail.clear();
         } else if self.tail.len() + bytes.len() > 4 * WINDOW {
@@ -308,6 +320,11 @@ impl<W: Write> Splicer<W> {
         self.output.put_bytes(&self.size.to_le_bytes())?;
         self.output.finish()
     }
+}
+
+/// Returns the last bytes of a run that began at `start`, which others can refer to. What stands before it may stand nowhere in the new stream.
+fn last<'a>(old: &'a Resumed<'_>, start: u64) -> &'a [u8] {
+    old.inflate().last(usize::try_from(old.out() - start).unwrap_or(usize::MAX).min(WINDOW))
 }
 
 /// Why a part of an old blob could not be added.
