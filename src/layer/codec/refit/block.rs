@@ -2,7 +2,7 @@
 
 use super::code;
 use super::split::Counts;
-use super::token::{self, DISTANCES, END, LITERALS, Token};
+use super::token::{self, DISTANCES, END, LITERALS, NEAR, Token};
 
 /// The order in which the lengths of the code of lengths come.
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
@@ -31,54 +31,100 @@ impl Codes {
 pub(super) fn write(tokens: &[Token], counts: &Counts, block: &mut Bits) {
     let codes = Codes::of(counts);
     Header::of(&codes).write(block);
-    let near = words::<LITERALS, 512>(&codes.near, token::near_extra_bits);
-    let far = words::<DISTANCES, 32>(&codes.far, token::far_extra_bits);
-    let sum = |counts: &[u32], words: &[Word]| -> usize {
-        counts.iter().zip(words).map(|(&count, word)| count as usize * word.bits() as usize).sum()
-    };
-    let bits = sum(&counts.near, &near) + sum(&counts.far, &far);
+    let (near, end) = near_words(&codes.near);
+    let far = far_words(&codes.far);
+    let bits =
+        bits(&codes.near, &counts.near, token::near_extra_bits) + bits(&codes.far, &counts.far, token::far_extra_bits);
     block.put_tokens(tokens, bits, &near, &far);
-    block.put(near[END].with(0), near[END].bits());
+    block.put(end.bits(), end.count());
 }
 
-/// A codeword and its numbers of bits, in a word:
+/// Returns how many bits so many symbols take, with those behind them.
+fn bits(lengths: &[u8], counts: &[u32], extra_bits: impl Fn(usize) -> u32) -> usize {
+    let symbols = lengths.iter().zip(counts).enumerate();
+    symbols.map(|(symbol, (&length, &count))| count as usize * (u32::from(length) + extra_bits(symbol)) as usize).sum()
+}
+
+/// The codeword of a literal, or that of a length with the bits behind it:
 ///
 /// | bits | |
 /// |---|---|
-/// | 0 to 14 | the codeword, its first bit lowest |
-/// | 16 to 20 | its length |
-/// | 24 to 28 | its length, and how many bits stand behind it |
+/// | 0 to 7 | how many bits they are |
+/// | 8 to 31 | these, the first one lowest |
 #[derive(Debug, Clone, Copy, Default)]
-struct Word(u32);
+struct Near(u32);
 
-impl Word {
+impl Near {
+    fn new(bits: u32, count: u32) -> Self {
+        Self(bits << 8 | count)
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u64 {
+        (self.0 >> 8).into()
+    }
+
+    #[inline(always)]
+    fn count(self) -> u32 {
+        self.0 & 0xff
+    }
+}
+
+/// The codeword of a distance:
+///
+/// | bits | |
+/// |---|---|
+/// | 0 to 7 | its length, and how many bits stand behind it |
+/// | 8 to 15 | its length |
+/// | 16 to 31 | the codeword, its first bit lowest |
+#[derive(Debug, Clone, Copy, Default)]
+struct Far(u32);
+
+impl Far {
     fn new(codeword: u16, length: u8, extra_bits: u32) -> Self {
-        Self(u32::from(codeword) | u32::from(length) << 16 | (u32::from(length) + extra_bits) << 24)
+        Self(u32::from(codeword) << 16 | u32::from(length) << 8 | (u32::from(length) + extra_bits))
     }
 
     /// Returns the codeword with the bits behind it.
     #[inline(always)]
     fn with(self, extra: u32) -> u64 {
-        u64::from(self.0 & 0xffff) | u64::from(extra) << (self.0 >> 16 & 0x1f)
+        u64::from(self.0 >> 16) | u64::from(extra) << (self.0 >> 8 & 0x3f)
     }
 
-    /// Returns how many bits these are.
     #[inline(always)]
-    fn bits(self) -> u32 {
-        self.0 >> 24
+    fn count(self) -> u32 {
+        self.0 & 0xff
     }
 }
 
-/// Returns the codewords of a code; symbols that do not exist have empty ones.
-fn words<const COUNT: usize, const SIZE: usize>(
-    lengths: &[u8; COUNT],
-    extra_bits: impl Fn(usize) -> u32,
-) -> [Word; SIZE] {
-    let mut codewords = [0; COUNT];
+/// Returns what stands for literals and lengths, as tokens tell them, and for the end of the block.
+fn near_words(lengths: &[u8; LITERALS]) -> ([Near; NEAR], Near) {
+    let mut codewords = [0; LITERALS];
+    code::codewords(lengths, &mut codewords);
+    let word = |symbol: usize, extra: u32, extra_bits: u32| {
+        let length = u32::from(lengths[symbol]);
+        Near::new(u32::from(codewords[symbol]) | extra << length, length + extra_bits)
+    };
+    let mut words = [Near::default(); NEAR];
+    let (literals, matches) = words.split_at_mut(token::LENGTHS);
+    for (symbol, place) in literals.iter_mut().enumerate() {
+        *place = word(symbol, 0, 0);
+    }
+    for symbol in END + 1..LITERALS {
+        for (extra, place) in (0..).zip(&mut matches[token::lengths(symbol)]) {
+            *place = word(symbol, extra, token::near_extra_bits(symbol));
+        }
+    }
+    (words, word(END, 0, 0))
+}
+
+/// Returns what stands for distances; symbols that do not exist have nothing.
+fn far_words(lengths: &[u8; DISTANCES]) -> [Far; 32] {
+    let mut codewords = [0; DISTANCES];
     code::codewords(lengths, &mut codewords);
     std::array::from_fn(|symbol| match lengths.get(symbol) {
-        Some(&length) => Word::new(codewords[symbol], length, extra_bits(symbol)),
-        None => Word::default(),
+        Some(&length) => Far::new(codewords[symbol], length, token::far_extra_bits(symbol)),
+        None => Far::default(),
     })
 }
 
@@ -168,7 +214,6 @@ fn runs(lengths: &[u8]) -> Vec<(u8, u8)> {
 }
 
 /// Bits, written by words.
-#[derive(Default)]
 pub(super) struct Bits {
     bytes: Vec<u8>,
     word: u64,
@@ -177,6 +222,12 @@ pub(super) struct Bits {
 }
 
 impl Bits {
+    /// Has room for about so many tokens.
+    pub(super) fn with_room(tokens: usize) -> Self {
+        // Ten bits for each, most of the time.
+        Self { bytes: Vec::with_capacity(tokens + tokens / 2), word: 0, held: 0 }
+    }
+
     /// Adds the lowest `count` bits, at most 32; the others are zero.
     fn put(&mut self, bits: u64, count: u32) {
         self.word |= bits << self.held;
@@ -189,7 +240,7 @@ impl Bits {
     }
 
     /// Adds tokens of so many bits: each of them by the same steps, whatever it is, and whole words at any byte.
-    fn put_tokens(&mut self, tokens: &[Token], bits: usize, near: &[Word; 512], far: &[Word; 32]) {
+    fn put_tokens(&mut self, tokens: &[Token], bits: usize, near: &[Near; NEAR], far: &[Far; 32]) {
         let (mut word, mut held, mut end) = (self.word, self.held, self.bytes.len());
         // Of the bits that are held, whole bytes are written with the first token.
         self.bytes.resize(end + bits.div_ceil(8) + 2 * size_of::<u64>(), 0);
@@ -203,9 +254,9 @@ impl Bits {
         };
         flush(&mut word, &mut held, &mut end, &mut self.bytes);
         let bits_of = |token: Token| {
-            let ((near_symbol, near_extra), (far_symbol, far_extra)) = (token.near(), token.far());
-            let (near, far) = (near[near_symbol], far[far_symbol]);
-            (near.with(near_extra) | far.with(far_extra) << near.bits(), near.bits() + far.bits())
+            let ((far_symbol, far_extra), near) = (token.far(), near[token.near()]);
+            let far = far[far_symbol];
+            (near.bits() | far.with(far_extra) << near.count(), near.count() + far.count())
         };
         let (pairs, rest) = tokens.as_chunks::<2>();
         for &[one, other] in pairs {

@@ -1,58 +1,78 @@
 //! Prefix codes of deflate blocks (RFC 1951, 3.2.2): the best lengths for given frequencies, and the codewords of given lengths.
 
+use super::token::LITERALS;
+
 /// Bits of the longest codeword of literals, lengths and distances.
 pub(super) const LONGEST: u8 = 15;
 
 /// Gives each symbol the length of its codeword, at most `longest` bits; zero if it does not occur. At least two symbols get one, as some
-/// decoders refuse a code of one codeword where more could be.
+/// decoders refuse a code of one codeword where more could be. There are at most [`LITERALS`] symbols.
 pub(super) fn lengths(frequencies: &[u32], longest: u8, lengths: &mut [u8]) {
     lengths.fill(0);
-    let mut leaves =
-        frequencies.iter().enumerate().filter(|(_, count)| **count > 0).map(|(symbol, &count)| (count, symbol as u16));
-    let mut leaves = leaves.by_ref().collect::<Vec<_>>();
-    if leaves.len() < 2 {
-        let used = leaves.first().map_or(0, |(_, symbol)| usize::from(*symbol));
+    // Ordered by frequency, and by symbol where that is the same.
+    let (mut leaves, mut count) = ([0_u64; LITERALS + 1], 0);
+    for (symbol, &frequency) in frequencies.iter().enumerate() {
+        leaves[count] = u64::from(frequency) << 16 | symbol as u64;
+        count += usize::from(frequency > 0);
+    }
+    let leaves = &mut leaves[..count];
+    if let [] | [_] = leaves {
+        let used = leaves.first().map_or(0, |leaf| usize::from(*leaf as u16));
         lengths[used] = 1;
         lengths[usize::from(used == 0)] = 1;
         return;
     }
     leaves.sort_unstable();
-    let mut depths = depths(&leaves);
-    limit(&mut depths, longest);
-    for (&(_, symbol), depth) in leaves.iter().zip(depths) {
-        lengths[usize::from(symbol)] = depth;
+    let mut depths = depths(leaves);
+    let depths = &mut depths[..count];
+    limit(depths, longest);
+    for (&leaf, &depth) in leaves.iter().zip(&*depths) {
+        lengths[usize::from(leaf as u16)] = depth;
     }
 }
 
 /// How deep each leaf lies in Huffman's tree; leaves come with the rarest first, and so do the depths: the deepest first.
-fn depths(leaves: &[(u32, u16)]) -> Vec<u8> {
+fn depths(leaves: &[u64]) -> [u8; LITERALS] {
     let count = leaves.len();
-    // Inner nodes are made in the order of their weights, so two queues do: that of leaves, and that of inner nodes.
-    let (mut weights, mut parents) = (Vec::with_capacity(count), vec![0; 2 * count - 1]);
+    // Inner nodes are made in the order of their weights, so two queues do: that of leaves, and that of inner nodes. What is not there yet, or
+    // no more, is heavier than all.
+    let (mut weights, mut inner_weights) = ([u64::MAX; LITERALS + 1], [u64::MAX; LITERALS]);
+    for (weight, leaf) in weights.iter_mut().zip(leaves) {
+        *weight = leaf >> 16;
+    }
+    let (mut parents, mut inner_parents) = ([0_u16; LITERALS + 1], [0_u16; LITERALS]);
     let (mut leaf, mut inner) = (0, 0);
     for made in 0..count - 1 {
         let mut take = || {
-            let is_leaf = leaf < count && weights.get(inner).is_none_or(|&weight| u64::from(leaves[leaf].0) <= weight);
-            let (node, weight) =
-                if is_leaf { (leaf, u64::from(leaves[leaf].0)) } else { (count + inner, weights[inner]) };
-            *if is_leaf { &mut leaf } else { &mut inner } += 1;
-            parents[node] = count + made;
-            weight
+            let (one, other) = (weights[leaf], inner_weights[inner]);
+            let is_leaf = one <= other;
+            // Written wherever it is: the one that is not taken gets another parent later.
+            parents[leaf] = made as u16;
+            inner_parents[inner] = made as u16;
+            leaf += usize::from(is_leaf);
+            inner += usize::from(!is_leaf);
+            one.min(other)
         };
         let weight = take() + take();
-        weights.push(weight);
+        inner_weights[made] = weight;
     }
-    let root = 2 * count - 2;
-    let mut depths = vec![0_u8; 2 * count - 1];
-    for node in (0..root).rev() {
-        depths[node] = depths[parents[node]].saturating_add(1);
+    let mut inner_depths = [0_u8; LITERALS];
+    for node in (0..count - 2).rev() {
+        inner_depths[node] = inner_depths[usize::from(inner_parents[node])].saturating_add(1);
     }
-    depths.truncate(count);
+    let mut depths = [0; LITERALS];
+    for (depth, &parent) in depths.iter_mut().zip(&parents[..count]) {
+        *depth = inner_depths[usize::from(parent)].saturating_add(1);
+    }
     depths
 }
 
 /// Shortens depths that are too deep and makes up for it with others, the deepest of those first.
 fn limit(depths: &mut [u8], longest: u8) {
+    // The deepest come first; a tree takes all the room.
+    if depths.first().is_none_or(|&deepest| deepest <= longest) {
+        return;
+    }
     // In units of the longest codeword: a complete code takes all the room.
     let room = 1_u64 << longest;
     let share = |depth: u8| 1_u64 << (longest - depth);
@@ -87,12 +107,14 @@ pub(super) fn codewords(lengths: &[u8], codewords: &mut [u16]) {
         first = first.wrapping_add(counts[length - 1]) << 1;
         next[length] = first;
     }
-    for (&length, codeword) in lengths.iter().zip(codewords) {
-        if length > 0 {
-            let number = &mut next[usize::from(length)];
-            *codeword = number.reverse_bits() >> (16 - u32::from(length));
-            *number = number.wrapping_add(1);
-        }
+    for (&length, codeword) in lengths.iter().zip(&mut *codewords) {
+        let number = &mut next[usize::from(length)];
+        // Symbols without a codeword get an empty one.
+        *codeword = (u32::from(*number) << (16 - u32::from(length))) as u16;
+        *number = number.wrapping_add(1);
+    }
+    for codeword in codewords {
+        *codeword = codeword.reverse_bits();
     }
 }
 

@@ -4,7 +4,7 @@ use super::token::{LONGEST, SHORTEST, Token};
 use crate::layer::codec::inflate::{Match, WINDOW};
 
 /// Bits of a hash of three bytes.
-const HASH_BITS: u32 = 16;
+const HASH_BITS: u32 = 13;
 /// Bytes that are compared at once. Where fewer are left, nothing is looked for.
 const AHEAD: usize = 8;
 /// What a match costs beyond the bits of its distance, in bits. Less than it does: that it makes later ones cheaper is not known beforehand.

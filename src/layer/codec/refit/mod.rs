@@ -10,6 +10,8 @@ mod find;
 mod split;
 mod token;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use find::Finder;
 pub(super) use find::Text;
 use split::UNIT;
@@ -27,14 +29,24 @@ pub(super) struct Refit {
     /// The first `count` of these, and room.
     tokens: Vec<Token>,
     count: usize,
+    used: Used,
 }
 
 /// Symbols for some blocks.
-pub(super) struct Batch(Vec<Token>);
+pub(super) struct Batch {
+    /// The first `count` of these.
+    tokens: Vec<Token>,
+    count: usize,
+    used: Used,
+}
+
+/// Room for tokens that can be used again.
+#[derive(Clone, Default)]
+struct Used(Arc<Mutex<Vec<Vec<Token>>>>);
 
 impl Refit {
     pub(super) fn new() -> Self {
-        Self { finder: Finder::new(), tokens: Vec::new(), count: 0 }
+        Self { finder: Finder::new(), tokens: Vec::new(), count: 0, used: Used::default() }
     }
 
     /// Adds bytes; what stands before them, in `text`, must stand before them in the new stream as well. Returns a batch as soon as it is full.
@@ -51,21 +63,35 @@ impl Refit {
     /// Returns what is left, if anything.
     pub(super) fn end(&mut self) -> Option<Batch> {
         let count = std::mem::take(&mut self.count);
-        (count > 0).then(|| Batch(self.tokens[..count].to_vec()))
+        (count > 0).then(|| {
+            let tokens = std::mem::replace(&mut self.tokens, self.used.take());
+            Batch { tokens, count, used: self.used.clone() }
+        })
     }
 }
 
 impl Batch {
     /// Makes blocks, none of which is the last of a stream.
-    pub(super) fn blocks(&self) -> Blocks {
-        let mut bits = block::Bits::default();
-        let mut tokens = &self.0[..];
+    pub(super) fn blocks(self) -> Blocks {
+        let mut tokens = &self.tokens[..self.count];
+        let mut bits = block::Bits::with_room(tokens.len());
         for part in split::split(tokens) {
             let (these, later) = tokens.split_at(part.tokens);
             block::write(these, &part.counts, &mut bits);
             tokens = later;
         }
+        self.used.keep(self.tokens);
         let (stream, end) = bits.finish();
         Blocks::packed(stream, end)
+    }
+}
+
+impl Used {
+    fn take(&self) -> Vec<Token> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn keep(&self, tokens: Vec<Token>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tokens);
     }
 }

@@ -1,6 +1,6 @@
 //! Decides where blocks end: where what follows is better told by other codes.
 
-use super::token::{DISTANCES, LITERALS, Token};
+use super::token::{self, DISTANCES, END, LITERALS, NEAR, Token};
 
 /// Tokens of a unit: blocks begin and end with units.
 pub(super) const UNIT: usize = 1024;
@@ -12,7 +12,6 @@ const SYMBOL: u64 = 4 * ONE;
 const ONE: u64 = 64;
 
 /// How often symbols occur.
-#[derive(Clone)]
 pub(super) struct Counts {
     pub(super) near: [u32; LITERALS],
     pub(super) far: [u32; DISTANCES],
@@ -21,9 +20,9 @@ pub(super) struct Counts {
 impl Counts {
     fn of(tokens: &[Token]) -> Self {
         // Tokens are counted by turns: the same symbol often comes twice, and its count must not wait for itself.
-        let (mut near, mut far) = ([[0_u32; 512]; 2], [[0_u32; 32]; 2]);
+        let (mut near, mut far) = ([[0_u32; NEAR]; 2], [[0_u32; 32]; 2]);
         let mut count = |token: Token, turn: usize| {
-            near[turn][token.near().0] += 1;
+            near[turn][token.near()] += 1;
             far[turn][token.far().0] += 1;
         };
         let (pairs, rest) = tokens.as_chunks::<2>();
@@ -32,10 +31,15 @@ impl Counts {
             count(other, 1);
         }
         rest.iter().for_each(|&token| count(token, 0));
-        Self {
-            near: std::array::from_fn(|symbol| near[0][symbol] + near[1][symbol]),
-            far: std::array::from_fn(|symbol| far[0][symbol] + far[1][symbol]),
-        }
+        let [mut both, other] = near;
+        both.iter_mut().zip(&other).for_each(|(count, more)| *count += more);
+        let (literals, lengths) = both.split_at(token::LENGTHS);
+        let near = std::array::from_fn(|symbol| match symbol {
+            ..END => literals[symbol],
+            END => 0,
+            _ => lengths[token::lengths(symbol)].iter().sum(),
+        });
+        Self { near, far: std::array::from_fn(|symbol| far[0][symbol] + far[1][symbol]) }
     }
 
     fn add(&mut self, other: &Self) {
@@ -129,31 +133,27 @@ impl Part {
         Self { tokens: tokens.len(), counts, cost }
     }
 
+    /// Adds the next, which gains so much.
+    fn add(&mut self, next: &Self, gain: i64) {
+        self.cost = (self.cost + next.cost).saturating_add_signed(-gain);
+        self.counts.add(&next.counts);
+        self.tokens += next.tokens;
+    }
+
     /// What is gained if this and the next are one.
     fn gain(&self, next: &Self) -> i64 {
         (self.cost + next.cost) as i64 - self.counts.cost_with(&next.counts) as i64
     }
 }
 
-/// Splits tokens into parts: starting from units, the two neighbours that gain most by it become one, until none do.
+/// Splits tokens into parts: each unit becomes one with what stands before it, unless that loses by it.
 pub(super) fn split(tokens: &[Token]) -> Vec<Part> {
-    let mut parts = tokens.chunks(UNIT).map(Part::of).collect::<Vec<_>>();
-    // Which parts are left, and what each gains with the next; parts are large, and stay where they are.
-    let mut left = (0..parts.len()).collect::<Vec<_>>();
-    let mut gains = parts.windows(2).map(|pair| pair[0].gain(&pair[1])).collect::<Vec<_>>();
-    while let Some((at, &gain)) =
-        gains.iter().enumerate().max_by_key(|(_, gain)| **gain).filter(|(_, gain)| **gain >= 0)
-    {
-        gains.remove(at);
-        let (before, from) = parts.split_at_mut(left.remove(at + 1));
-        let (part, other) = (&mut before[left[at]], &mut from[0]);
-        part.cost = (part.cost + other.cost).saturating_add_signed(-gain);
-        part.counts.add(&other.counts);
-        part.tokens += std::mem::take(&mut other.tokens);
-        for at in [at.checked_sub(1), Some(at)].into_iter().flatten().filter(|at| at + 1 < left.len()) {
-            gains[at] = parts[left[at]].gain(&parts[left[at + 1]]);
+    let mut parts: Vec<Part> = Vec::new();
+    for unit in tokens.chunks(UNIT).map(Part::of) {
+        match parts.last_mut().map(|last| (last.gain(&unit), last)) {
+            Some((gain, last)) if gain >= 0 => last.add(&unit, gain),
+            _ => parts.push(unit),
         }
     }
-    parts.retain(|part| part.tokens > 0);
     parts
 }

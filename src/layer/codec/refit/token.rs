@@ -1,5 +1,7 @@
 //! Literals and matches, told by the symbols that stand for them (RFC 1951, 3.2.5).
 
+use std::ops::Range;
+
 /// The shortest match, and the longest.
 pub(super) const SHORTEST: usize = 3;
 pub(super) const LONGEST: usize = 258;
@@ -8,8 +10,13 @@ pub(super) const END: usize = 256;
 /// Symbols of literals and lengths, and of distances, that there are.
 pub(super) const LITERALS: usize = 286;
 pub(super) const DISTANCES: usize = 30;
+/// How many literals there are; lengths come behind them.
+pub(super) const LENGTHS: usize = 256;
 /// Stands where a literal has no distance, so that all tokens can be counted and written alike.
 const NO_DISTANCE: u32 = DISTANCES as u32;
+
+/// Literals, and behind them lengths, the shortest first.
+pub(super) const NEAR: usize = 512;
 
 /// A literal byte, or a match:
 ///
@@ -17,8 +24,7 @@ const NO_DISTANCE: u32 = DISTANCES as u32;
 /// |---|---|
 /// | 0 to 12 | the distance's extra bits |
 /// | 13 to 17 | its symbol, or [`NO_DISTANCE`] |
-/// | 18 to 22 | the length's extra bits |
-/// | 23 to 31 | the symbol of the literal or length |
+/// | 23 to 31 | the literal, or [`LENGTHS`] and the length, less the shortest |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Token(u32);
 
@@ -31,24 +37,39 @@ impl Token {
     /// A match of 3 to 258 bytes, from 1 byte to 32 KiB back.
     #[inline(always)]
     pub(super) fn of_match(length: usize, distance: usize) -> Self {
-        // Four symbols for each power of two of lengths, two of distances; the first groups have no extra bits.
+        // Two symbols for each power of two; the first ones have no extra bits.
         let below = (distance - 1) as u32;
         let extra_bits = (below | 2).ilog2() - 1;
         let symbol = 2 * extra_bits + (below >> extra_bits);
         let extra = below & ((1 << extra_bits) - 1);
-        Self(LENGTHS[(length - SHORTEST) & 0xff] | symbol << 13 | extra)
+        Self(((LENGTHS + length - SHORTEST) as u32) << 23 | symbol << 13 | extra)
     }
 
-    /// Returns the symbol of the literal or length, below 512, and the bits behind its codeword.
+    /// Returns which literal or length it is, below [`NEAR`].
     #[inline(always)]
-    pub(super) fn near(self) -> (usize, u32) {
-        ((self.0 >> 23) as usize, self.0 >> 18 & 0x1f)
+    pub(super) fn near(self) -> usize {
+        (self.0 >> 23) as usize
     }
 
     /// Returns the symbol of the distance, below 32, and the bits behind its codeword.
     #[inline(always)]
     pub(super) fn far(self) -> (usize, u32) {
         ((self.0 >> 13 & 0x1f) as usize, self.0 & 0x1fff)
+    }
+}
+
+/// Returns the lengths that a symbol stands for, less the shortest one.
+pub(super) fn lengths(symbol: usize) -> Range<usize> {
+    let first = |symbol: usize| match symbol - (END + 1) {
+        group @ 0..8 => group,
+        // Four symbols for each power of two.
+        group => (4 + group % 4) << (group / 4 - 1),
+    };
+    const MOST: usize = LONGEST - SHORTEST;
+    match symbol {
+        // The longest match has a symbol of its own.
+        285.. => MOST..MOST + 1,
+        _ => first(symbol)..first(symbol + 1).min(MOST),
     }
 }
 
@@ -68,21 +89,6 @@ pub(super) const fn far_extra_bits(symbol: usize) -> u32 {
     }
 }
 
-/// Lengths, less the shortest one, as they stand in a token.
-const LENGTHS: [u32; LONGEST - SHORTEST + 1] = {
-    let mut lengths = [0; LONGEST - SHORTEST + 1];
-    let mut below = 0_u32;
-    while below < 255 {
-        let extra_bits = (below | 4).ilog2() - 2;
-        let symbol = 257 + 4 * extra_bits + (below >> extra_bits);
-        lengths[below as usize] = symbol << 23 | (below & ((1 << extra_bits) - 1)) << 18;
-        below += 1;
-    }
-    // The longest match has a symbol of its own.
-    lengths[255] = 285 << 23;
-    lengths
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,10 +105,10 @@ mod tests {
 
     #[test]
     fn symbols_are_those_of_the_specification() {
-        for length in SHORTEST..=LONGEST {
-            let (symbol, extra) = Token::of_match(length, 1).near();
-            assert_eq!(NEAR_BASES[symbol - 257] + extra as usize, length);
-            assert!(extra < 1 << near_extra_bits(symbol));
+        for (symbol, base) in (END + 1..LITERALS).zip(NEAR_BASES) {
+            let next = NEAR_BASES.get(symbol - END).copied().unwrap_or(LONGEST + 1);
+            assert_eq!(lengths(symbol), base - SHORTEST..next - SHORTEST);
+            assert!(lengths(symbol).len() <= 1 << near_extra_bits(symbol));
         }
         for distance in 1..=32 << 10 {
             let (symbol, extra) = Token::of_match(3, distance).far();
@@ -110,7 +116,7 @@ mod tests {
             assert!(extra < 1 << far_extra_bits(symbol));
         }
         for byte in 0..=255 {
-            assert_eq!(Token::literal(byte).near(), (byte.into(), 0));
+            assert_eq!(Token::literal(byte).near(), usize::from(byte));
             assert_eq!(Token::literal(byte).far(), (DISTANCES, 0));
         }
     }
