@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use crate::cache::Place;
 use crate::image::PlatformChoice;
-use crate::layer::codec::{Compression, Reuse};
+use crate::layer::codec::Compression;
+use crate::layer::rewrite::Refit;
 use crate::layering::Squash;
 use crate::outcome::ImageOutcome;
 use crate::profile::Profile;
@@ -33,8 +34,10 @@ pub struct Request {
     pub compression: Option<Compression>,
     /// The level at which bytes are compressed; `None` for the compression's usual one.
     pub compression_level: Option<u32>,
-    /// How the compressed blocks of what stays of rewritten layers are used again; `None`: it is compressed anew.
-    pub reuse: Option<Reuse>,
+    /// Whether what stays of rewritten layers is compressed anew.
+    pub recompress: bool,
+    /// Which rewritten layers are refitted, if it is not.
+    pub refit: Refit,
     /// What the new image must reach to be written.
     pub gates: Gates,
     /// Whether an image that was slimmed before is slimmed again, rather than copied as it is.

@@ -225,7 +225,8 @@ impl<'a> Run<'a> {
         let spool = destination.sink.spool();
         let wanted = Wanted {
             compression: self.request.compression.or(destination.sink.usual_compression()),
-            reuse: self.request.reuse,
+            recompress: self.request.recompress,
+            refit: self.request.refit,
             level: self.request.compression_level,
         };
         let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
-use crate::layer::codec::Reuse;
 use crate::plan::Plan;
 use crate::reference::Reference;
 use crate::request::{Decision, Request};
@@ -59,8 +58,8 @@ fn parameters(request: &Request, plan: &Plan) -> Value {
     parameters.insert("squash".to_owned(), request.squash.to_string().into());
     let compression = request.compression.map(|compression| compression.to_string());
     parameters.insert("compression".to_owned(), json!(compression));
-    parameters.insert("recompress".to_owned(), request.reuse.is_none().into());
-    parameters.insert("refit".to_owned(), (request.reuse == Some(Reuse::Refit)).into());
+    parameters.insert("recompress".to_owned(), request.recompress.into());
+    parameters.insert("refit".to_owned(), request.refit.to_string().into());
     parameters.into()
 }
 

@@ -1,6 +1,5 @@
 //! `pydock apply`.
 
-use pydock::layer::codec::Reuse;
 use pydock::request::{Decision, Gates, Request};
 use pydock::saved_plan::SavedPlan;
 
@@ -27,7 +26,8 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression,
         compression_level: output.compression_level(output.compression, None)?,
-        reuse: output.reuse(Some(Reuse::Copy)),
+        recompress: output.recompress,
+        refit: output.refit.unwrap_or_default(),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),

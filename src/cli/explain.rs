@@ -1,6 +1,6 @@
 //! `pydock explain`.
 
-use pydock::layer::codec::Reuse;
+use pydock::layer::rewrite::Refit;
 use pydock::request::{Decision, Gates, Request};
 use pydock::rootfs_path::RootfsPath;
 
@@ -23,7 +23,8 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         base: None,
         compression: None,
         compression_level: None,
-        reuse: Some(Reuse::Copy),
+        recompress: false,
+        refit: Refit::default(),
         gates: Gates::default(),
         threads: run::threads(None),
         cache: args.cache.place(),

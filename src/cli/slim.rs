@@ -36,7 +36,8 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         compression: output.compression.or(settings.compression),
         compression_level: output
             .compression_level(output.compression.or(settings.compression), settings.compression_level)?,
-        reuse: settings.reuse(&args.choice, output),
+        recompress: settings.recompress(&args.choice, output),
+        refit: output.refit.or(settings.refit).unwrap_or_default(),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),

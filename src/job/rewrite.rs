@@ -17,7 +17,7 @@ use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
 use crate::layer::cut::CutList;
-use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
+use crate::layer::rewrite::{LayerWriter, Packing, Refit, RewriteError, Rewritten};
 use crate::layer::scan;
 use crate::layering::{Change, OutputLayer};
 use crate::progress::{MeteredReader, Stage};
@@ -29,8 +29,10 @@ use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
 pub struct Wanted {
     /// Their compression. `None` leaves layers that stay as they are, unless they are not compressed at all.
     pub compression: Option<Compression>,
-    /// How the compressed blocks of what stays of a rewritten layer are used again; `None`: it is compressed anew.
-    pub reuse: Option<Reuse>,
+    /// Whether what stays of a rewritten layer is compressed anew.
+    pub recompress: bool,
+    /// Which rewritten layers are refitted, if it is not.
+    pub refit: Refit,
     /// The level at which it is; `None` for the compression's usual one.
     pub level: Option<u32>,
 }
@@ -70,19 +72,21 @@ impl Job {
         wanted: Wanted,
         spool: &Spool,
     ) -> Result<NewLayers, SlimError> {
-        let packing = Packing {
-            compression: wanted.compression.unwrap_or(Compression::Gzip),
-            reuse: wanted.reuse,
+        let compression = wanted.compression.unwrap_or(Compression::Gzip);
+        let packings = outputs.iter().map(|output| Packing {
+            compression,
+            reuse: (!wanted.recompress).then(|| wanted.refit.reuse(output.old.len())),
             level: wanted.level,
-        };
+        });
         let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));
         let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
         let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
-        let keys = recipes.iter().map(|recipe| recipe.key(packing)).collect::<Vec<_>>();
-        let to_make = keys.iter().flatten().filter(|key| !is_made(key)).count();
+        let plans = recipes.into_iter().zip(packings).map(|(recipe, packing)| (recipe.key(packing), recipe, packing));
+        let plans = plans.collect::<Vec<_>>();
+        let to_make = plans.iter().filter_map(|(key, ..)| key.as_ref()).filter(|key| !is_made(key)).count();
         let workers = Workers::start(self.thread_count, to_make).filter(|_| to_make > 0);
         let mut tasks = Vec::new();
-        for ((output, recipe), key) in outputs.iter().zip(recipes).zip(keys) {
+        for (output, (key, recipe, packing)) in outputs.iter().zip(plans) {
             let place = spool.file()?;
             let (job, last, workers) = (self.clone(), output.old.end, workers.clone());
             tasks.push((recipe.cost(), async move {
@@ -93,7 +97,7 @@ impl Job {
             }));
         }
         let made = self.in_parallel(tasks).await?;
-        Ok(NewLayers::collect(&outputs, made, packing.compression))
+        Ok(NewLayers::collect(&outputs, made, compression))
     }
 
     /// Makes one layer, unless an earlier run, or this one for an earlier image, has made the very same. `number` is for messages; the blob goes to `place`.

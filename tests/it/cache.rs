@@ -105,9 +105,10 @@ fn a_layer_that_the_cache_knows_but_not_as_it_is_to_be_now_comes_out_the_same() 
     let cache = lab.path("cache").display().to_string();
     let cached = lab.slim("one", "out", &[&options[..], &["--cache-dir", &cache]].concat());
     assert_eq!(cached, plain);
-    for more in [&["--squash", "all"][..], &["--compression", "zstd"], &["--recompress"], &["--refit"]] {
-        let plain = lab.slim("one", &format!("plain{}", more[0]), more);
-        let name = format!("cached{}", more[0]);
+    let squashed = [&["--squash", "all"][..], &["--squash", "all", "--refit=never"]];
+    for more in squashed.into_iter().chain([&["--compression", "zstd"][..], &["--recompress"], &["--refit"]]) {
+        let plain = lab.slim("one", &format!("plain{}", more.concat()), more);
+        let name = format!("cached{}", more.concat());
         assert_eq!(lab.slim("one", &name, &[more, &["--cache-dir", &cache]].concat()), plain, "{more:?}");
     }
 }

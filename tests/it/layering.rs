@@ -136,3 +136,28 @@ fn what_the_config_starts_or_names_and_what_the_person_keeps_stays() {
         ["d bin", "f bin/app 1", "f bin/true 1", "f bin/y 1"]
     );
 }
+
+#[test]
+fn layers_that_become_one_are_refitted_and_others_are_if_it_is_asked_for() {
+    let text = |seed: u32| {
+        let words = (0..20_000).map(|at: u32| (at.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 20).to_string());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let files = ["f a ", "f b ", "f c "].iter().zip(0..).map(|(file, seed)| format!("{file}{}", text(seed)));
+    let files = files.collect::<Vec<_>>();
+    let folder = tempfile::tempdir().unwrap();
+    Image::of(&[&[&files[0], "f gone"], &[&files[1]], &[&files[2]]]).write(folder.path());
+    let layers = |options: &[&str]| {
+        let out = slim(folder.path(), options);
+        let layers = documents(out.path()).0["layers"].as_array().unwrap().clone();
+        (layers.iter().map(|layer| layer["size"].as_u64().unwrap()).sum::<u64>(), layers)
+    };
+    let squashed = |refit: &'static str| layers(&["--squash", "all", refit]);
+    assert_eq!(layers(&["--squash", "all"]), squashed("--refit=squashed"));
+    assert_eq!(layers(&["--squash", "all"]), squashed("--refit"));
+    assert!(layers(&["--squash", "all"]).0 < squashed("--refit=never").0);
+    let cut = |refit: &'static str| layers(&["--remove", "gone", refit]);
+    assert_eq!(layers(&["--remove", "gone"]), cut("--refit=never"));
+    assert_eq!(layers(&["--remove", "gone"]), cut("--refit=squashed"));
+    assert!(cut("--refit").0 < cut("--refit=never").0);
+}
