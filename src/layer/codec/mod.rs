@@ -1,10 +1,11 @@
 //! Compress and decompress layers, and make new gzip layers out of the symbols of old ones.
 //!
 //! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
-//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `fresh` makes blocks of what is new, `refit` of old symbols that
+//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `deflate` has the format's numbers, `fresh` makes blocks of what is new, `refit` of old symbols that
 //! others fit better, `packer` runs of them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
+mod deflate;
 mod feed;
 mod fresh;
 mod gzip;

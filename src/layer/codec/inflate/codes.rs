@@ -4,9 +4,7 @@
 //! one. A code tells all that is needed to go on, so that decoding a symbol is one look-up.
 
 use super::InflateError;
-
-/// Bits of the longest codeword.
-pub(super) const LONGEST: usize = 15;
+use crate::layer::codec::deflate::{self, DISTANCES, LITERALS, LONGEST_CODEWORD};
 
 /// What the next bits stand for, in a word:
 ///
@@ -93,24 +91,19 @@ type Meaning = (u32, u8);
 
 fn literal_or_length(symbol: usize) -> Meaning {
     match symbol {
-        0..256 => (LITERAL | (symbol as u32) << 16, 0),
-        256 => (SPECIAL | END, 0),
-        // The longest match has a symbol of its own.
-        285 => (258 << 16, 0),
-        257..285 => based(3, symbol - 257, 4),
+        0..deflate::END => (LITERAL | (symbol as u32) << 16, 0),
+        deflate::END => (SPECIAL | END, 0),
+        _ if symbol < LITERALS => based(deflate::length(symbol)),
         _ => (SPECIAL, 0),
     }
 }
 
 fn distance(symbol: usize) -> Meaning {
-    if symbol < 30 { based(1, symbol, 2) } else { (SPECIAL, 0) }
+    if symbol < DISTANCES { based(deflate::distance(symbol)) } else { (SPECIAL, 0) }
 }
 
-/// The bases of lengths and distances: `group` symbols have the same number of extra bits; the first two groups none.
-fn based(first: usize, symbol: usize, group: usize) -> Meaning {
-    let extra = (symbol / group).saturating_sub(1);
-    let base = if extra == 0 { symbol } else { (group + symbol % group) << extra };
-    (((first + base) as u32) << 16, extra as u8)
+fn based((base, extra_bits): (usize, u32)) -> Meaning {
+    ((base as u32) << 16, extra_bits as u8)
 }
 
 /// A table of `SIZE` codes, the first `1 << BITS` of them for the next bits.
@@ -186,7 +179,7 @@ fn fill(table: &mut [Code], codeword: usize, length: usize, (code, extra): Meani
 struct Sorted {
     symbols: [u16; 288],
     /// How many codewords there are of each length.
-    counts: [u16; LONGEST + 1],
+    counts: [u16; LONGEST_CODEWORD + 1],
     longest: usize,
     /// Whether any bits begin with a codeword.
     is_complete: bool,
@@ -194,13 +187,13 @@ struct Sorted {
 
 impl Sorted {
     fn new(lengths: &[u8]) -> Result<Self, InflateError> {
-        let mut counts = [0; LONGEST + 1];
+        let mut counts = [0; LONGEST_CODEWORD + 1];
         for &length in lengths {
             counts[usize::from(length)] += 1;
         }
         counts[0] = 0;
-        let (mut space, mut starts, mut start) = (1_i32, [0; LONGEST + 1], 0);
-        for length in 1..=LONGEST {
+        let (mut space, mut starts, mut start) = (1_i32, [0; LONGEST_CODEWORD + 1], 0);
+        for length in 1..=LONGEST_CODEWORD {
             starts[length] = start;
             start += usize::from(counts[length]);
             space = (space << 1) - i32::from(counts[length]);
@@ -208,7 +201,7 @@ impl Sorted {
                 return Err(InflateError::Corrupt);
             }
         }
-        let longest = (1..=LONGEST).rev().find(|&length| counts[length] > 0).unwrap_or(0);
+        let longest = (1..=LONGEST_CODEWORD).rev().find(|&length| counts[length] > 0).unwrap_or(0);
         // Only a code of one symbol or none may leave bits unused, as in zlib.
         if space > 0 && longest > 1 {
             return Err(InflateError::Corrupt);
@@ -229,7 +222,8 @@ impl Sorted {
 
     /// Returns codewords, the first bit lowest, with their lengths and symbols; shorter ones first.
     fn codewords(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let lengths = (1..=LONGEST).flat_map(|length| std::iter::repeat_n(length, usize::from(self.counts[length])));
+        let lengths =
+            (1..=LONGEST_CODEWORD).flat_map(|length| std::iter::repeat_n(length, usize::from(self.counts[length])));
         let (mut next, mut before) = (0_u16, 0);
         lengths.zip(self.symbols).map(move |(length, symbol)| {
             next <<= length - before;

@@ -1,16 +1,9 @@
 //! Reads what a block of dynamic codes begins with: the lengths of its codewords (RFC 1951, 3.2.7).
 
 use super::InflateError;
-use super::codes::{LONGEST, LengthTable, Tables};
+use super::codes::{LengthTable, Tables};
 use super::reader::BitReader;
-
-/// Symbols of literals and lengths, and of distances, that there are.
-const LITERALS: usize = 286;
-const DISTANCES: usize = 30;
-/// The symbol that ends a block.
-const END: usize = 256;
-/// The order in which the lengths of the code of lengths come.
-const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+use crate::layer::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD, ORDER};
 
 /// Reads a block's codes into `tables`.
 pub(super) fn read(bits: &mut BitReader<'_>, tables: &mut Tables) -> Result<(), InflateError> {
@@ -40,7 +33,7 @@ fn fill(lengths: &mut [u8], table: &LengthTable, bits: &mut BitReader<'_>) -> Re
         let (symbol, size) = table.symbol(bits.peek());
         bits.skip(size)?;
         let (length, times) = match symbol {
-            0..=LONGEST => (symbol as u8, 1),
+            0..=LONGEST_CODEWORD => (symbol as u8, 1),
             16 => {
                 let before = filled.checked_sub(1).ok_or(InflateError::Corrupt)?;
                 (lengths[before], 3 + bits.take(2)?)

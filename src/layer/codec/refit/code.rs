@@ -1,9 +1,25 @@
 //! Prefix codes of deflate blocks (RFC 1951, 3.2.2): the best lengths for given frequencies, and the codewords of given lengths.
 
-use super::token::LITERALS;
+use super::split::Counts;
+use crate::layer::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD};
 
-/// Bits of the longest codeword of literals, lengths and distances.
-pub(super) const LONGEST: u8 = 15;
+/// The codes of a block: how long codewords are.
+pub(super) struct Codes {
+    pub(super) near: [u8; LITERALS],
+    pub(super) far: [u8; DISTANCES],
+}
+
+impl Codes {
+    /// The best codes for such symbols.
+    pub(super) fn of(counts: &Counts) -> Self {
+        let mut codes = Self { near: [0; LITERALS], far: [0; DISTANCES] };
+        let mut near = counts.near;
+        near[END] = 1;
+        lengths(&near, LONGEST_CODEWORD as u8, &mut codes.near);
+        lengths(&counts.far, LONGEST_CODEWORD as u8, &mut codes.far);
+        codes
+    }
+}
 
 /// Gives each symbol the length of its codeword, at most `longest` bits; zero if it does not occur. At least two symbols get one, as some
 /// decoders refuse a code of one codeword where more could be. There are at most [`LITERALS`] symbols.
@@ -97,13 +113,13 @@ fn limit(depths: &mut [u8], longest: u8) {
 
 /// Returns the codewords of such lengths, the first bit lowest.
 pub(super) fn codewords(lengths: &[u8], codewords: &mut [u16]) {
-    let mut counts = [0_u16; LONGEST as usize + 1];
+    let mut counts = [0_u16; LONGEST_CODEWORD + 1];
     for &length in lengths {
         counts[usize::from(length)] += 1;
     }
     counts[0] = 0;
-    let (mut next, mut first) = ([0_u16; LONGEST as usize + 1], 0_u16);
-    for length in 1..=usize::from(LONGEST) {
+    let (mut next, mut first) = ([0_u16; LONGEST_CODEWORD + 1], 0_u16);
+    for length in 1..=LONGEST_CODEWORD {
         first = first.wrapping_add(counts[length - 1]) << 1;
         next[length] = first;
     }
@@ -128,7 +144,7 @@ mod tests {
         #[test]
         fn codes_are_complete_within_their_limit_and_no_worse_than_one_length_for_all(
             frequencies in prop::collection::vec(prop_oneof![Just(0), 1..4_u32, 1..1_000_000_u32], 2..286),
-            longest in 9..=LONGEST,
+            longest in 9..=LONGEST_CODEWORD as u8,
         ) {
             let mut given = vec![0; frequencies.len()];
             lengths(&frequencies, longest, &mut given);
@@ -145,7 +161,7 @@ mod tests {
         #[test]
         fn no_codeword_begins_with_another(frequencies in prop::collection::vec(0..50_u32, 2..40)) {
             let (mut given, mut words) = (vec![0; frequencies.len()], vec![0; frequencies.len()]);
-            lengths(&frequencies, LONGEST, &mut given);
+            lengths(&frequencies, LONGEST_CODEWORD as u8, &mut given);
             codewords(&given, &mut words);
             let used = given.iter().zip(&words).filter(|(length, _)| **length > 0).collect::<Vec<_>>();
             for (at, (length, word)) in used.iter().enumerate() {

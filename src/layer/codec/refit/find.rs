@@ -1,6 +1,7 @@
 //! Finds matches where an old blob has literals: short ones, which its maker did not look for, most of all.
 
-use super::token::{LONGEST, SHORTEST, Token};
+use super::token::Token;
+use crate::layer::codec::deflate::{LONGEST_MATCH, SHORTEST_MATCH};
 use crate::layer::codec::inflate::{Match, WINDOW};
 
 /// Bits of a hash of three bytes.
@@ -59,8 +60,8 @@ impl Finder {
             let (place, length) = (start + place as usize, usize::from(length));
             at = search.fill(at, place, &mut made);
             made.push(Token::of_match(length, distance.into()));
-            // Not all that it covers: that would take as long as all the rest.
-            search.remember::<SHORTEST>(at);
+            // Its first places; not all that it covers (docs/performance.md has the figures).
+            search.remember::<SHORTEST_MATCH>(at);
             at = place + length;
             search.remember::<LAST>(at - LAST);
         }
@@ -126,7 +127,7 @@ impl Search<'_> {
     #[inline(always)]
     fn fill(&mut self, mut at: usize, end: usize, made: &mut Made<'_>) -> usize {
         // The last two make no match.
-        let last = end.saturating_sub(SHORTEST - 1).min(self.last);
+        let last = end.saturating_sub(SHORTEST_MATCH - 1).min(self.last);
         while at < last {
             let ahead = self.ahead(at);
             let place = &mut self.places[hash(ahead)];
@@ -138,7 +139,7 @@ impl Search<'_> {
             let is_found = (distance.wrapping_sub(1) < WINDOW.min(at)) & (different << 40 == 0);
             if is_found && let Some(length) = self.gain(at, end, distance, different) {
                 made.push(Token::of_match(length, distance));
-                self.remember::<SHORTEST>(at);
+                self.remember::<SHORTEST_MATCH>(at);
                 at += length;
             } else {
                 made.push(Token::literal(ahead as u8));
@@ -172,13 +173,13 @@ impl Search<'_> {
         let mut literals = cost(0) + cost(1) + cost(2);
         literals += if length > 3 { cost(3) } else { 0 };
         literals += if length > 4 { cost(4) } else { 0 };
-        (length >= SHORTEST && literals > MATCH + 1 + distance.ilog2()).then_some(length)
+        (length >= SHORTEST_MATCH && literals > MATCH + 1 + distance.ilog2()).then_some(length)
     }
 
     /// Returns how many bytes are the same.
     #[inline(never)]
     fn common(&self, at: usize, end: usize, distance: usize) -> usize {
-        let here = &self.bytes[at..end.min(at + LONGEST)];
+        let here = &self.bytes[at..end.min(at + LONGEST_MATCH)];
         let there = &self.bytes[at - distance..];
         here.iter().zip(there).take_while(|(one, other)| one == other).count()
     }

@@ -1,14 +1,17 @@
 //! Writes what an old blob holds with symbols that fit it better, without compressing it anew: its matches stay; where it has literals, matches
 //! are looked for; and blocks end where other codes tell what follows better.
 //!
-//! `find` looks for matches, `split` decides where blocks end, `code` makes prefix codes, `block` writes, and `token` says what literals
-//! and matches are.
+//! `find` looks for matches, `split` decides where blocks end, `code` makes prefix codes, `block` writes: a `header`, then
+//! `words`, as `bits`; and `token` says what literals and matches are.
 
+mod bits;
 mod block;
 mod code;
 mod find;
+mod header;
 mod split;
 mod token;
+mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,7 +77,7 @@ impl Batch {
     /// Makes blocks, none of which is the last of a stream.
     pub(super) fn blocks(self) -> Blocks {
         let mut tokens = &self.tokens[..self.count];
-        let mut bits = block::Bits::with_room(tokens.len());
+        let mut bits = bits::Bits::with_room(tokens.len());
         for part in split::split(tokens) {
             let (these, later) = tokens.split_at(part.tokens);
             block::write(these, &part.counts, &mut bits);

@@ -1,6 +1,7 @@
 //! Decides where blocks end: where what follows is better told by other codes.
 
-use super::token::{self, DISTANCES, END, LITERALS, NEAR, Token};
+use super::token::{self, NEAR, Token};
+use crate::layer::codec::deflate::{DISTANCES, END, LITERALS};
 
 /// Tokens of a unit: blocks begin and end with units.
 pub(super) const UNIT: usize = 1024;

@@ -2,14 +2,8 @@
 
 use std::ops::Range;
 
-/// The shortest match, and the longest.
-pub(super) const SHORTEST: usize = 3;
-pub(super) const LONGEST: usize = 258;
-/// The symbol that ends a block.
-pub(super) const END: usize = 256;
-/// Symbols of literals and lengths, and of distances, that there are.
-pub(super) const LITERALS: usize = 286;
-pub(super) const DISTANCES: usize = 30;
+use crate::layer::codec::deflate::{self, DISTANCES, LONGEST_MATCH, SHORTEST_MATCH};
+
 /// How many literals there are; lengths come behind them.
 pub(super) const LENGTHS: usize = 256;
 /// Stands where a literal has no distance, so that all tokens can be counted and written alike.
@@ -42,7 +36,7 @@ impl Token {
         let extra_bits = (below | 2).ilog2() - 1;
         let symbol = 2 * extra_bits + (below >> extra_bits);
         let extra = below & ((1 << extra_bits) - 1);
-        Self(((LENGTHS + length - SHORTEST) as u32) << 23 | symbol << 13 | extra)
+        Self(((LENGTHS + length - SHORTEST_MATCH) as u32) << 23 | symbol << 13 | extra)
     }
 
     /// Returns which literal or length it is, below [`NEAR`].
@@ -60,60 +54,29 @@ impl Token {
 
 /// Returns the lengths that a symbol stands for, less the shortest one.
 pub(super) fn lengths(symbol: usize) -> Range<usize> {
-    let first = |symbol: usize| match symbol - (END + 1) {
-        group @ 0..8 => group,
-        // Four symbols for each power of two.
-        group => (4 + group % 4) << (group / 4 - 1),
-    };
-    const MOST: usize = LONGEST - SHORTEST;
-    match symbol {
-        // The longest match has a symbol of its own.
-        285.. => MOST..MOST + 1,
-        _ => first(symbol)..first(symbol + 1).min(MOST),
-    }
-}
-
-/// Returns how many bits stand behind the codeword of a literal or length.
-pub(super) const fn near_extra_bits(symbol: usize) -> u32 {
-    match symbol {
-        265..285 => (symbol as u32 - 261) / 4,
-        _ => 0,
-    }
-}
-
-/// Returns how many bits stand behind the codeword of a distance.
-pub(super) const fn far_extra_bits(symbol: usize) -> u32 {
-    match symbol {
-        4..DISTANCES => symbol as u32 / 2 - 1,
-        _ => 0,
-    }
+    let (first, extra_bits) = deflate::length(symbol);
+    // The longest match has a symbol of its own.
+    let end = if first == LONGEST_MATCH { first + 1 } else { (first + (1 << extra_bits)).min(LONGEST_MATCH) };
+    first - SHORTEST_MATCH..end - SHORTEST_MATCH
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The bases of the tables in RFC 1951, 3.2.5.
-    const NEAR_BASES: [usize; 29] = [
-        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227,
-        258,
-    ];
-    const FAR_BASES: [usize; 30] = [
-        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
-        6145, 8193, 12289, 16385, 24577,
-    ];
+    use crate::layer::codec::deflate::{END, LITERALS};
 
     #[test]
-    fn symbols_are_those_of_the_specification() {
-        for (symbol, base) in (END + 1..LITERALS).zip(NEAR_BASES) {
-            let next = NEAR_BASES.get(symbol - END).copied().unwrap_or(LONGEST + 1);
-            assert_eq!(lengths(symbol), base - SHORTEST..next - SHORTEST);
-            assert!(lengths(symbol).len() <= 1 << near_extra_bits(symbol));
+    fn a_token_tells_what_it_was_made_of() {
+        let symbols = (END + 1..LITERALS).flat_map(lengths);
+        assert!(symbols.eq(0..=LONGEST_MATCH - SHORTEST_MATCH), "each length has one symbol");
+        for length in SHORTEST_MATCH..=LONGEST_MATCH {
+            assert_eq!(Token::of_match(length, 1).near(), LENGTHS + length - SHORTEST_MATCH);
         }
         for distance in 1..=32 << 10 {
             let (symbol, extra) = Token::of_match(3, distance).far();
-            assert_eq!(FAR_BASES[symbol] + extra as usize, distance);
-            assert!(extra < 1 << far_extra_bits(symbol));
+            let (first, extra_bits) = deflate::distance(symbol);
+            assert_eq!(first + extra as usize, distance);
+            assert!(extra < 1 << extra_bits);
         }
         for byte in 0..=255 {
             assert_eq!(Token::literal(byte).near(), usize::from(byte));
