@@ -63,6 +63,16 @@ pub enum Decision {
     Saved(SavedPlan),
 }
 
+impl Decision {
+    /// Tells whether it takes evidence to decide: without a rule nothing goes, and a plan that was made before is not asked again.
+    pub fn takes_evidence(&self) -> bool {
+        match self {
+            Self::Rules(choice) => !choice.profiles.is_empty() || !choice.remove.is_empty(),
+            Self::Saved(_) => false,
+        }
+    }
+}
+
 /// Which rules.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {

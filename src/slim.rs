@@ -164,7 +164,8 @@ impl<'a> Run<'a> {
             Decision::Rules(choice) => (naming(choice, image)?, None),
             Decision::Saved(plans) => (Naming::default(), Some(self.saved_plan(plans, image)?)),
         };
-        let Scanned { rootfs, naming, evidence, maps } = self.job.scan(image, naming, spool).await?;
+        let Scanned { rootfs, naming, evidence, maps } =
+            self.job.scan(image, naming, self.request.decision.takes_evidence(), spool).await?;
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = match saved {
             Some(plan) => plan.clone(),

@@ -32,8 +32,8 @@ pub struct Scanned {
 }
 
 impl Job {
-    /// Reads every layer of an image once, and returns the rootfs that they make, what rules say of it and what its files say. If
-    /// layers will be rewritten, there is a `spool`: then points to seek to are noted, too.
+    /// Reads every layer of an image once, and returns the rootfs that they make, what rules say of it and what its files say: of
+    /// Python sources only if that takes evidence. If layers will be rewritten, there is a `spool`: then points to seek to are noted, too.
     ///
     /// # Errors
     /// If a layer cannot be read, or they cannot be merged.
@@ -41,9 +41,11 @@ impl Job {
         self: &Arc<Self>,
         image: &Image,
         naming: Naming,
+        takes_evidence: bool,
         spool: Option<&Spool>,
     ) -> Result<Scanned, SlimError> {
-        let seen = SeenSources::default();
+        // Sources are read if they are asked, or if the next run may ask them.
+        let seen = (takes_evidence || self.cache.is_some()).then(SeenSources::default);
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
         let pile = Arc::new(Pile::new(naming));
@@ -104,7 +106,8 @@ impl Job {
         let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let scanned = super::blocking(move || {
-            let mut collector = Collector::sharing(seen, Some(spare));
+            let mut collector =
+                seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
             let scanned = ScannedLayer { index, found: collector.finish() };
             Ok((scanned, map.map(Arc::new)))
@@ -132,7 +135,8 @@ struct Pass {
     /// The layer, counted from 1.
     number: usize,
     layer: StackedLayer,
-    seen: SeenSources,
+    /// Sources that were read, if they are to be.
+    seen: Option<SeenSources>,
     map: Option<SeekMap>,
 }
 
