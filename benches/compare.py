@@ -104,6 +104,7 @@ def main():
     parser.add_argument("layout", nargs="?", type=Path, default=root / "target/lab/oci/fat-web")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--slow-rounds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=[], help="rows beside the floor")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     layout = args.layout.resolve()
@@ -119,6 +120,8 @@ def main():
         for number in range(args.rounds):
             for name, command, size in tools(layout, floor):
                 if name in SLOW and number >= args.slow_rounds:
+                    continue
+                if args.only and name not in ["floor", *args.only]:
                     continue
                 out = work / f"out{number}"
                 if name.startswith("regctl"):
