@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::{Image, Layer, pydock, tree};
+use pydock::profile::Profile;
 
 const SITE: &str = "usr/local/lib/python3.11/site-packages";
 
@@ -275,6 +276,20 @@ fn what_cannot_be_read_is_reported_and_kept_and_never_a_crash() {
     let unread =
         report["unread"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!("unread", unread);
+}
+
+#[test]
+fn sources_are_read_if_something_may_go_or_the_next_run_may_ask_them() {
+    let files = [("app/broken.py", "import os\ndef (:\n")];
+    let unread = |options: &[&str]| slimmed(&files, options).1["unread"].as_array().unwrap().len();
+    let built_in = Profile::built_in();
+    let without = built_in.iter().flat_map(|profile| ["--without", &profile.name]).collect::<Vec<_>>();
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().display().to_string();
+    assert_eq!(unread(&[]), 1);
+    assert_eq!(unread(&without), 0);
+    assert_eq!(unread(&[&without[..], &["--remove", "some/path"]].concat()), 1);
+    assert_eq!(unread(&[&without[..], &["--cache-dir", &cache]].concat()), 1);
 }
 
 #[test]
