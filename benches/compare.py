@@ -5,7 +5,7 @@ The floor (benches/floor.rs) reads, verifies and inflates the same layers with t
 Ratios are taken round by round, each to the floor of its own round, for the machine's speed drifts; medians of them are printed. Tools that
 take minutes run in the first rounds only. CPU is user and system time of the tool alone (a registry's own and the Docker daemon's
 are not counted).
-usage: compare.py [--rounds N] [--slow-rounds N] [--write] [LAYOUT]   (default: 7 and 1 rounds of target/lab/oci/fat-web; --write puts the table in
+usage: compare.py [--rounds N] [--slow-rounds N] [--write] [LAYOUT]   (default: 7 and 3 rounds of target/lab/oci/fat-web; --write puts the table in
 docs/performance.md).  Needs what scripts/setup.sh installs, the image from scripts/lab.sh, regctl and docker-squash:
 go install github.com/regclient/regclient/cmd/regctl@v0.11.7; pip install docker-squash==1.2.2 setuptools
 """
@@ -103,7 +103,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layout", nargs="?", type=Path, default=root / "target/lab/oci/fat-web")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--slow-rounds", type=int, default=1)
+    parser.add_argument("--slow-rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[], help="rows beside the floor")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()

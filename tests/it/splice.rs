@@ -249,13 +249,9 @@ fn what_is_refitted_is_hardly_ever_larger_and_the_same_whatever_the_threads() {
                 splicer.finish().unwrap()
             };
             let member = refit(1);
-            // Noise that was stored gets codes of as many bits for each byte, but one.
-            assert!(
-                member.len() <= blob.len() + blob.len() / 1000 + 100,
-                "{maker:?}: {} of {}",
-                member.len(),
-                blob.len()
-            );
+            // Noise is stored again, in more blocks than it was; the ends of it get codes.
+            let most = blob.len() + blob.len() / 2000 + 100;
+            assert!(member.len() <= most, "{maker:?}: {} of {}", member.len(), blob.len());
             assert!(inflate(&member, content.len() + 1).iter().all(|inflated| *inflated == content));
             assert!(refit(2) == member && refit(5) == member);
         }

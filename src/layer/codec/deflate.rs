@@ -1,8 +1,10 @@
-//! Numbers of the deflate format (RFC 1951, 3.2.5 to 3.2.7) that its decoder and what writes it share.
+//! Numbers of the deflate format (RFC 1951, 3.2.4 to 3.2.7) that its decoder and what writes it share.
 
 /// The shortest match, and the longest.
 pub(super) const SHORTEST_MATCH: usize = 3;
 pub(super) const LONGEST_MATCH: usize = 258;
+/// How many bytes a stored block can hold (RFC 1951, 3.2.4).
+pub(super) const LONGEST_STORED: usize = 0xffff;
 /// Symbols of literals and lengths, and of distances, that there are.
 pub(super) const LITERALS: usize = 286;
 pub(super) const DISTANCES: usize = 30;

@@ -10,6 +10,7 @@ use flate2::{Compress, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::bits::BitWriter;
+use super::deflate::LONGEST_STORED;
 use super::inflate::{Inflate, Stop, Want};
 use super::kind::Kind;
 
@@ -41,6 +42,22 @@ impl Blocks {
     /// Compressed blocks, none of which is the last of a stream, up to bit `end`.
     pub(super) fn packed(stream: Vec<u8>, end: u64) -> Self {
         Self { stream, starts: vec![(Kind::Packed, 0)], end }
+    }
+
+    /// Bytes as they are, in stored blocks.
+    pub(super) fn stored(bytes: &[u8]) -> Self {
+        let (mut stream, mut starts) = (Vec::with_capacity(bytes.len() + bytes.len() / 1024 + 8), Vec::new());
+        for bytes in bytes.chunks(LONGEST_STORED) {
+            starts.push((Kind::Stored, stream.len() as u64 * 8));
+            // Neither the last block nor compressed; the length stands at the next whole byte (RFC 1951, 3.2.4).
+            let length = bytes.len() as u16;
+            stream.push(0);
+            stream.extend_from_slice(&length.to_le_bytes());
+            stream.extend_from_slice(&(!length).to_le_bytes());
+            stream.extend_from_slice(bytes);
+        }
+        let end = stream.len() as u64 * 8;
+        Self { stream, starts, end }
     }
 
     fn find(stream: Vec<u8>, before: &[u8]) -> io::Result<Self> {
@@ -105,12 +122,13 @@ fn with_dictionary(level: u32, before: &[u8], bytes: &[u8]) -> io::Result<Vec<u8
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Read;
 
     use super::*;
 
-    fn noise(count: usize) -> Vec<u8> {
+    /// Bytes that cannot be compressed.
+    pub(in super::super) fn noise(count: usize) -> Vec<u8> {
         let mut state = 1_u64;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -136,6 +154,8 @@ mod tests {
                 for part in parts {
                     let before = &all[all.len().saturating_sub(32 << 10)..];
                     Blocks::new(level, before, part).unwrap().write(&mut output).unwrap();
+                    all.extend_from_slice(part);
+                    Blocks::stored(part).write(&mut output).unwrap();
                     all.extend_from_slice(part);
                 }
                 output.put(0b011, 10);

@@ -225,8 +225,9 @@ impl<W: Write> Splicer<W> {
             let costs = if is_stored { &[u8::BITS as u8; 256] } else { inflate.literal_lengths() };
             let bytes = inflate.last(before + count);
             let text = Text { bytes, start: bytes.len() - count, matches: inflate.matches(), costs };
-            let batch = self.refit.get_or_insert_with(Refit::new).add(text);
-            self.place(batch).map_err(SpliceError::Write)?;
+            for batch in self.refit.get_or_insert_with(Refit::new).add(text) {
+                self.place(batch).map_err(SpliceError::Write)?;
+            }
         }
         old.note_matches(false);
         self.end_with(last(old, start));

@@ -30,6 +30,13 @@ pub(in super::super) struct Text<'a> {
     pub(in super::super) costs: &'a [u8; 256],
 }
 
+impl<'a> Text<'a> {
+    /// The bytes themselves.
+    pub(super) fn own_bytes(self) -> &'a [u8] {
+        &self.bytes[self.start..]
+    }
+}
+
 /// Where three bytes stood last, by their hash.
 pub(super) struct Finder {
     /// The lowest bits of a place's number. What else they could mean is told by the bytes.
@@ -43,17 +50,18 @@ impl Finder {
         Self { places: Box::new([0; 1 << HASH_BITS]), next: 0 }
     }
 
+    /// Counts the places of a text, without remembering any.
+    pub(super) fn pass(&mut self, text: Text<'_>) {
+        self.next += text.own_bytes().len() as u64;
+    }
+
     /// Makes tokens of a text and returns how many; there is room for [`BEYOND`] more than it has bytes.
     pub(super) fn tokens(&mut self, text: Text<'_>, tokens: &mut [Token]) -> usize {
         let Text { bytes, start, matches, costs } = text;
-        let mut search = Search {
-            places: &mut self.places,
-            bytes,
-            first: (self.next as u16).wrapping_sub(start as u16),
-            last: bytes.len().saturating_sub(AHEAD),
-            costs,
-        };
-        self.next += (bytes.len() - start) as u64;
+        let first = (self.next as u16).wrapping_sub(start as u16);
+        self.pass(text);
+        let mut search =
+            Search { places: &mut self.places, bytes, first, last: bytes.len().saturating_sub(AHEAD), costs };
         let mut made = Made { tokens, count: 0 };
         let mut at = start;
         for &Match { at: place, length, distance } in matches {

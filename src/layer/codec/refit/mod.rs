@@ -1,20 +1,23 @@
 //! Writes what an old blob holds with symbols that fit it better, without compressing it anew: its matches stay; where it has literals, matches
-//! are looked for; and blocks end where other codes tell what follows better.
+//! are looked for; and blocks end where other codes tell what follows better. What is `noise` is stored.
 //!
-//! `find` looks for matches, `split` decides where blocks end, `code` makes prefix codes, `block` writes: a `header`, then
+//! `find` looks for matches, `split` decides where blocks end by their `entropy`, `code` makes prefix codes, `block` writes: a `header`, then
 //! `words`, as `bits`; and `token` says what literals and matches are.
 
 mod bits;
 mod block;
 mod code;
+mod entropy;
 mod find;
 mod header;
+mod noise;
 mod split;
 mod token;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bits::Bits;
 use find::Finder;
 pub(super) use find::Text;
 use split::UNIT;
@@ -35,12 +38,14 @@ pub(super) struct Refit {
     used: Used,
 }
 
-/// Symbols for some blocks.
-pub(super) struct Batch {
+/// What some blocks are made of.
+pub(super) struct Batch(Content);
+
+enum Content {
     /// The first `count` of these.
-    tokens: Vec<Token>,
-    count: usize,
-    used: Used,
+    Tokens { tokens: Vec<Token>, count: usize, used: Used },
+    /// Nothing is left to be done.
+    Blocks(Blocks),
 }
 
 /// Room for tokens that can be used again.
@@ -52,15 +57,19 @@ impl Refit {
         Self { finder: Finder::new(), tokens: Vec::new(), count: 0, used: Used::default() }
     }
 
-    /// Adds bytes; what stands before them, in `text`, must stand before them in the new stream as well. Returns a batch as soon as it is full.
-    pub(super) fn add(&mut self, text: Text<'_>) -> Option<Batch> {
+    /// Adds bytes; what stands before them, in `text`, must stand before them in the new stream as well. Returns batches that are full, in order.
+    pub(super) fn add(&mut self, text: Text<'_>) -> [Option<Batch>; 2] {
+        if noise::is_noise(text) {
+            self.finder.pass(text);
+            return [self.end(), Some(Batch(Content::Blocks(Blocks::stored(text.own_bytes()))))];
+        }
         // No token makes less than a byte.
-        let room = self.count + text.bytes.len() - text.start + find::BEYOND;
+        let room = self.count + text.own_bytes().len() + find::BEYOND;
         if self.tokens.len() < room {
             self.tokens.resize(room, Token::default());
         }
         self.count += self.finder.tokens(text, &mut self.tokens[self.count..]);
-        if self.count >= BATCH { self.end() } else { None }
+        [if self.count >= BATCH { self.end() } else { None }, None]
     }
 
     /// Returns what is left, if anything.
@@ -68,7 +77,7 @@ impl Refit {
         let count = std::mem::take(&mut self.count);
         (count > 0).then(|| {
             let tokens = std::mem::replace(&mut self.tokens, self.used.take());
-            Batch { tokens, count, used: self.used.clone() }
+            Batch(Content::Tokens { tokens, count, used: self.used.clone() })
         })
     }
 }
@@ -76,17 +85,26 @@ impl Refit {
 impl Batch {
     /// Makes blocks, none of which is the last of a stream.
     pub(super) fn blocks(self) -> Blocks {
-        let mut tokens = &self.tokens[..self.count];
-        let mut bits = bits::Bits::with_room(tokens.len());
-        for part in split::split(tokens) {
-            let (these, later) = tokens.split_at(part.tokens);
-            block::write(these, &part.counts, &mut bits);
-            tokens = later;
+        match self.0 {
+            Content::Blocks(blocks) => blocks,
+            Content::Tokens { tokens, count, used } => {
+                let blocks = blocks(&tokens[..count]);
+                used.keep(tokens);
+                blocks
+            }
         }
-        self.used.keep(self.tokens);
-        let (stream, end) = bits.finish();
-        Blocks::packed(stream, end)
     }
+}
+
+fn blocks(mut tokens: &[Token]) -> Blocks {
+    let mut bits = Bits::with_room(tokens.len());
+    for part in split::split(tokens) {
+        let (these, later) = tokens.split_at(part.tokens);
+        block::write(these, &part.counts, &mut bits);
+        tokens = later;
+    }
+    let (stream, end) = bits.finish();
+    Blocks::packed(stream, end)
 }
 
 impl Used {

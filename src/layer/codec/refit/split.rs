@@ -1,16 +1,15 @@
 //! Decides where blocks end: where what follows is better told by other codes.
 
+use super::entropy::{Entropy, ONE};
 use super::token::{self, NEAR, Token};
 use crate::layer::codec::deflate::{DISTANCES, END, LITERALS};
 
 /// Tokens of a unit: blocks begin and end with units.
 pub(super) const UNIT: usize = 1024;
-/// What a block takes beside its tokens, in the unit of [`times_log`].
+/// What a block takes beside its tokens, in [`ONE`]ths of a bit.
 const HEADER: u64 = 80 * ONE;
 /// What each symbol takes in a block's header, likewise.
 const SYMBOL: u64 = 4 * ONE;
-/// One bit.
-const ONE: u64 = 64;
 
 /// How often symbols occur.
 pub(super) struct Counts {
@@ -55,68 +54,20 @@ impl Counts {
     /// About what a block of these takes, without the bits behind codewords, which are the same in any block. Whole numbers: the output must be the
     /// same on any machine.
     fn cost(&self) -> u64 {
-        entropy(self.near.iter().copied()) + entropy(self.far.iter().copied()) + HEADER
+        cost(self.near.iter().copied()) + cost(self.far.iter().copied()) + HEADER
     }
 
     /// The same, of a block of these and others.
     fn cost_with(&self, other: &Self) -> u64 {
-        let sums = |counts: &[u32], more: &[u32]| entropy(counts.iter().zip(more).map(|(count, more)| count + more));
+        let sums = |counts: &[u32], more: &[u32]| cost(counts.iter().zip(more).map(|(count, more)| count + more));
         sums(&self.near, &other.near) + sums(&self.far, &other.far) + HEADER
     }
 }
 
 /// What codewords of the best lengths take, and their lengths in the header.
-fn entropy(counts: impl Iterator<Item = u32>) -> u64 {
-    let (mut sum, mut all, mut used) = (0, 0, 0);
-    for count in counts {
-        sum += times_log(count);
-        all += count;
-        used += u64::from(count > 0);
-    }
-    times_log(all) - sum + used * SYMBOL
-}
-
-/// Counts whose logarithms are looked up.
-const KNOWN: usize = 4096;
-
-/// `n * log2(n)` in 64ths.
-const TIMES_LOG: [u32; KNOWN] = {
-    let mut table = [0; KNOWN];
-    let mut n = 2;
-    while n < KNOWN {
-        table[n] = ((n as u64 * log(n as u64)) >> 10) as u32;
-        n += 1;
-    }
-    table
-};
-
-/// `log2(n)`, of 16 bits behind the point: by squaring, each of which gives one bit.
-const fn log(n: u64) -> u64 {
-    let whole = n.ilog2();
-    let (mut x, mut result, mut bit) = (n << (31 - whole), (whole as u64) << 16, 15);
-    loop {
-        x = (x * x) >> 31;
-        if x >= 1 << 32 {
-            x >>= 1;
-            result |= 1 << bit;
-        }
-        if bit == 0 {
-            return result;
-        }
-        bit -= 1;
-    }
-}
-
-fn times_log(n: u32) -> u64 {
-    match TIMES_LOG.get(n as usize) {
-        Some(&known) => u64::from(known),
-        None => {
-            let shift = n.ilog2() - 11;
-            let near = n >> shift;
-            // n log n = n (log near + shift), if n is near * 2^shift.
-            u64::from(n) * u64::from(TIMES_LOG[near as usize]) / u64::from(near) + u64::from(n) * u64::from(shift) * ONE
-        }
-    }
+fn cost(counts: impl Iterator<Item = u32>) -> u64 {
+    let Entropy { bits, symbols } = Entropy::of(counts);
+    bits + symbols * SYMBOL
 }
 
 /// A part of the tokens that will be one block.
