@@ -27,7 +27,7 @@ impl Entropy {
 /// Counts whose logarithms are looked up.
 const KNOWN: usize = 4096;
 
-/// `n * log2(n)` in 64ths.
+/// `n * log2(n)`, in [`ONE`]ths.
 const TIMES_LOG: [u32; KNOWN] = {
     let mut table = [0; KNOWN];
     let mut n = 2;
@@ -55,6 +55,7 @@ const fn log(n: u64) -> u64 {
     }
 }
 
+/// `n * log2(n)`, in [`ONE`]ths: beyond the table about.
 fn times_log(n: u32) -> u64 {
     match TIMES_LOG.get(n as usize) {
         Some(&known) => u64::from(known),

@@ -2,20 +2,22 @@
 
 use super::entropy::{Entropy, ONE};
 use super::find::Text;
+use crate::layer::codec::deflate::SHORTEST_MATCH;
 
 /// Fewer bytes are not worth a stored block.
 const LEAST: usize = 8 << 10;
 /// At least so many bytes are looked at.
 const SAMPLE: usize = 4 << 10;
-/// Bytes for each that may be in a match.
+/// One byte in so many may be in a match.
 const MATCHED: usize = 10;
-/// What a byte of a sample takes at least, in hundredths of a bit; of so few bytes even those that are drawn by lot take less than eight bits.
+/// What a byte of a sample takes at least, in hundredths of a bit. A sample of bytes that are drawn by lot takes less than eight bits for each, for some occur more
+/// often by chance.
 const BITS: u64 = 794;
 
-/// Returns whether the old blob has hardly any matches in a text, and all bytes occur as often as others.
+/// Returns whether the old blob has hardly any matches in a text, and each byte occurs about as often as others.
 pub(super) fn is_noise(text: Text<'_>) -> bool {
     let bytes = text.own_bytes();
-    if bytes.len() < LEAST || text.matches.len() > bytes.len() / MATCHED / 3 {
+    if bytes.len() < LEAST || text.matches.len() > bytes.len() / MATCHED / SHORTEST_MATCH {
         return false;
     }
     let matched: usize = text.matches.iter().map(|found| usize::from(found.length)).sum();
