@@ -13,7 +13,7 @@ pub struct Span {
     pub range: Range<u64>,
     /// Where the data starts; the headers lie between `range.start` and here.
     pub data_start: u64,
-    /// How far into the compressed layer the entry starts, in bytes; exact to the decoder's buffer.
+    /// How far into the compressed layer the entry starts, in bytes; as if what the decoder holds at once were compressed evenly.
     pub packed_start: u64,
 }
 

@@ -19,6 +19,7 @@ pub mod cut;
 pub mod entry;
 pub mod header;
 pub mod index;
+mod located;
 pub mod rewrite;
 pub mod scan;
 pub mod tar;

@@ -1,12 +1,11 @@
 //! One streaming pass over a layer: its entries, and the contents that somebody asked for.
 
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::codec::{self, Compression, SeekMap};
 use super::entry::{Entry, EntryKind};
 use super::index::LayerIndex;
+use super::located::Located;
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingLayer;
 use crate::digest::Digest;
@@ -43,13 +42,12 @@ pub fn scan(
     observer: &mut dyn Observer,
     map: Option<&mut SeekMap>,
 ) -> Result<LayerIndex, TarError> {
-    let packed = Arc::new(AtomicU64::new(0));
-    let counting = CountingReader { inner: blob, count: packed.clone() };
     let decoded =
-        codec::mapping_decoder(compression, counting, map).map_err(|source| TarError::Read { offset: 0, source })?;
+        codec::mapping_decoder(compression, blob, map).map_err(|source| TarError::Read { offset: 0, source })?;
+    let (decoded, places) = Located::new(decoded);
     let verified: Box<dyn BufRead> = match diff_id {
         Some((diff_id, hasher)) => Box::new(VerifyingLayer::new(decoded, diff_id, hasher)),
-        None => decoded,
+        None => Box::new(decoded),
     };
     let mut tar = TarReader::new(verified);
     let mut index = LayerIndex::default();
@@ -61,7 +59,7 @@ pub fn scan(
             observed.map_err(|source| tar.data_error(&entry, source))?;
         }
         tar.finish_entry(&entry)?;
-        packed_start = packed.load(Ordering::Relaxed);
+        packed_start = places.of(tar.offset());
         index.push(&entry.span, &entry.path, &entry.kind);
     }
     index.size = tar.offset();
@@ -85,18 +83,4 @@ pub fn map(blob: impl Read, (diff_id, hasher): (Digest, Hasher), map: &mut SeekM
         }
     });
     read.map_err(|source| TarError::Read { offset: 0, source })
-}
-
-/// Counts what passes, where a decoder above can no longer be asked.
-struct CountingReader<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for CountingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::decoder::Decode;
 use super::feed::{Feed, PAGE, Pages};
 use super::inflate::{Inflate, Stop, Want};
 use super::seek_map::SeekMap;
@@ -133,6 +134,12 @@ impl<R: Read> BufRead for Decoder<'_, R> {
     fn consume(&mut self, count: usize) {
         self.inflate.take(count);
         self.counted = self.inflate.made().len();
+    }
+}
+
+impl<R: Read> Decode for Decoder<'_, R> {
+    fn position(&self) -> u64 {
+        self.feed.bit().div_ceil(8)
     }
 }
 

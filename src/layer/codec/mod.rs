@@ -1,10 +1,11 @@
 //! Compress and decompress layers, and make new gzip layers out of the symbols of old ones.
 //!
-//! One file per format (`gzip`, `zstd`); and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
+//! One file per format (`gzip`, `zstd`), and `decoder` for all of them; and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
 //! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `deflate` has the format's numbers, `fresh` makes blocks of what is new, `refit` of old symbols that
 //! others fit better, `packer` runs of them, by `workers` if there are any, and `splice` makes a new member of all that.
 
 mod bits;
+mod decoder;
 mod deflate;
 mod feed;
 mod fresh;
@@ -20,12 +21,13 @@ mod workers;
 mod zstd;
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use decoder::{Decode, decoder, mapping_decoder};
 pub use seek_map::SeekMap;
 pub use splice::{Old, Reuse, SpliceError, Splicer};
 pub use workers::Workers;
@@ -96,30 +98,6 @@ impl FromStr for Compression {
             _ => Err(format!("`{text}` is not `gzip` or `zstd`")),
         }
     }
-}
-
-/// Returns a reader of the decompressed bytes, which fails on a stream that is cut or followed by anything else.
-///
-/// # Errors
-/// If a decompressor cannot be made.
-pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    mapping_decoder(compression, blob, None)
-}
-
-/// As [`decoder`]; points from which a gzip blob can be decoded are noted in `map`, if there is one.
-///
-/// # Errors
-/// If a decompressor cannot be made.
-pub fn mapping_decoder<'a>(
-    compression: Compression,
-    blob: impl Read + 'a,
-    map: Option<&'a mut SeekMap>,
-) -> io::Result<Box<dyn BufRead + 'a>> {
-    Ok(match compression {
-        Compression::None => Box::new(BufReader::with_capacity(BUFFER, blob)),
-        Compression::Gzip => Box::new(gzip::Decoder::new(blob, map)),
-        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, zstd::decoder(blob)?)),
-    })
 }
 
 /// Compresses what is written to it. The output depends on the input alone, not on how it is split into writes.

@@ -1,6 +1,6 @@
 //! zstd (RFC 8878) by the reference implementation.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use zstd::zstd_safe::CParameter;
 
@@ -11,8 +11,10 @@ const JOB: u32 = 2 << 20;
 
 pub(super) type Encoder<W> = zstd::stream::write::Encoder<'static, W>;
 
-pub(super) fn decoder<'a>(blob: impl Read + 'a) -> io::Result<impl Read + 'a> {
-    zstd::stream::read::Decoder::new(blob)
+pub(super) type Decoder<R> = zstd::stream::read::Decoder<'static, BufReader<R>>;
+
+pub(super) fn decoder<R: Read>(blob: R) -> io::Result<Decoder<R>> {
+    Decoder::new(blob)
 }
 
 /// Starts a frame. It is made of jobs, if only by one thread: so the output does not depend on how many there are.
