@@ -104,6 +104,16 @@ pub fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Re
     Ok(filled)
 }
 
+/// Reads as [`Read::read`] does, for a reader that does its work where it is read by its buffer.
+///
+/// # Errors
+/// Those of the reader.
+pub fn read_buffered(reader: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
+    let count = reader.fill_buf()?.read(buffer)?;
+    reader.consume(count);
+    Ok(count)
+}
+
 /// Adds at most `count` bytes of a reader to `bytes`; returns how many there were. Unlike [`Read::read_to_end`] it clears no
 /// memory before it writes to it.
 ///
@@ -234,9 +244,7 @@ impl<R: BufRead> BufRead for VerifyingLayer<R> {
 
 impl<R: BufRead> Read for VerifyingLayer<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, buffer)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use super::codec::Decode;
+use crate::blob::read_buffered;
 
 /// Passes on what a decoder shows, and notes of which part of the blob it was made.
 pub(super) struct Located<D> {
@@ -18,11 +19,18 @@ pub(super) struct Located<D> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places(Rc<Cell<Shown>>);
 
-/// A part of the layer and the part of the blob that it was made of, each from start to end.
+/// A part of the layer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shown {
-    layer: (u64, u64),
-    blob: (u64, u64),
+    from: Place,
+    to: Place,
+}
+
+/// A byte of the layer, and the byte of the blob from which on it is decoded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    layer: u64,
+    blob: u64,
 }
 
 impl<D: Decode> Located<D> {
@@ -37,19 +45,21 @@ impl Places {
     /// Returns the byte of the blob from which a byte of the layer on is decoded. Exact where what was shown last starts and ends; within that, as if it
     /// were compressed evenly.
     pub(super) fn of(&self, offset: u64) -> u64 {
-        let Shown { layer: (start, end), blob: (first, last) } = self.0.get();
-        let (done, all) = (offset.clamp(start, end) - start, (end - start).max(1));
-        let within = u128::from(last - first) * u128::from(done) / u128::from(all);
-        first + within as u64
+        let Shown { from, to } = self.0.get();
+        let done = offset.clamp(from.layer, to.layer) - from.layer;
+        let all = (to.layer - from.layer).max(1);
+        let within = u128::from(to.blob - from.blob) * u128::from(done) / u128::from(all);
+        from.blob + within as u64
     }
 }
 
 impl<D: Decode> BufRead for Located<D> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let Shown { layer: (_, end), blob: (_, first) } = self.places.0.get();
-        if self.consumed == end {
+        let from = self.places.0.get().to;
+        if self.consumed == from.layer {
             let shown = self.decoder.fill_buf()?.len() as u64;
-            self.places.0.set(Shown { layer: (end, end + shown), blob: (first, self.decoder.position()) });
+            let to = Place { layer: from.layer + shown, blob: self.decoder.position() };
+            self.places.0.set(Shown { from, to });
         }
         self.decoder.fill_buf()
     }
@@ -62,9 +72,7 @@ impl<D: Decode> BufRead for Located<D> {
 
 impl<D: Decode> Read for Located<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, buffer)
     }
 }
 
@@ -72,39 +80,45 @@ impl<D: Decode> Read for Located<D> {
 mod tests {
     use super::*;
 
-    /// Shows each of some pieces, made of so many bytes of a blob.
-    struct Pieces(Vec<(usize, u64)>, usize, u64);
+    /// Shows one piece after the other.
+    struct Pieces {
+        /// Bytes of each, and of the part of the blob that it is made of.
+        left: Vec<(usize, u64)>,
+        /// Bytes of the present one that were not consumed.
+        shown: usize,
+        position: u64,
+    }
 
     impl Decode for Pieces {
         fn position(&self) -> u64 {
-            self.2
+            self.position
         }
     }
 
     impl BufRead for Pieces {
         fn fill_buf(&mut self) -> io::Result<&[u8]> {
-            if self.1 == 0 && !self.0.is_empty() {
-                let (shown, packed) = self.0.remove(0);
-                self.1 = shown;
-                self.2 += packed;
+            if self.shown == 0 && !self.left.is_empty() {
+                let (shown, packed) = self.left.remove(0);
+                self.shown = shown;
+                self.position += packed;
             }
-            Ok(&[0; 1000][..self.1])
+            Ok(&[0; 1000][..self.shown])
         }
 
         fn consume(&mut self, count: usize) {
-            self.1 -= count;
+            self.shown -= count;
         }
     }
 
     impl Read for Pieces {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            unreachable!("it is read by its buffer")
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            read_buffered(self, buffer)
         }
     }
 
     #[test]
     fn a_byte_is_placed_by_its_share_of_what_was_shown_with_it() {
-        let (mut located, places) = Located::new(Pieces(vec![(100, 50), (1000, 10)], 0, 0));
+        let (mut located, places) = Located::new(Pieces { left: vec![(100, 50), (1000, 10)], shown: 0, position: 0 });
         let mut found = Vec::new();
         for (take, at) in [(40, 40), (60, 100), (300, 400), (700, 1100)] {
             let mut buffer = vec![0; take];

@@ -6,7 +6,7 @@ use super::decoder::Decode;
 use super::feed::{Feed, PAGE, Pages};
 use super::inflate::{Inflate, Stop, Want};
 use super::seek_map::SeekMap;
-use crate::blob::read_full;
+use crate::blob::{read_buffered, read_full};
 
 /// Flags of a member's header (RFC 1952, 2.3.1).
 const HAS_CRC: u8 = 2;
@@ -145,9 +145,7 @@ impl<R: Read> Decode for Decoder<'_, R> {
 
 impl<R: Read> Read for Decoder<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, buffer)
     }
 }
 
