@@ -94,7 +94,7 @@ pub fn groups(squash: Squash, layers: usize, base: usize) -> Vec<Range<usize>> {
 pub fn layering(
     rootfs: &Rootfs,
     removed: &NodeSet,
-    edited: &[(NodeId, &str)],
+    edited: &[(NodeId, &[u8])],
     groups: &[Range<usize>],
 ) -> Vec<OutputLayer> {
     let mut group_of = vec![0; rootfs.layers().len()];
@@ -157,7 +157,7 @@ struct Layout<'a> {
     /// New headers of entries that are kept.
     edits: HashMap<EntryId, HeaderEdit>,
     /// Entries whose data is replaced.
-    contents: HashMap<EntryId, &'a str>,
+    contents: HashMap<EntryId, &'a [u8]>,
     /// Entries that no container sees but whose data a link in a later layer shares, with their paths.
     pinned: BTreeMap<EntryId, RootfsPath>,
     /// Whether no layer so far has an entry left.
@@ -364,14 +364,14 @@ impl<'a> Layout<'a> {
 }
 
 /// Puts another content in the place of an entry's own.
-fn replace(cut: &mut CutList, span: &Span, verdict: Verdict<'_>, content: &str) {
+fn replace(cut: &mut CutList, span: &Span, verdict: Verdict<'_>, content: &[u8]) {
     let mut edit = match verdict {
         Verdict::Edit(edit) => edit.clone(),
         _ => HeaderEdit::default(),
     };
     edit.size = Some(content.len() as u64);
     cut.edit(span.header(), edit);
-    let mut bytes = content.as_bytes().to_vec();
+    let mut bytes = content.to_vec();
     bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
     cut.insert(bytes);
 }

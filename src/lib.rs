@@ -14,6 +14,7 @@
 pub mod attach;
 pub mod blob;
 pub mod cache;
+pub mod content;
 pub mod digest;
 pub mod evidence;
 pub mod explain;
@@ -37,5 +38,6 @@ pub mod saved_plan;
 pub mod savings;
 pub mod slim;
 pub mod spare;
+pub mod state;
 pub mod transport;
 pub mod undo;

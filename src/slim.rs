@@ -12,6 +12,7 @@ use crate::attach;
 use crate::cache::{Cache, Place};
 use crate::digest::Digest;
 use crate::explain::explain;
+use crate::image::base::layers_by_history;
 use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, Marks, marks, media_type};
@@ -164,16 +165,16 @@ impl<'a> Run<'a> {
             Decision::Rules(choice) => (naming(choice, image)?, None),
             Decision::Saved(plans) => (Naming::default(), Some(self.saved_plan(plans, image)?)),
         };
-        let Scanned { rootfs, naming, evidence, maps } =
-            self.job.scan(image, naming, self.request.decision.takes_evidence(), spool).await?;
+        let Scanned { rootfs, evidence, maps } =
+            self.job.scan(image, self.request.decision.takes_evidence(), spool).await?;
+        let base = self.base_layers(image).await?;
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = match saved {
             Some(plan) => plan.clone(),
-            None => plan(&rootfs, &image.config, naming, evidence),
+            None => plan(&rootfs, &image.config, base, naming, evidence),
         };
         let inventory = inventory.map(|inventory| inventory.without(&plan));
-        let base = self.base_layers(image).await?;
-        let groups = groups(self.request.squash, image.stack.layers.len(), base);
+        let groups = groups(self.request.squash, image.stack.layers.len(), base.unwrap_or(0));
         let (savings, outputs) = self.apply(&plan, image, &rootfs, &groups)?;
         let slimmed = self.rewrite(image, &plan, outputs, &maps).await?;
         self.record(image, &rootfs, plan, savings, inventory, slimmed.as_ref());
@@ -185,19 +186,23 @@ impl<'a> Run<'a> {
         plan.map_err(|source| SlimError::Plan { image: self.job.image.clone(), source })
     }
 
-    async fn base_layers(&mut self, image: &Image) -> Result<usize, SlimError> {
-        if self.request.squash != Squash::App {
-            return Ok(0);
+    /// Returns how many layers are the base image's. Only `--squash app` has to know it: for a plan, history is asked unless the person
+    /// names the base.
+    async fn base_layers(&mut self, image: &Image) -> Result<Option<usize>, SlimError> {
+        if self.request.squash != Squash::App && self.request.base.is_none() {
+            return Ok(layers_by_history(&image.config, &image.stack));
         }
         let base = self.job.base(image, self.request.base.as_ref(), self.access).await?;
-        self.outcome.notes.push(format!(
-            "{}: the base image is the lowest {} of {} layers, found by {}",
-            image.platform(),
-            base.layers,
-            image.stack.layers.len(),
-            base.found_by
-        ));
-        Ok(base.layers)
+        if self.request.squash == Squash::App {
+            self.outcome.notes.push(format!(
+                "{}: the base image is the lowest {} of {} layers, found by {}",
+                image.platform(),
+                base.layers,
+                image.stack.layers.len(),
+                base.found_by
+            ));
+        }
+        Ok(Some(base.layers))
     }
 
     /// Tells what a plan saves, and what it makes of the layers.

@@ -62,6 +62,8 @@ const CALLS: [(Call, &[&str]); 5] = [
             "spawnl",
             "spawnlp",
             "spawn",
+            "posix_spawn",
+            "posix_spawnp",
         ],
     ),
     (
@@ -79,6 +81,7 @@ const CALLS: [(Call, &[&str]); 5] = [
             "loadlib",
             "load_lib",
             "cdll",
+            "load_extension",
         ],
     ),
 ];
@@ -102,6 +105,30 @@ impl Call {
         let call = CALLS.iter().find(|(_, names)| names.iter().any(|known| known.as_bytes() == name));
         call.map(|(call, _)| *call)
     }
+}
+
+/// Modules that run programs.
+const RUNNERS: [&str; 12] = [
+    "subprocess", "sh", "plumbum", "pexpect", "ptyprocess", "invoke", "fabric", "delegator", "envoy", "commands",
+    "sarge", "shellingham",
+];
+
+/// Returns whether a source that imports this module runs programs.
+pub(super) fn runs_programs(module: &str) -> bool {
+    RUNNERS.contains(&module.split('.').next().unwrap_or(module))
+}
+
+/// Words of a name that say that it stands for a program.
+const PROGRAM_NAMES: [&str; 18] = [
+    "bin", "binary", "binaries", "exe", "exec", "executable", "executables", "program", "programs", "prog", "command",
+    "commands", "cmd", "cmds", "cmdline", "tool", "tools", "gpgbinary",
+];
+
+/// Returns whether a variable, parameter, keyword or key of this name stands for a program: `gs_binary`, `GIT_CMD`, `converterTool`.
+pub(super) fn is_program_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.split(['_', '-', '.']).any(|part| PROGRAM_NAMES.contains(&part))
+        || ["Binary", "Exe", "Executable", "Program", "Command", "Cmd", "Tool"].iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -7,21 +7,26 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::elf::{self, ElfFacts};
-use super::python::{self, Mention, PythonFacts, Unread};
-use super::script;
+use super::python::{self, PythonFacts, Unread};
 use super::sources::{SeenSources, SourceReader};
 use super::windows::Windows;
+use super::words::Words;
+use super::{script, texts};
 use crate::blob::{read_full, read_onto};
+use crate::content::Content;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages;
 use crate::rootfs::NodeMap;
 use crate::spare::Spare;
+use crate::state;
 
 /// The largest text that is kept, in bytes: a package database, a RECORD.
 const MAX_TEXT: u64 = 16 << 20;
 /// Where an image says which distribution it is, the first that there is. Source: os-release(5).
 pub const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+/// The loader's cache of libraries. Source: ldconfig(8), "FILES".
+pub const LD_CACHE: &str = "etc/ld.so.cache";
 /// How much of a script's first line is read.
 const MAX_LINE: usize = 256;
 
@@ -41,10 +46,14 @@ pub struct FileFacts {
     pub is_broken_elf: bool,
     /// The words of its `#!` line.
     pub interpreter: Option<Box<str>>,
-    /// The words of a shell script that may be programs.
-    pub words: Vec<Mention>,
+    /// The words of a script or a configuration.
+    pub words: Words,
     /// Its content, if it is one of the texts that are kept whole.
     pub text: Option<Arc<str>>,
+    /// Its content, if it is one of the files that are kept whole and no text.
+    pub bytes: Option<Arc<[u8]>>,
+    /// What its first bytes say that it is.
+    pub content: Option<Content>,
 }
 
 /// Collects what the files of one layer say, by the index of their entry.
@@ -80,8 +89,22 @@ impl Collector {
         if path.ends_with(".py") {
             facts.unread = Some(Unread::TooLarge);
         } else if wants_text(path) {
+            if entry.size > MAX_TEXT {
+                facts.unread = Some(Unread::TooLarge);
+            } else {
+                match String::from_utf8(read_all(entry.size, content)?) {
+                    Ok(text) => {
+                        if state::lists::is_list(path) {
+                            facts.words = texts::words(path, &text);
+                        }
+                        facts.text = Some(text.into());
+                    }
+                    Err(_) => facts.unread = Some(Unread::Encoding),
+                }
+            }
+        } else if wants_bytes(path) {
             if entry.size <= MAX_TEXT {
-                facts.text = String::from_utf8(read_all(entry.size, content)?).ok().map(Into::into);
+                facts.bytes = Some(read_all(entry.size, content)?.into());
             }
         } else {
             self.look_inside(entry, path, content, &mut facts)?;
@@ -89,7 +112,7 @@ impl Collector {
         Ok(facts)
     }
 
-    /// Looks at a file that only its first bytes can tell.
+    /// Looks at a file that only its first bytes describe.
     fn look_inside(
         &mut self,
         entry: &Entry,
@@ -97,16 +120,21 @@ impl Collector {
         content: &mut dyn BufRead,
         facts: &mut FileFacts,
     ) -> io::Result<()> {
-        let mut start = [0; 4];
+        let mut start = [0; 16];
         let count = read_full(content, &mut start)?;
-        let mut content = io::Cursor::new(start).take(count as u64).chain(content);
-        if start == elf::MAGIC {
+        let start = &start[..count];
+        let mut content = io::Cursor::new(start).chain(content);
+        if start.starts_with(elf::MAGIC) {
             match elf::read(entry.size, &mut content, &mut self.windows)? {
                 Some(elf) => facts.elf = Some(elf.into()),
                 None => facts.is_broken_elf = true,
             }
-        } else if start.starts_with(b"#!") && (entry.mode & 0o111 != 0 || path.ends_with(".sh")) {
+        } else if start.starts_with(b"#!") {
             read_script(entry.size, &mut content, facts)?;
+        } else if texts::is_configuration(path) && entry.size <= texts::MAX_TEXT && !start.contains(&0) {
+            facts.words = texts::words(path, &String::from_utf8_lossy(&read_all(entry.size, &mut content)?));
+        } else {
+            facts.content = Content::of(start);
         }
         Ok(())
     }
@@ -133,12 +161,19 @@ impl Observer for Collector {
     }
 }
 
-/// Files that are kept whole.
+/// Files that are kept whole and are no text.
+fn wants_bytes(path: &str) -> bool {
+    path == LD_CACHE
+}
+
+/// Texts that are kept whole.
 fn wants_text(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     packages::wants(path)
+        || state::lists::is_list(path)
         || OS_RELEASE.contains(&path)
         || matches!(name, "RECORD" | "entry_points.txt" | "pyvenv.cfg" | "direct_url.json")
+        || name == "installed-files.txt"
         || name.ends_with(".pth")
         || name.ends_with(".egg-link")
         || path == "etc/ld.so.conf"
@@ -181,7 +216,7 @@ fn read_script(size: u64, content: &mut dyn BufRead, facts: &mut FileFacts) -> i
         facts.unread = Some(Unread::TooLarge);
     } else if words.contains("python") {
         facts.read_python(&read_all(size, &mut whole)?);
-    } else if script::is_shell(&words) && size <= script::MAX_SCRIPT {
+    } else if size <= script::MAX_SCRIPT {
         facts.words = script::words(&String::from_utf8_lossy(&read_all(size, &mut whole)?));
     }
     facts.interpreter = Some(words.into());

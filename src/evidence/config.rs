@@ -1,24 +1,42 @@
-//! What the image's config names: what it starts, where it works, which folders it declares.
+//! What the image's config names: what it starts, where it works, what its environment points at.
 
-use super::script;
+use std::collections::HashMap;
+
+use super::names::{Names, Trust};
+use super::words::{Syntax, Use, Word, WordCollector};
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, Rootfs};
 
-/// Folders that are searched when the config has no `PATH`; the default of container runtimes.
+/// Folders that are searched when the config has no `PATH`, the default of container runtimes; and after it, for what is named in an image
+/// may be run with another `PATH`, as cron does.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Folders of programs that no default `PATH` has.
+const OTHER_FOLDERS: &str = "/usr/games:/usr/local/games";
 
-/// Where a container looks for programs.
+/// The programs that a container finds by name.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    folders: Vec<NodeId>,
+    by_name: HashMap<Box<[u8]>, NodeId>,
 }
 
 impl Programs {
     /// Reads the config's `PATH`.
     pub fn new(config: &ImageConfig, rootfs: &Rootfs) -> Self {
-        let path = config.env_value("PATH").unwrap_or(DEFAULT_PATH).split(':').filter(|folder| !folder.is_empty());
-        let folders = path.filter_map(|folder| rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})).collect();
-        Self { folders }
+        let path = config.env_value("PATH").unwrap_or_default();
+        let folders = [path, DEFAULT_PATH, OTHER_FOLDERS].into_iter().flat_map(|path| path.split(':'));
+        let folders = folders.filter(|folder| !folder.is_empty());
+        let mut by_name = HashMap::new();
+        for folder in folders.filter_map(|folder| rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})) {
+            for (name, node) in rootfs.named_children(folder).filter(|&(_, node)| !rootfs.is_directory(node)) {
+                by_name.entry(name.into()).or_insert(node);
+            }
+        }
+        Self { by_name }
+    }
+
+    /// Returns whether a file is the program that its name means.
+    pub fn is_one(&self, rootfs: &Rootfs, node: NodeId) -> bool {
+        self.by_name.get(rootfs.name(node)) == Some(&node)
     }
 
     /// Returns the file that a program's name means: a path, or the first of that name in `PATH`. Symlinks are not followed.
@@ -27,35 +45,70 @@ impl Programs {
             let folder = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})?;
             return rootfs.child(folder, name.as_bytes());
         }
-        self.folders.iter().find_map(|&folder| rootfs.child(folder, name.as_bytes()))
+        self.by_name.get(name.as_bytes()).copied()
     }
 }
 
 /// Returns the files and folders that `config` names, with the key that does.
 ///
 /// Folders are needed themselves, not what they hold: a working directory with a `.git` in it stays without it.
-pub fn named(config: &ImageConfig, rootfs: &Rootfs, programs: &Programs) -> Vec<(NodeId, &'static str)> {
+pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<(NodeId, String)> {
+    let rootfs = names.rootfs;
     let mut named = Vec::new();
     let open = |path: &str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
     let workdir = config.text("WorkingDir").unwrap_or("/");
-    named.extend(open(workdir).map(|node| (node, "WorkingDir")));
-    named.extend(config.names("Volumes").filter_map(open).map(|node| (node, "Volumes")));
-    for key in ["Entrypoint", "Cmd", "Shell"] {
-        for word in config.strings(key).flat_map(script::commands) {
+    named.extend(open(workdir).map(|node| (node, "WorkingDir".to_owned())));
+    named.extend(config.names("Volumes").filter_map(open).map(|node| (node, "Volumes".to_owned())));
+    let mut add = |key: &str, text: &str| {
+        for word in commands(text) {
             let relative = open(workdir).and_then(|from| rootfs.resolve(from, word.as_bytes(), &mut |_| {}));
-            let found = programs.find(rootfs, word).or(relative.filter(|_| word.contains('/') || word.contains('.')));
-            named.extend(found.map(|node| (node, key)));
+            let found = names.programs.find(rootfs, word);
+            let found = found.or(relative.filter(|_| word.contains('/') || word.contains('.')));
+            named.extend(found.map(|node| (node, key.to_owned())));
         }
+        named.extend(meanings(names, text, Use::Run, Syntax::Shell).map(|node| (node, key.to_owned())));
+    };
+    for key in ["Entrypoint", "Cmd", "Shell", "OnBuild"] {
+        config.strings(key).for_each(|text| add(key, text));
     }
-    for word in health_check(config) {
-        named.extend(programs.find(rootfs, &word).map(|node| (node, "Healthcheck")));
+    health_check(config).for_each(|text| add("Healthcheck", text));
+    for line in config.strings("Env") {
+        let Some((name, value)) = line.split_once('=') else { continue };
+        if matches!(name, "PATH" | "LD_LIBRARY_PATH" | "PYTHONPATH" | "MANPATH" | "PKG_CONFIG_PATH") {
+            continue;
+        }
+        let first = if super::calls::is_program_name(name) || PROGRAM_VARIABLES.contains(&name) { Use::Run } else { Use::Mention };
+        named.extend(meanings(names, value, first, Syntax::Config).map(|node| (node, format!("Env {name}"))));
     }
     named
 }
 
-/// The words of the health check that may be programs: of `CMD-SHELL`, any.
-fn health_check(config: &ImageConfig) -> Vec<String> {
+/// Variables that name a program to run. Source: environ(7).
+const PROGRAM_VARIABLES: [&str; 9] =
+    ["BROWSER", "CC", "CXX", "EDITOR", "PAGER", "SHELL", "VISUAL", "GIT_SSH", "GIT_SSH_COMMAND"];
+
+/// Returns what the words of a value mean.
+fn meanings(names: &Names<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = NodeId> {
+    let mut words = WordCollector::default();
+    if text.starts_with('/') {
+        words.add(text, 0, first);
+    }
+    words.add_text(text, 0..=0, syntax, first);
+    let words = words.finish();
+    let meaning = |word: Word<'_>| names.meaning(word, Trust::Own, false).1;
+    words.iter().flat_map(meaning).collect::<Vec<_>>().into_iter()
+}
+
+/// Splits a shell command into the words that may be programs or files.
+fn commands(text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_./+-".contains(c);
+    text.split(move |c| !is_word(c))
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_alphanumeric() || "_/.".contains(c)))
+}
+
+/// Returns the command of the health check.
+fn health_check(config: &ImageConfig) -> impl Iterator<Item = &str> {
     let test = config.container("Healthcheck").and_then(|check| check.get("Test"));
     let items = test.and_then(|test| test.as_array()).into_iter().flatten();
-    items.filter_map(|item| item.as_str()).skip(1).flat_map(script::commands).map(str::to_owned).collect()
+    items.filter_map(|item| item.as_str()).skip(1)
 }

@@ -1,8 +1,9 @@
-//! What one ELF object says of the libraries it needs. Spec: System V ABI, "Dynamic Section"; ld.so(8).
+//! What one ELF object says of the libraries it needs, and the strings in it. Spec: System V ABI, "Dynamic Section"; ld.so(8).
 //!
-//! Code is not looked at: the dynamic section and its strings lie in other segments, unless the linker made but one of
-//! code and all that is read only. `patchelf` appends them to the file, in a segment of their own.
+//! Code is not looked at: the dynamic section and strings lie in other segments, unless the linker made but one of
+//! code and all that is read only. `patchelf` appends the dynamic section to the file, in a segment of its own.
 
+use std::cell::Cell;
 use std::io::{self, BufRead};
 use std::ops::Range;
 
@@ -14,7 +15,9 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef};
 use serde::{Deserialize, Serialize};
 
+use super::strings::Strings;
 use super::windows::Windows;
+use super::words::Words;
 
 /// The first bytes of every ELF object.
 pub const MAGIC: &[u8] = b"\x7fELF";
@@ -30,6 +33,8 @@ pub struct ElfFacts {
     pub soname: Option<Box<str>>,
     /// The program that loads it (`PT_INTERP`).
     pub interpreter: Option<Box<str>>,
+    /// Absolute paths and names of libraries among its strings; of a program, also what may be names of programs.
+    pub strings: Words,
 }
 
 /// Reads an object of `size` bytes with the help of `windows`; `None` if it lies about itself.
@@ -37,12 +42,27 @@ pub struct ElfFacts {
 /// # Errors
 /// Those of the reader.
 pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::Result<Option<ElfFacts>> {
-    windows.fill(size, content, wanted)?;
-    Ok(parse(windows))
+    let is_program = Cell::new(false);
+    let mut strings = Strings::default();
+    let wanted = |start: &[u8]| {
+        let wanted = wanted(start)?;
+        is_program.set(wanted.is_program);
+        Some(wanted.ranges)
+    };
+    windows.fill(size, content, wanted, &mut |bytes| strings.push(bytes, is_program.get()))?;
+    Ok(parse(windows).map(|facts| ElfFacts { strings: strings.finish(), ..facts }))
 }
 
-/// Returns where the dynamic section and its strings may lie; `None` if the first bytes of the object do not tell.
-fn wanted(start: &[u8]) -> Option<Vec<Range<u64>>> {
+/// What is looked at of an object.
+struct Wanted {
+    /// Where the dynamic section and strings may lie.
+    ranges: Vec<Range<u64>>,
+    /// Whether the object names a program that loads it, as programs do and libraries do not.
+    is_program: bool,
+}
+
+/// Returns what to look at; `None` if the first bytes of the object do not say.
+fn wanted(start: &[u8]) -> Option<Wanted> {
     match FileKind::parse(start).ok()? {
         FileKind::Elf64 => wanted_of::<FileHeader64<Endianness>>(start),
         FileKind::Elf32 => wanted_of::<FileHeader32<Endianness>>(start),
@@ -50,7 +70,7 @@ fn wanted(start: &[u8]) -> Option<Vec<Range<u64>>> {
     }
 }
 
-fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Vec<Range<u64>>> {
+fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Wanted> {
     let header = Elf::parse(start).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, start).ok()?;
@@ -62,7 +82,10 @@ fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Vec<R
         let start: u64 = segment.p_offset(endian).into();
         start..start.saturating_add(segment.p_filesz(endian).into())
     };
-    Some(segments.iter().filter(is_wanted).map(range).collect())
+    Some(Wanted {
+        ranges: segments.iter().filter(is_wanted).map(range).collect(),
+        is_program: segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP),
+    })
 }
 
 fn parse(windows: &Windows) -> Option<ElfFacts> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::collect::Facts;
 use super::elf::ElfFacts;
 use crate::image::ImageConfig;
-use crate::rootfs::{NodeId, NodeKind, Rootfs};
+use crate::rootfs::{NodeId, NodeKind, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Folders that are searched without being asked for, glibc's and musl's.
@@ -16,6 +16,8 @@ const DEFAULT: [&str; 6] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/l
 pub struct Libraries {
     /// The libraries of all folders by name, in search order.
     by_name: HashMap<Box<[u8]>, Vec<NodeId>>,
+    /// Objects in folders below those of libraries, by name: plug-ins.
+    plugins: HashMap<Box<[u8]>, Vec<NodeId>>,
 }
 
 impl Libraries {
@@ -52,7 +54,21 @@ impl Libraries {
                 }
             }
         }
-        Self { by_name }
+        let mut plugins: HashMap<Box<[u8]>, Vec<NodeId>> = HashMap::new();
+        let mut todo = folders.iter().flat_map(|&folder| rootfs.children(folder)).copied().collect::<Vec<_>>();
+        let mut seen = NodeSet::default();
+        while let Some(node) = todo.pop() {
+            if !rootfs.is_directory(node) || !seen.insert(node) {
+                continue;
+            }
+            for (name, child) in rootfs.named_children(node) {
+                if name.ends_with(b".so") {
+                    plugins.entry(name.into()).or_default().push(child);
+                }
+                todo.push(child);
+            }
+        }
+        Self { by_name, plugins }
     }
 
     /// Returns the library that an object gets for one of its `NEEDED`.
@@ -78,6 +94,9 @@ impl Libraries {
         if let Some(found) = self.by_name.get(name.as_bytes()) {
             return found.clone();
         }
+        if let found @ [_, ..] = self.extension(name) {
+            return found.to_vec();
+        }
         let stem = if name.starts_with("lib") { name.to_owned() } else { format!("lib{name}") };
         // `find_library` asks the loader's cache, which holds sonames: not the plain `.so` that a compiler uses.
         let prefix = format!("{stem}.so.");
@@ -91,6 +110,22 @@ impl Libraries {
             .collect::<Vec<_>>();
         found.sort_unstable();
         found
+    }
+}
+
+impl Libraries {
+    /// Returns the plug-ins of a file's name, wherever below the folders of libraries they lie: `pam_env.so`, `ngx_http_geoip_module.so`.
+    pub fn plugin(&self, name: &str) -> &[NodeId] {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        self.plugins.get(name.as_bytes()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the loadable extension of a name, which is no library that objects are linked with: `mod_spatialite` means
+    /// `mod_spatialite.so`.
+    pub fn extension(&self, name: &str) -> &[NodeId] {
+        let is_library = name.starts_with("lib") || name.contains('.');
+        let found = self.by_name.get(format!("{name}.so").as_bytes()).filter(|_| !is_library);
+        found.map_or(&[], Vec::as_slice)
     }
 }
 

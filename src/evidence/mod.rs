@@ -6,22 +6,28 @@
 
 mod calls;
 pub mod collect;
+mod common;
 pub mod config;
 pub mod elf;
 mod imports;
+mod known;
 pub mod library;
+mod names;
 pub mod needs;
 pub mod nesting;
 pub mod python;
 pub mod query;
+mod recorded;
 pub mod script;
-mod skim;
 pub mod sources;
+mod strings;
+mod texts;
 mod tools;
 pub mod windows;
+pub mod words;
 pub mod world;
 
-pub use collect::{Collector, Facts, FileFacts, OS_RELEASE};
+pub use collect::{Collector, Facts, FileFacts, LD_CACHE, OS_RELEASE};
 pub use needs::Reason;
-pub use query::Evidence;
+pub use query::{Asked, Evidence, LayerDatabase};
 pub use sources::SeenSources;

@@ -49,24 +49,54 @@ pub enum Reason {
         /// The line.
         line: u32,
     },
-    /// A Python file that stays runs it.
+    /// A text that is kept names it as a program.
     Command {
-        /// The running file.
+        /// The text.
         from: RootfsPath,
         /// The line.
         line: u32,
+        /// The name.
+        word: String,
+    },
+    /// A text that is kept names its absolute path, or that of its folder.
+    Path {
+        /// The text.
+        from: RootfsPath,
+        /// The line.
+        line: u32,
+        /// The path.
+        word: String,
+    },
+    /// A string of an object that is kept names it.
+    Native {
+        /// The object.
+        from: RootfsPath,
+        /// The string.
+        word: String,
+    },
+    /// A program that is kept is known to run it.
+    Runs {
+        /// The program.
+        from: RootfsPath,
+    },
+    /// A module that is kept is known to read it.
+    Reads {
+        /// The module.
+        from: RootfsPath,
     },
     /// An object that stays is linked with it.
     Library {
         /// The object.
         from: RootfsPath,
     },
-    /// A Python file that stays opens it as a library, by name.
+    /// A text that is kept names it as a library.
     Opened {
-        /// The opening file.
+        /// The text.
         from: RootfsPath,
         /// The line.
         line: u32,
+        /// The name.
+        word: String,
     },
     /// A script or program that stays is run by it.
     Interpreter {
@@ -79,6 +109,18 @@ pub enum Reason {
     Protected,
     /// A person or recipe asked for the package, and no rule names it.
     Installed,
+    /// A person or recipe asked for the package by name above the base image.
+    Requested,
+    /// A package that is kept recommends it.
+    Recommended {
+        /// The package.
+        of: String,
+    },
+    /// The package is in a state other than installed.
+    State {
+        /// The state, as the database writes it.
+        state: String,
+    },
     /// A package that stays depends on it.
     Dependency {
         /// The package.
@@ -108,6 +150,10 @@ impl Reason {
             | Self::EntryPoint { from }
             | Self::Data { from, .. }
             | Self::Command { from, .. }
+            | Self::Path { from, .. }
+            | Self::Native { from, .. }
+            | Self::Runs { from }
+            | Self::Reads { from }
             | Self::Library { from }
             | Self::Opened { from, .. }
             | Self::Interpreter { from } => Some(from),
@@ -126,13 +172,20 @@ impl fmt::Display for Reason {
             Self::Import { from, line } => write!(f, "imported by {from} line {line}"),
             Self::EntryPoint { from } => write!(f, "an entry point in {from}"),
             Self::Data { from, line } => write!(f, "opened by {from} line {line}"),
-            Self::Command { from, line } => write!(f, "run by {from} line {line}"),
+            Self::Command { from, line, word } => write!(f, "{from} line {line} names the program `{word}`"),
+            Self::Path { from, line, word } => write!(f, "{from} line {line} names the path `{word}`"),
+            Self::Native { from, word } => write!(f, "{from} holds the string `{word}`"),
+            Self::Runs { from } => write!(f, "{from} runs it"),
+            Self::Reads { from } => write!(f, "{from} reads it"),
             Self::Library { from } => write!(f, "{from} is linked with it"),
-            Self::Opened { from, line } => write!(f, "opened as a library by {from} line {line}"),
+            Self::Opened { from, line, word } => write!(f, "{from} line {line} names the library `{word}`"),
             Self::Interpreter { from } => write!(f, "it runs {from}"),
             Self::StandardLibrary => f.write_str("the standard library of a Python that stays"),
             Self::Protected => f.write_str("protected by the package manager"),
             Self::Installed => f.write_str("installed on purpose, and no rule names it"),
+            Self::Requested => f.write_str("installed by name above the base image"),
+            Self::Recommended { of } => write!(f, "package {of} recommends it"),
+            Self::State { state } => write!(f, "the package database calls its state `{state}`"),
             Self::Dependency { of } => write!(f, "package {of} depends on it"),
             Self::Owned { by } => write!(f, "a file of package {by}, which stays"),
             Self::Uses { what } => write!(f, "{what} may need it at run time"),

@@ -6,34 +6,43 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
-use ruff_python_ast::{Expr, ExprCall, PySourceType, Stmt, StmtIf, StmtImportFrom};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_python_ast::{
+    Expr, ExprAttribute, ExprCall, ExprDict, FStringPart, InterpolatedStringElement, Keyword, Operator, Parameters,
+    PySourceType, Stmt, StmtIf, StmtImportFrom,
+};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 use serde::{Deserialize, Serialize};
 
-use super::calls::Call;
+use super::calls::{Call, is_program_name, runs_programs};
 use super::nesting;
-use super::skim::skim;
+use super::tools::asks_about_checkout;
+use super::words::{Syntax, Use, WordCollector, Words};
 
 /// The largest source that is parsed, in bytes. Larger ones are tables of data.
 pub const MAX_SOURCE: u64 = 4 << 20;
+/// How much of one literal is split into words, in bytes.
+const MAX_LITERAL: usize = 64 << 10;
+/// The longest literal that may be a path beside the source, in bytes.
+const MAX_BESIDE: usize = 200;
 
 /// What one Python file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PythonFacts {
     /// Modules that it imports.
     pub imports: Vec<Import>,
-    /// Programs that it runs or looks for by a literal name.
-    pub commands: Vec<Command>,
-    /// Shared libraries that it names literally: `libmagic.so.1`, `magic`.
-    pub libraries: Vec<Mention>,
-    /// Paths in test folders that it names literally, if it opens files beside itself.
+    /// Words of its literals that may name programs, libraries and paths.
+    pub words: Words,
+    /// Whether it runs programs, by whatever name.
+    pub runs_programs: bool,
+    /// Whether it opens shared libraries, by whatever name.
+    pub opens_libraries: bool,
+    /// Paths beside it that it names literally, if it reads files there.
     pub data: Vec<Mention>,
     /// Headers that it names literally: some modules parse their package's own when they are imported.
     pub headers: Vec<Mention>,
-    /// Whether it reads files beside itself (`__file__`, `importlib.resources`, `pkgutil.get_data`).
-    pub reads_beside: bool,
 }
 
 /// An import.
@@ -58,15 +67,6 @@ pub struct Mention {
     pub line: u32,
 }
 
-/// A program that is run, and its first argument if that is literal too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// The program.
-    pub program: Mention,
-    /// Its first argument.
-    pub argument: Option<Box<str>>,
-}
-
 /// Why a file is evidence of nothing, or not of all that it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
@@ -80,64 +80,110 @@ pub enum Unread {
     Syntax,
 }
 
-/// Reads one source: what is left of it when it is skimmed, or all of it where that has errors.
+/// Reads one source.
 pub fn read(source: &[u8]) -> (PythonFacts, Option<Unread>) {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     // Latin-1 and the like: the names that matter are ASCII, so the rest may be replaced.
     let text = std::str::from_utf8(source).map_or_else(|_| String::from_utf8_lossy(source), Cow::Borrowed);
-    let skimmed = skim(&text).map(|skimmed| read_all(&skimmed));
-    skimmed.filter(|(_, unread)| unread.is_none()).unwrap_or_else(|| read_all(&text))
-}
-
-/// Reads all of a source: says what [`read`] says, but slowly.
-pub fn read_all(source: &str) -> (PythonFacts, Option<Unread>) {
-    nesting::with_stack(source.as_bytes(), || parse(source)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
+    nesting::with_stack(text.as_bytes(), || parse(&text)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
 }
 
 fn parse(source: &str) -> (PythonFacts, Option<Unread>) {
     let parsed = ruff_python_parser::parse_unchecked_source(source, PySourceType::Python);
     let unread = (!parsed.errors().is_empty()).then_some(Unread::Syntax);
-    let mut reader = Reader {
-        facts: PythonFacts::default(),
-        source: source.as_bytes(),
-        counted: Cell::default(),
-        strings: Vec::new(),
-    };
+    let mut reader = Reader::new(source.as_bytes());
     reader.visit_body(&parsed.syntax().body);
     (reader.finish(), unread)
 }
+
+/// Modules whose attributes are programs: `sh.git`, `plumbum.cmd.git`.
+const PROGRAM_MODULES: [&str; 2] = ["sh", "plumbum.cmd"];
+
+/// Functions and methods that compile C when they are called, by the module that has them. Each counts as an import of the name
+/// in the third place, so that rules can name it as a module.
+const COMPILES: [(&str, &str, &str); 4] = [
+    ("cffi", "verify", "cffi.verifier"),
+    ("torch", "compile", "torch.compile"),
+    ("cython", "inline", "cython.inline"),
+    ("Cython", "inline", "cython.inline"),
+];
 
 struct Reader<'a> {
     facts: PythonFacts,
     source: &'a [u8],
     /// An offset up to which line ends were counted, and how many there are: most sources are read in order.
     counted: Cell<(usize, u32)>,
-    /// Literals that may name a path in a test folder.
-    strings: Vec<Mention>,
+    words: WordCollector,
+    /// How the literals that come next are used.
+    context: Use,
+    /// Whether it reads files beside itself (`__file__`, `importlib.resources`, `pkgutil.get_data`).
+    reads_beside: bool,
+    /// Literals that may name a path beside the source.
+    beside: Vec<Mention>,
+    /// Where the literals stand that are parts of a joined path.
+    joined: HashSet<TextSize>,
+    /// The modules that names stand for.
+    modules: HashMap<String, String>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(source: &'a [u8]) -> Self {
+        Self {
+            facts: PythonFacts::default(),
+            source,
+            counted: Cell::default(),
+            words: WordCollector::default(),
+            context: Use::Command,
+            reads_beside: false,
+            beside: Vec::new(),
+            joined: HashSet::new(),
+            modules: HashMap::new(),
+        }
+    }
+
     fn line(&self, at: TextSize) -> u32 {
         let at = at.to_usize();
         let (from, before) = self.counted.get();
-        let ends_in = |range| memchr::memchr_iter(b'\n', &self.source[range]).count() as u32;
-        let ends = if from <= at { before + ends_in(from..at) } else { before - ends_in(at..from) };
+        let ends = if from <= at { before + self.ends(from..at) } else { before - self.ends(at..from) };
         self.counted.set((at, ends));
         ends + 1
+    }
+
+    /// Returns the number of line ends in a part of the source.
+    fn ends(&self, range: std::ops::Range<usize>) -> u32 {
+        memchr::memchr_iter(b'\n', &self.source[range]).count() as u32
     }
 
     fn mention(&self, text: &str, at: &impl Ranged) -> Mention {
         Mention { text: text.into(), line: self.line(at.start()) }
     }
 
+    /// Visits expressions whose literals are used so.
+    fn visit_as<'b>(&mut self, context: Use, exprs: impl IntoIterator<Item = &'b Expr>) {
+        let before = std::mem::replace(&mut self.context, context);
+        for expr in exprs {
+            self.visit_expr(expr);
+        }
+        self.context = before;
+    }
+
+    fn import(&mut self, level: u32, module: &str, names: Box<[Box<str>]>, at: TextSize) {
+        self.facts.runs_programs |= level == 0 && runs_programs(module);
+        self.facts.opens_libraries |= level == 0 && matches!(top_level(module), "ctypes" | "cffi");
+        self.facts.imports.push(Import { level, module: module.into(), names, line: self.line(at) });
+    }
+
     fn import_from(&mut self, import: &StmtImportFrom) {
-        let line = self.line(import.start());
-        self.facts.imports.push(Import {
-            level: import.level,
-            module: import.module.as_ref().map_or("", |module| module.as_str()).into(),
-            names: import.names.iter().map(|alias| alias.name.as_str().into()).collect(),
-            line,
-        });
+        let module = import.module.as_ref().map_or("", |module| module.as_str());
+        for alias in &import.names {
+            let bound = alias.asname.as_ref().unwrap_or(&alias.name);
+            self.modules.insert(bound.to_string(), format!("{module}.{}", alias.name));
+            if PROGRAM_MODULES.contains(&module) {
+                self.add_program(alias.name.as_str(), alias.start());
+            }
+        }
+        let names = import.names.iter().map(|alias| alias.name.as_str().into()).collect();
+        self.import(import.level, module, names, import.start());
     }
 
     /// Imports a dotted name that stands in a literal, with leading dots.
@@ -145,12 +191,28 @@ impl Reader<'_> {
         let module = name.trim_start_matches('.');
         let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
         if module.split('.').all(is_name) {
-            self.facts.imports.push(Import {
-                level: (name.len() - module.len()) as u32,
-                module: module.into(),
-                names: Box::default(),
-                line: self.line(at.start()),
-            });
+            self.import((name.len() - module.len()) as u32, module, Box::default(), at.start());
+        }
+    }
+
+    /// Adds a program that is named by an identifier, in which `_` may stand for `-`.
+    fn add_program(&mut self, name: &str, at: TextSize) {
+        let line = self.line(at);
+        self.words.add(name, line, Use::Run);
+        if name.contains('_') {
+            self.words.add(&name.replace('_', "-"), line, Use::Run);
+        }
+    }
+
+    fn attribute(&mut self, attribute: &ExprAttribute) {
+        let Expr::Name(name) = &*attribute.value else { return };
+        let Some(module) = self.modules.get(name.id.as_str()) else { return };
+        if PROGRAM_MODULES.contains(&module.as_str()) {
+            self.add_program(attribute.attr.as_str(), attribute.start());
+        } else if let Some((.., import)) =
+            COMPILES.iter().find(|(of, name, _)| *of == module && *name == attribute.attr.as_str())
+        {
+            self.import(0, import, Box::default(), attribute.start());
         }
     }
 
@@ -158,51 +220,55 @@ impl Reader<'_> {
         let name = match &*call.func {
             Expr::Name(name) => name.id.as_str(),
             Expr::Attribute(attribute) => attribute.attr.as_str(),
-            _ => return,
+            _ => "",
         };
         let first = call.arguments.args.first();
-        match Call::named(name.as_bytes()) {
-            Some(kind @ (Call::Module | Call::Resource | Call::Files)) => {
+        let kind = Call::named(name.as_bytes());
+        match kind {
+            Some(Call::Module | Call::Resource | Call::Files) => {
                 let module = first.and_then(literal);
                 if let Some(module) = module {
                     self.import_name(module, call);
                 }
-                self.facts.reads_beside |= kind == Call::Files || kind == Call::Resource && module.is_some();
+                self.reads_beside |= kind == Some(Call::Files) || kind == Some(Call::Resource) && module.is_some();
             }
-            Some(Call::Program) => self.program(first),
-            Some(Call::Library) => {
-                for library in call.arguments.args.iter().filter_map(literal) {
-                    let mention = self.mention(library, call);
-                    self.facts.libraries.push(mention);
-                }
+            Some(Call::Program) => self.modules_of(first),
+            Some(Call::Library) => self.facts.opens_libraries = true,
+            None if matches!(name, "join" | "joinpath") => self.join(&call.arguments.args),
+            // `FFI().verify(…)` compiles, whatever the instance is called.
+            None if name == "verify" && self.modules.values().any(|module| top_level(module) == "cffi") => {
+                self.import(0, "cffi.verifier", Box::default(), call.start());
             }
             None => {}
         }
-    }
-
-    /// A program is the first word of a string, or the first item of a list; after `-m` comes a module of Python.
-    fn program(&mut self, first: Option<&Expr>) {
-        let items = match first {
-            Some(Expr::List(list)) => &list.elts[..],
-            Some(Expr::Tuple(tuple)) => &tuple.elts[..],
-            Some(other) => std::slice::from_ref(other),
-            None => return,
-        };
-        self.modules_of(items);
-        let Some((text, expr)) = items.first().and_then(|item| Some((literal(item)?, item))) else { return };
-        let is_list = matches!(first, Some(Expr::List(_) | Expr::Tuple(_)));
-        // A string may be a pipeline for a shell.
-        for part in text.split(|c| !is_list && "|&;".contains(c)) {
-            let mut words = part.split_whitespace();
-            let Some(program) = words.next() else { continue };
-            let argument = words.next().or_else(|| items.get(1).and_then(literal));
-            let command = Command { program: self.mention(program, expr), argument: argument.map(Into::into) };
-            self.facts.commands.push(command);
+        let is_program = kind == Some(Call::Program);
+        let names_one = first.is_some_and(|first| matches!(first, Expr::List(_) | Expr::Tuple(_)) || is_literal(first));
+        self.facts.runs_programs |= is_program && (names_one || !matches!(name, "run" | "call" | "spawn"));
+        self.visit_expr(&call.func);
+        for (number, argument) in call.arguments.args.iter().enumerate() {
+            self.visit_as(if is_program && number == 0 { Use::Run } else { self.context }, [argument]);
+        }
+        for Keyword { arg, value, .. } in &call.arguments.keywords {
+            let name = arg.as_ref().map_or("", |name| name.as_str());
+            let context = if is_program && matches!(name, "args" | "cmd" | "command" | "executable") {
+                Use::Run
+            } else {
+                self.context_of(name, value)
+            };
+            self.visit_as(context, [value]);
         }
     }
 
-    /// `-m` is followed by a module of Python.
-    fn modules_of(&mut self, items: &[Expr]) {
+    /// Returns how a literal is used that is given a name.
+    fn context_of(&self, name: &str, value: &Expr) -> Use {
+        // `gs_path = "gs"`
+        let is_its_own = || literal(value).is_some_and(|text| name.strip_suffix("_path") == Some(text));
+        if is_program_name(name) || is_its_own() { Use::Named } else { self.context.min(Use::Command) }
+    }
+
+    /// In a list that is run, `-m` is followed by a module of Python.
+    fn modules_of(&mut self, first: Option<&Expr>) {
+        let Some(items) = first.and_then(items) else { return };
         for pair in items.windows(2) {
             if literal(&pair[0]) == Some("-m")
                 && let Some(module) = literal(&pair[1])
@@ -212,45 +278,138 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&mut self, text: &str, at: &impl Ranged) {
-        if text.len() > 200 {
+    /// A path that is joined of literals is one path: its parts name nothing by themselves.
+    fn join<'b>(&mut self, parts: impl IntoIterator<Item = &'b Expr>) {
+        let parts = parts.into_iter().skip_while(|part| literal(part).is_none());
+        let parts = parts.map_while(|part| Some((literal(part)?, part))).collect::<Vec<_>>();
+        let Some((_, first)) = parts.first() else { return };
+        let path = parts.iter().map(|(text, _)| *text).collect::<Vec<_>>().join("/");
+        self.add_beside(&path, first);
+        self.joined.extend(parts.iter().map(|(_, part)| part.start()));
+    }
+
+    /// `Path(…) / "a" / "b"` is a joined path, too.
+    fn divide(&mut self, expr: &Expr) {
+        let mut parts = Vec::new();
+        let mut at = expr;
+        while let Expr::BinOp(operation) = at
+            && operation.op == Operator::Div
+        {
+            if self.joined.contains(&operation.right.start()) {
+                return;
+            }
+            parts.push(&*operation.right);
+            at = &operation.left;
+        }
+        if parts.iter().any(|part| literal(part).is_some()) {
+            self.join(parts.into_iter().rev());
+        }
+    }
+
+    fn add_beside(&mut self, path: &str, at: &impl Ranged) {
+        if path.len() <= MAX_BESIDE && !path.is_empty() && !path.contains(char::is_control) {
+            let mention = self.mention(path, at);
+            self.beside.push(mention);
+        }
+    }
+
+    /// Reads the text of a literal that stands at `range`.
+    fn string(&mut self, text: &str, range: TextRange) {
+        let mut end = text.len().min(MAX_LITERAL);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = &text[..end];
+        let first = self.line(range.start());
+        let last = first + self.ends(range.start().to_usize()..range.end().to_usize());
+        if text.starts_with('/') {
+            self.words.add(text, first, self.context);
+        }
+        if asks_about_checkout(text) {
+            let (program, rest) = text.split_once(' ').unwrap_or((text, ""));
+            self.words.add(program, first, Use::Checkout);
+            self.words.add_text(rest, first..=last, Syntax::Shell, Use::Mention);
+        } else {
+            self.words.add_text(text, first..=last, Syntax::Shell, self.context);
+        }
+        self.path(text, range);
+    }
+
+    /// Reads a literal that may be a path beside the source.
+    fn path(&mut self, text: &str, range: TextRange) {
+        if text.len() > MAX_BESIDE || text.contains(char::is_whitespace) || self.joined.contains(&range.start()) {
             return;
         }
-        let has_dot = memchr::memchr(b'.', text.as_bytes()).is_some();
-        if has_dot && text.contains(".so") {
-            let name = text.rsplit('/').next().unwrap_or(text);
-            if name.starts_with("lib")
-                && name.split(".so").nth(1).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            {
-                let mention = self.mention(name, at);
-                self.facts.libraries.push(mention);
-            }
-        }
-        if has_dot && text.ends_with(".h") && !text.contains(char::is_whitespace) {
-            let mention = self.mention(text.rsplit('/').next().unwrap_or(text), at);
+        if text.ends_with(".h") {
+            let mention = self.mention(text.rsplit('/').next().unwrap_or(text), &range);
             self.facts.headers.push(mention);
         }
         let is_test = |part: &str| matches!(part, "tests" | "test" | "_tests" | "testing");
-        if text.contains("test") && text.split('/').any(is_test) {
-            let mention = self.mention(text, at);
-            self.strings.push(mention);
+        if text.contains('/') || text.contains('.') || is_test(text) {
+            self.add_beside(text, &range);
+        }
+    }
+
+    /// The first item of a list is used as the list is, the others are its arguments.
+    fn list(&mut self, items: &[Expr]) {
+        let question = |pair: &[Expr]| Some(format!("{} {}", literal(&pair[0])?, literal(&pair[1])?));
+        let asks = items.windows(2).next().and_then(question).is_some_and(|text| asks_about_checkout(&text));
+        let context = if asks { Use::Checkout } else { self.context };
+        self.visit_as(context, items.first());
+        let context = self.context.min(Use::Command);
+        self.visit_as(context, items.iter().skip(1));
+    }
+
+    fn dict(&mut self, dict: &ExprDict) {
+        for item in &dict.items {
+            self.visit_as(Use::Command, &item.key);
+            let name = item.key.as_ref().and_then(literal).unwrap_or_default();
+            self.visit_as(self.context_of(name, &item.value), [&item.value]);
         }
     }
 
     fn finish(mut self) -> PythonFacts {
-        if self.facts.reads_beside {
-            self.facts.data = self.strings;
+        if self.reads_beside {
+            self.facts.data = self.beside;
+            self.facts.data.dedup_by(|a, b| a.text == b.text);
         }
+        self.facts.words = self.words.finish();
         self.facts.imports.dedup_by(|a, b| a.module == b.module && a.level == b.level && a.names == b.names);
         self.facts.imports.shrink_to_fit();
         self.facts
     }
 }
 
+fn top_level(module: &str) -> &str {
+    module.split('.').next().unwrap_or(module)
+}
+
 fn literal(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::StringLiteral(string) => Some(string.value.to_str()),
         _ => None,
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::StringLiteral(_) | Expr::FString(_))
+}
+
+fn items(expr: &Expr) -> Option<&[Expr]> {
+    match expr {
+        Expr::List(list) => Some(&list.elts),
+        Expr::Tuple(tuple) => Some(&tuple.elts),
+        _ => None,
+    }
+}
+
+/// Returns the name that is assigned to, if there is one.
+fn target_name(target: &Expr) -> &str {
+    match target {
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.as_str(),
+        Expr::Subscript(subscript) => literal(&subscript.slice).unwrap_or_default(),
+        _ => "",
     }
 }
 
@@ -267,8 +426,11 @@ impl<'a> Visitor<'a> for Reader<'_> {
         match stmt {
             Stmt::Import(import) => {
                 for alias in &import.names {
-                    let (module, line) = (alias.name.as_str().into(), self.line(import.start()));
-                    self.facts.imports.push(Import { level: 0, module, names: Box::default(), line });
+                    let module = alias.name.as_str();
+                    let bound = alias.asname.as_ref().map_or(top_level(module), |name| name.as_str());
+                    let stands_for = if alias.asname.is_some() { module } else { top_level(module) };
+                    self.modules.insert(bound.to_owned(), stands_for.to_owned());
+                    self.import(0, module, Box::default(), import.start());
                 }
             }
             Stmt::ImportFrom(import) => self.import_from(import),
@@ -277,18 +439,65 @@ impl<'a> Visitor<'a> for Reader<'_> {
                     walk_elif_else_clause(self, clause);
                 }
             }
+            // A docstring, or a comment that is written as a string.
+            Stmt::Expr(statement) if is_literal(&statement.value) => {}
+            Stmt::Assign(assign) => {
+                let name = assign.targets.first().map_or("", target_name);
+                self.visit_as(Use::Command, &assign.targets);
+                self.visit_as(self.context_of(name, &assign.value), [&*assign.value]);
+            }
+            Stmt::AnnAssign(assign) => {
+                if let Some(value) = &assign.value {
+                    self.visit_as(self.context_of(target_name(&assign.target), value), [&**value]);
+                }
+            }
             _ => walk_stmt(self, stmt),
+        }
+    }
+
+    fn visit_annotation(&mut self, _: &'a Expr) {}
+
+    fn visit_parameters(&mut self, parameters: &'a Parameters) {
+        for parameter in parameters.iter_non_variadic_params() {
+            if let Some(default) = &parameter.default {
+                let context = self.context_of(parameter.parameter.name.as_str(), default);
+                self.visit_as(context, [&**default]);
+            }
         }
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
-            Expr::Call(call) => self.call(call),
-            Expr::StringLiteral(string) => self.string(string.value.to_str(), string),
-            Expr::Name(name) if name.id.as_str() == "__file__" => self.facts.reads_beside = true,
+            Expr::Call(call) => return self.call(call),
+            Expr::Dict(dict) => return self.dict(dict),
+            Expr::List(list) => return self.list(&list.elts),
+            Expr::Tuple(tuple) => return self.list(&tuple.elts),
+            Expr::StringLiteral(string) => return self.string(string.value.to_str(), string.range()),
+            Expr::BytesLiteral(bytes) => {
+                for part in &bytes.value {
+                    self.string(&String::from_utf8_lossy(part.as_slice()), part.range());
+                }
+            }
+            Expr::FString(string) => {
+                for part in &string.value {
+                    if let FStringPart::Literal(literal) = part {
+                        self.string(&literal.value, literal.range());
+                    }
+                }
+            }
+            Expr::Name(name) if name.id.as_str() == "__file__" => self.reads_beside = true,
+            Expr::Attribute(attribute) => self.attribute(attribute),
+            Expr::BinOp(operation) if operation.op == Operator::Div => self.divide(expr),
             _ => {}
         }
         walk_expr(self, expr);
+    }
+
+    fn visit_interpolated_string_element(&mut self, element: &'a InterpolatedStringElement) {
+        match element {
+            InterpolatedStringElement::Literal(literal) => self.string(&literal.value, literal.range()),
+            InterpolatedStringElement::Interpolation(interpolation) => self.visit_expr(&interpolation.expression),
+        }
     }
 }
 

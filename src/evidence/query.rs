@@ -1,16 +1,20 @@
 //! Which other files does this file need, and why?
 
 use super::collect::{Facts, FileFacts};
-use super::config::Programs;
-use super::imports;
+use super::config::{self, Programs};
+use super::known;
 use super::library::Libraries;
+use super::names::{Meaning, Names, Trust, files_below};
 use super::needs::Reason;
 use super::python::PythonFacts;
-use super::tools::{asks_about_checkout, is_system_script, is_tool};
-use super::world::Worlds;
+use super::recorded::recorded;
+use super::tools::{is_build_tool, is_foreign_tool, is_system_script, names_many_programs};
+use super::words::Words;
+use super::world::{Holds, Worlds};
+use super::{imports, texts};
 use crate::image::ImageConfig;
 use crate::packages::{self, Texts};
-use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// All that the scan found out about an image, ready to be asked.
@@ -20,22 +24,76 @@ pub struct Evidence {
     worlds: Worlds,
     libraries: Libraries,
     programs: Programs,
+    /// The files that a RECORD lists.
+    recorded: NodeSet,
+    databases: Vec<LayerDatabase>,
+}
+
+/// The package database's own files as one layer has them.
+#[derive(Debug, Clone)]
+pub struct LayerDatabase {
+    /// The layer, counted from 0.
+    pub layer: usize,
+    /// Its texts, by path.
+    pub texts: Texts,
+}
+
+/// What is known of a file when it is asked what it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The Python installations that an application may run on.
+    pub live: &'a [bool],
+    /// Whether a package of the operating system owns the file, as it is: configuration that a later layer replaced is the
+    /// application's.
+    pub is_owned: bool,
 }
 
 impl Evidence {
-    /// Puts together what the scan found, by the node that a container sees.
-    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: Facts) -> Self {
+    /// Puts together what the scan found, by the node that a container sees. `databases` are in the order of layers.
+    pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: Facts, databases: Vec<LayerDatabase>) -> Self {
         Self {
             worlds: Worlds::new(rootfs, config, &facts),
             libraries: Libraries::new(rootfs, config, &facts),
             programs: Programs::new(config, rootfs),
+            recorded: recorded(rootfs, &facts),
             facts,
+            databases,
         }
+    }
+
+    /// Returns the package database's own files as layers below `layer` leave them, but for lists of files.
+    pub fn database_below(&self, layer: usize) -> Texts {
+        let below = self.databases.iter().filter(|database| database.layer < layer);
+        below.flat_map(|database| database.texts.clone()).collect()
+    }
+
+    /// Returns whether a layer, counted from 0, changed the package database.
+    pub fn installs_packages(&self, layer: usize) -> bool {
+        self.databases.iter().any(|database| database.layer == layer)
+    }
+
+    /// Returns whether a Python distribution lists a file as its own.
+    pub fn is_recorded(&self, node: NodeId) -> bool {
+        self.recorded.contains(node)
+    }
+
+    /// Returns the files that the image's config names, with the key that does.
+    pub fn named_by_config(&self, rootfs: &Rootfs, config: &ImageConfig) -> Vec<(NodeId, String)> {
+        config::named(config, &self.names(rootfs))
+    }
+
+    fn names<'a>(&'a self, rootfs: &'a Rootfs) -> Names<'a> {
+        Names { rootfs, programs: &self.programs, libraries: &self.libraries }
     }
 
     /// Returns what the scan found in a file.
     pub fn facts(&self, node: NodeId) -> Option<&FileFacts> {
         self.facts.get(node).map(AsRef::as_ref)
+    }
+
+    /// Returns whether a file may need others.
+    pub fn may_need(&self, rootfs: &Rootfs, node: NodeId) -> bool {
+        self.facts.get(node).is_some() || known::is_known(rootfs, node, &self.programs)
     }
 
     /// Returns every file in which the scan found something, in the order of nodes.
@@ -69,18 +127,37 @@ impl Evidence {
         &self.programs
     }
 
-    /// Returns the files that `node` needs, but for those that are `settled`: that something needs them changes nothing. `live` tells which Python
-    /// installations an application may run on; what a package's own shell scripts run, the package depends on.
+    /// Returns whether the application itself brought a file: no package and no RECORD lists it, and it is no part of a Python or of a
+    /// tool that was checked out.
+    pub fn is_own(&self, rootfs: &Rootfs, node: NodeId, is_owned: bool) -> bool {
+        let is_library = |folder| self.worlds.is_stdlib(folder);
+        // What lies beside a standard library's modules is Python's; what lies in a folder of packages there may be the application's.
+        let above = rootfs.folders_above(node).find(|&folder| is_library(folder) || self.worlds.site(folder).is_some());
+        !is_owned && !self.recorded.contains(node) && !above.is_some_and(is_library) && {
+            let path = rootfs.path(node);
+            !is_system_script(&path) && !is_foreign_tool(&path)
+        }
+    }
+
+    /// Returns the first of some programs that a file of the application names, with that file and line.
+    pub fn program_named_in(&self, facts: &FileFacts, programs: &[String]) -> Option<(u32, String)> {
+        let words = facts.python.as_ref().map_or(&facts.words, |python| &python.words);
+        words.iter().find(|word| programs.iter().any(|program| program == word.text)).map(|word| (word.line, word.text.to_owned()))
+    }
+
+    /// Returns the files that `node` needs, but for those that are `settled`: that something needs them changes nothing.
     pub fn needs_of(
         &mut self,
         rootfs: &Rootfs,
         node: NodeId,
-        live: &[bool],
-        is_owned: bool,
+        asked: Asked<'_>,
         settled: &dyn Fn(NodeId) -> bool,
     ) -> Vec<(NodeId, Reason)> {
-        let Some(facts) = self.facts.get(node).cloned() else { return Vec::new() };
         let mut needs = Needs { from: rootfs.path(node), settled, found: Vec::new() };
+        for known in known::needs(rootfs, node, &self.programs) {
+            needs.add(known.files, |from| if known.runs { Reason::Runs { from } } else { Reason::Reads { from } });
+        }
+        let Some(facts) = self.facts.get(node).cloned() else { return needs.found };
         if let Some(elf) = &facts.elf {
             for name in &elf.needed {
                 let library = self.libraries.needed(rootfs, &needs.from, elf, name);
@@ -88,27 +165,62 @@ impl Evidence {
             }
             let loader = elf.interpreter.as_ref().and_then(|path| open(rootfs, path));
             needs.add(loader, |from| Reason::Interpreter { from });
+            let names_programs = !names_many_programs(rootfs.name(node));
+            self.words(rootfs, &elf.strings, Trust::Native { names_programs }, false, &mut needs);
         }
         if let Some(words) = &facts.interpreter {
             needs.add(self.interpreter(rootfs, words), |from| Reason::Interpreter { from });
         }
-        if !facts.words.is_empty()
-            && !is_owned
-            && self.worlds.of(rootfs, node).is_none()
-            && !is_system_script(&needs.from)
-        {
-            for word in &facts.words {
-                let program = self.programs.find(rootfs, &word.text);
-                needs.add(program, |from| Reason::Command { from, line: word.line });
-            }
+        let is_own = self.is_own(rootfs, node, asked.is_owned);
+        if is_own {
+            self.words(rootfs, &facts.words, Trust::Own, false, &mut needs);
+        } else if facts.interpreter.is_none() && !self.recorded.contains(node) && !is_system_script(&needs.from) {
+            let names_programs = texts::names_programs(&needs.from.to_string());
+            self.words(rootfs, &facts.words, Trust::System { names_programs }, false, &mut needs);
         }
         if let Some(python) = &facts.python {
-            self.python(rootfs, node, python, live, &mut needs);
+            self.python(rootfs, node, python, asked.live, &mut needs);
+            self.literals(rootfs, node, python, is_own, &mut needs);
         }
         if let Some(text) = &facts.text {
-            self.text(rootfs, node, text, live, &mut needs);
+            self.text(rootfs, node, text, asked.live, &mut needs);
         }
         needs.found
+    }
+
+    /// What the words of a text mean.
+    fn words(&self, rootfs: &Rootfs, words: &Words, trust: Trust, opens_libraries: bool, needs: &mut Needs<'_>) {
+        let names = self.names(rootfs);
+        for word in words.iter() {
+            let (meaning, files) = names.meaning(word, trust, opens_libraries);
+            let (line, text) = (word.line, word.text);
+            needs.add(files, |from| match (trust, meaning) {
+                (Trust::Native { .. }, _) => Reason::Native { from, word: text.to_owned() },
+                (_, Meaning::Program) => Reason::Command { from, line, word: text.to_owned() },
+                (_, Meaning::Library) => Reason::Opened { from, line, word: text.to_owned() },
+                (_, Meaning::Path) => Reason::Path { from, line, word: text.to_owned() },
+            });
+        }
+    }
+
+    /// What the literals of a Python source mean.
+    fn literals(&self, rootfs: &Rootfs, node: NodeId, facts: &PythonFacts, is_own: bool, needs: &mut Needs<'_>) {
+        let is_tool = |world: usize| is_build_tool(rootfs, &self.worlds.worlds[world], node, &needs.from);
+        if !is_own && self.worlds.of(rootfs, node).is_some_and(is_tool) {
+            return;
+        }
+        let trust = match is_own {
+            true => Trust::Own,
+            false => Trust::Distribution { runs_programs: facts.runs_programs },
+        };
+        self.words(rootfs, &facts.words, trust, facts.opens_libraries, needs);
+        for mention in &facts.headers {
+            let headers = in_own_package(rootfs, node, &mention.text);
+            needs.add(headers, |from| Reason::Data { from, line: mention.line });
+        }
+        for mention in &facts.data {
+            needs.add(beside(rootfs, node, &mention.text), |from| Reason::Data { from, line: mention.line });
+        }
     }
 
     /// `#!/usr/bin/env python3` means the program that `env` finds, and `env` itself stays with the system.
@@ -136,29 +248,6 @@ impl Evidence {
             };
             needs.add(files, |from| Reason::Import { from, line: import.line });
         }
-        let names_things = !(facts.libraries.is_empty() && facts.commands.is_empty() && facts.headers.is_empty());
-        let is_tool = |world: usize| is_tool(rootfs, &self.worlds.worlds[world], node, &needs.from);
-        if names_things && !own.is_some_and(is_tool) {
-            self.mentions(rootfs, own.is_some(), facts, needs);
-            for mention in &facts.headers {
-                let headers = in_own_package(rootfs, node, &mention.text);
-                needs.add(headers, |from| Reason::Data { from, line: mention.line });
-            }
-        }
-        for mention in &facts.data {
-            needs.add(beside(rootfs, node, &mention.text), |from| Reason::Data { from, line: mention.line });
-        }
-    }
-
-    /// Libraries that are opened, and programs that are run, by a literal name.
-    fn mentions(&self, rootfs: &Rootfs, is_installed: bool, facts: &PythonFacts, needs: &mut Needs<'_>) {
-        for mention in &facts.libraries {
-            needs.add(self.libraries.opened(&mention.text), |from| Reason::Opened { from, line: mention.line });
-        }
-        for command in facts.commands.iter().filter(|command| !(is_installed && asks_about_checkout(command))) {
-            let program = self.programs.find(rootfs, &command.program.text);
-            needs.add(program, |from| Reason::Command { from, line: command.program.line });
-        }
     }
 
     /// Entry points, `.pth` files and the like.
@@ -169,8 +258,12 @@ impl Evidence {
             for target in text.lines().filter_map(|line| line.split_once('=')).map(|(_, target)| target.trim()) {
                 let dotted = target.split([':', ' ', '[']).next().unwrap_or_default();
                 let module = self.worlds.find(rootfs, world, None, dotted);
-                let files = module.iter().flat_map(|module| &module.files).copied();
-                needs.add(files, |from| Reason::EntryPoint { from });
+                let Some(module) = module else { continue };
+                needs.add(module.files.iter().copied(), |from| Reason::EntryPoint { from });
+                // A package that is handed out whole, as themes and templates are.
+                if let (Holds::Folder(folder), false) = (module.holds, target.contains(':')) {
+                    needs.add(handed_out(rootfs, folder, dotted.contains('.')), |from| Reason::EntryPoint { from });
+                }
             }
         } else if name.ends_with(b".pth") {
             for line in text.lines().filter(|line| line.starts_with("import")) {
@@ -199,12 +292,13 @@ impl Needs<'_> {
     }
 }
 
-/// Returns what a path with a test folder in it means beside a file, or up to three folders above.
+/// Returns what a path means beside a file, or up to three folders above, as long as these are packages.
 fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
     let mut folder = rootfs.parent(node);
     for _ in 0..4 {
         let found = rootfs.resolve(folder, text.trim_start_matches('/').as_bytes(), &mut |_| {});
-        if let Some(found) = found.filter(|&found| found != folder) {
+        // `..` names folders above, which hold all kinds of things.
+        if let Some(found) = found.filter(|&found| rootfs.folders_above(found).any(|above| above == folder)) {
             return all_below(rootfs, found);
         }
         if rootfs.child(folder, b"__init__.py").is_none() {
@@ -213,6 +307,14 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
         folder = rootfs.parent(folder);
     }
     Vec::new()
+}
+
+/// Returns the files below a package that an entry point names as a whole: all of a package that lies in another, as a package of
+/// templates does; but for sources of a distribution's own package, which are known by imports.
+fn handed_out(rootfs: &Rootfs, package: NodeId, is_inner: bool) -> Vec<NodeId> {
+    let files = files_below(rootfs, package).into_iter();
+    let is_source = |node: &NodeId| rootfs.name(*node).ends_with(b".py");
+    files.filter(|node| is_inner || !is_source(node)).filter(|node| !rootfs.name(*node).ends_with(b".pyc")).collect()
 }
 
 /// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
@@ -228,19 +330,17 @@ fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
     found
 }
 
-/// Returns a file, or all files below a folder but for sources and bytecode: those are known by imports.
+/// Returns a file, or all files below a folder but for bytecode, and for sources if the folder is a package: those are known by imports.
 fn all_below(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
-    let mut files = Vec::new();
-    let mut todo = vec![(node, true)];
-    while let Some((node, is_named)) = todo.pop() {
-        let name = rootfs.name(node);
-        if rootfs.is_directory(node) {
-            todo.extend(rootfs.children(node).iter().map(|&child| (child, false)));
-        } else if is_named || !(name.ends_with(b".py") || name.ends_with(b".pyc")) {
-            files.push(node);
-        }
+    if !rootfs.is_directory(node) {
+        return vec![node];
     }
-    files
+    let is_package = rootfs.child(node, b"__init__.py").is_some();
+    let is_wanted = |node: &NodeId| {
+        let name = rootfs.name(*node);
+        !(name.ends_with(b".pyc") || is_package && name.ends_with(b".py"))
+    };
+    files_below(rootfs, node).into_iter().filter(is_wanted).collect()
 }
 
 fn open(rootfs: &Rootfs, path: &str) -> Option<NodeId> {

@@ -1,6 +1,5 @@
 //! Sources that name programs which nobody runs in an image that only runs: what they say of programs and libraries is not believed.
 
-use super::python::Command;
 use super::world::World;
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
@@ -35,9 +34,9 @@ const BUILD_PARTS: [&str; 8] = [
     "torch/utils/cpp_extension.py",
 ];
 
-/// Tells whether a source is the standard library's or a build tool's: programs that it names are not the application's, as
+/// Returns whether a source is the standard library's or a build tool's: programs that it names are not the application's, as
 /// `ctypes.util` tries `gcc` after `ldconfig`.
-pub(super) fn is_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: &RootfsPath) -> bool {
+pub(super) fn is_build_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: &RootfsPath) -> bool {
     let Some(site) = rootfs.folders_above(node).find(|folder| *folder != world.stdlib && world.roots.contains(folder))
     else {
         return rootfs.folders_above(node).any(|folder| folder == world.stdlib);
@@ -53,9 +52,11 @@ pub(super) fn is_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: &Rootf
         || path.ends_with("/conftest.py")
 }
 
-/// Installed distributions ask version control about their own checkout, to tell their version. In an image there is none,
-/// so the question fails with the program as it does without; an application's own sources are believed in full.
-pub(super) fn asks_about_checkout(command: &Command) -> bool {
+/// Returns whether a command asks version control about the checkout that a source lies in: `git describe --tags`.
+///
+/// Installed distributions ask so to report their version. An image has no checkout of them, so the question fails with the program
+/// as it does without. An application's own sources are believed in full.
+pub(super) fn asks_about_checkout(command: &str) -> bool {
     const QUESTIONS: [&str; 16] = [
         "rev-parse",
         "describe",
@@ -74,9 +75,9 @@ pub(super) fn asks_about_checkout(command: &Command) -> bool {
         "info",
         "--help",
     ];
-    let is_version_control = matches!(&*command.program.text, "git" | "hg" | "svn" | "bzr");
-    let argument = command.argument.as_deref();
-    is_version_control && argument.is_some_and(|argument| QUESTIONS.contains(&argument) || argument.starts_with("-"))
+    let mut words = command.split_whitespace();
+    let is_version_control = matches!(words.next(), Some("git" | "hg" | "svn" | "bzr"));
+    is_version_control && words.next().is_some_and(|question| QUESTIONS.contains(&question) || question.starts_with('-'))
 }
 
 /// Maintainers' scripts run when packages come and go; `python3.11-config` and the like tell compilers' flags. Nobody runs them
@@ -87,4 +88,27 @@ pub(super) fn is_system_script(path: &RootfsPath) -> bool {
         || text.starts_with("lib/apk/")
         || text.starts_with("usr/lib/apk/")
         || text.ends_with("-config")
+}
+
+/// Folders of tools that are checked out whole: their scripts build Pythons and the like, which nobody does in an image that only runs.
+const CHECKED_OUT: [&str; 7] = [".pyenv", ".rbenv", ".nvm", ".asdf", ".sdkman", ".oh-my-zsh", ".git"];
+
+/// Returns whether a file belongs to a tool that is checked out whole, or to what npm installed.
+pub(super) fn is_foreign_tool(path: &RootfsPath) -> bool {
+    path.parent().components().any(|part| part == b"node_modules" || CHECKED_OUT.iter().any(|tool| tool.as_bytes() == part))
+}
+
+/// Programs whose strings name other programs without running them: shells and interpreters, editors, compilers and debuggers, databases
+/// (key words), programs that are many programs at once.
+const NAME_MANY: [&str; 36] = [
+    "bash", "busybox", "cc1", "cpp", "dash", "gcc", "gdb", "ksh", "ld", "lua", "ltrace", "make", "mariadbd", "mysqld", "nano",
+    "node", "pandoc", "perl", "php", "postgres", "python", "redis-server", "ruby", "screen", "socat", "sqlite", "strace",
+    "systemctl", "systemd", "tmux", "toybox", "uwsgi", "uwsgi-core", "valgrind", "vim.tiny", "zsh",
+];
+
+/// Returns whether the strings of a program name other programs that it does not run.
+pub(super) fn names_many_programs(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name);
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
+    NAME_MANY.contains(&stem) || NAME_MANY.contains(&&*name)
 }

@@ -28,8 +28,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Fills the windows with parts of a file of `size` bytes. `wanted` is given its first bytes and tells which parts are
-    /// wanted; `None` means whatever can be held.
+    /// Fills the windows with parts of a file of `size` bytes. `wanted` is given its first bytes and returns which parts are
+    /// wanted; `None` means whatever can be held. `pass` is given the first bytes and every wanted part, in order, held or not.
     ///
     /// # Errors
     /// Those of the reader.
@@ -38,6 +38,7 @@ impl Windows {
         size: u64,
         content: &mut dyn BufRead,
         wanted: impl FnOnce(&[u8]) -> Option<Vec<Range<u64>>>,
+        pass: &mut dyn FnMut(&[u8]),
     ) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.shrink_to(SPARE);
@@ -46,13 +47,20 @@ impl Windows {
         let start = size.min(START);
         self.hold(0..start, content)?;
         let wanted = wanted(&self.bytes).unwrap_or_else(|| iter::once(0..size).collect());
-        let ranges = holdable(wanted, size);
-        self.make_room(ranges.iter().map(|range| (range.end - range.start) as usize).sum());
+        pass(&self.bytes);
+        let ranges = split(wanted, size);
+        self.make_room(ranges.iter().filter(|part| part.is_held).map(|part| part.length()).sum());
         let mut at = start;
-        for range in ranges {
-            skip(content, range.start - at)?;
+        for Part { range, is_held } in ranges {
+            skip(content, range.start - at, &mut |_| {})?;
             at = range.end;
-            self.hold(range, content)?;
+            if is_held {
+                let before = self.bytes.len();
+                self.hold(range, content)?;
+                pass(&self.bytes[before..]);
+            } else {
+                skip(content, range.end - range.start, pass)?;
+            }
         }
         Ok(())
     }
@@ -92,31 +100,45 @@ impl Windows {
     }
 }
 
-/// Returns what can be held of the wanted parts of a file and is not held yet, in order.
-fn holdable(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Range<u64>> {
+/// A wanted part of a file.
+struct Part {
+    range: Range<u64>,
+    is_held: bool,
+}
+
+impl Part {
+    fn length(&self) -> usize {
+        usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX)
+    }
+}
+
+/// Splits the wanted parts of a file into those that can be held and those that only pass by, in order. The first bytes are held already.
+fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Part> {
     wanted.sort_by_key(|range| range.start);
+    let (head, tail) = (HEAD.min(size), size.saturating_sub(TAIL).max(HEAD.min(size)));
     let mut at = size.min(START);
-    let mut ranges = Vec::new();
+    let mut parts = Vec::new();
     for range in wanted {
-        for window in [0..HEAD.min(size), size.saturating_sub(TAIL)..size] {
+        for (window, is_held) in [(0..head, true), (head..tail, false), (tail..size, true)] {
             let range = range.start.max(window.start).max(at)..range.end.min(window.end);
             if !range.is_empty() {
                 at = range.end;
-                ranges.push(range);
+                parts.push(Part { range, is_held });
             }
         }
     }
-    ranges
+    parts
 }
 
-/// Skips bytes without copying them.
-fn skip(content: &mut dyn BufRead, mut count: u64) -> io::Result<()> {
+/// Lets bytes pass without copying them.
+fn skip(content: &mut dyn BufRead, mut count: u64, pass: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     while count > 0 {
-        let held = content.fill_buf()?.len();
-        if held == 0 {
+        let held = content.fill_buf()?;
+        if held.is_empty() {
             break;
         }
-        let step = held.min(usize::try_from(count).unwrap_or(usize::MAX));
+        let step = held.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+        pass(&held[..step]);
         content.consume(step);
         count -= step as u64;
     }
@@ -155,7 +177,9 @@ mod tests {
         let mut windows = Windows::default();
         let megabyte = 1 << 20;
         let wanted = vec![3 * megabyte..4 * megabyte, 20 * megabyte..39 * megabyte, 100..8000];
-        windows.fill(size, &mut &file[..], |_| Some(wanted)).unwrap();
+        let mut passed = 0;
+        windows.fill(size, &mut &file[..], |_| Some(wanted), &mut |bytes| passed += bytes.len()).unwrap();
+        assert_eq!(passed, 8000 + 20 * megabyte as usize, "all that is wanted passes by");
         let read = |at: u64, count: u64| (&windows).read_bytes_at(at, count);
         let of = |at: u64, count: u64| &file[at as usize..(at + count) as usize];
         for (at, count) in [(0, 8000), (3 * megabyte, megabyte), (23 * megabyte, megabyte), (38 * megabyte, megabyte)] {
@@ -164,7 +188,7 @@ mod tests {
         for at in [8000, 2 * megabyte, 25 * megabyte, 39 * megabyte, size, u64::MAX] {
             assert_eq!(read(at, 1), Err(()), "{at}");
         }
-        windows.fill(5000, &mut &file[..5000], |_| None).unwrap();
+        windows.fill(5000, &mut &file[..5000], |_| None, &mut |_| {}).unwrap();
         assert_eq!((&windows).read_bytes_at(0, 5000), Ok(of(0, 5000)));
     }
 }

@@ -1,7 +1,7 @@
 //! The Python installations of an image, and how each finds a module. Source: Python's reference, "The import system"; the
 //! site module's documentation; PEP 405 (virtual environments), PEP 420 (namespace packages).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::collect::Facts;
@@ -24,9 +24,21 @@ pub struct World {
 pub struct Worlds {
     /// The installations.
     pub worlds: Vec<World>,
-    /// Folders from which every program may import: the working directory, `PYTHONPATH`.
+    /// Folders from which every program may import: the working directory, `PYTHONPATH`, folders of packages that lie elsewhere.
     pub common: Vec<NodeId>,
+    sites: HashMap<NodeId, Site>,
+    prefixes: HashSet<NodeId>,
+    idle: HashSet<NodeId>,
     found: HashMap<Place, HashMap<Box<str>, Option<Arc<Module>>>>,
+}
+
+/// A folder of packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    /// It is called `site-packages` or `dist-packages`: it holds packages only.
+    Named,
+    /// It is known by a `.dist-info` in it (`pip install --target`): an application's own files may lie there, too.
+    Recorded,
 }
 
 /// Where a module is looked for.
@@ -63,9 +75,9 @@ impl Worlds {
     /// Finds the installations, virtual and conda environments.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut survey = Survey::default();
-        survey.walk(rootfs, rootfs.root());
+        survey.walk(rootfs, rootfs.root(), false);
         let mut worlds = survey.stdlibs.iter().map(|&stdlib| World::new(rootfs, stdlib)).collect::<Vec<_>>();
-        for &site in &survey.sites {
+        for (&site, _) in survey.sites.iter().filter(|(_, kind)| **kind == Site::Named) {
             for index in owners(rootfs, facts, &worlds, site) {
                 worlds[index].roots.push(site);
             }
@@ -80,7 +92,32 @@ impl Worlds {
         for folder in path.chain(config.text("WorkingDir")).filter(|folder| !folder.is_empty()) {
             common.extend(rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
         }
-        Self { worlds, common, found: HashMap::new() }
+        common.extend(survey.sites.iter().filter(|(_, kind)| **kind == Site::Recorded).map(|(&site, _)| site));
+        let prefixes = worlds.iter().map(|world| rootfs.parent(rootfs.parent(world.stdlib))).chain(survey.prefixes);
+        let prefixes = prefixes.filter(|&prefix| prefix != rootfs.root()).collect();
+        let idle = idle_base(rootfs, config).into_iter().collect();
+        Self { worlds, common, sites: survey.sites.into_iter().collect(), prefixes, idle, found: HashMap::new() }
+    }
+
+    /// Returns whether a folder holds packages, and how that is known.
+    pub fn site(&self, folder: NodeId) -> Option<Site> {
+        self.sites.get(&folder).copied()
+    }
+
+    /// Returns whether a folder holds a standard library.
+    pub fn is_stdlib(&self, folder: NodeId) -> bool {
+        self.worlds.iter().any(|world| world.stdlib == folder)
+    }
+
+    /// Returns whether a folder is the prefix of a Python installation, of a virtual environment or of a conda environment: the folder
+    /// that holds `bin` and `lib`.
+    pub fn is_prefix(&self, folder: NodeId) -> bool {
+        self.prefixes.contains(&folder)
+    }
+
+    /// Returns whether a folder is conda's base environment and only another environment is in use.
+    pub fn is_idle(&self, folder: NodeId) -> bool {
+        self.idle.contains(&folder)
     }
 
     /// Returns the installation in whose folders a file lies; `None` for an application's own.
@@ -132,23 +169,47 @@ impl World {
 #[derive(Default)]
 struct Survey {
     stdlibs: Vec<NodeId>,
-    sites: Vec<NodeId>,
+    sites: BTreeMap<NodeId, Site>,
+    prefixes: Vec<NodeId>,
 }
 
 impl Survey {
-    fn walk(&mut self, rootfs: &Rootfs, folder: NodeId) {
+    fn walk(&mut self, rootfs: &Rootfs, folder: NodeId, mut is_in_site: bool) {
         if rootfs.child(folder, b"os.py").is_some() && rootfs.child(folder, b"encodings").is_some() {
             self.stdlibs.push(folder);
         }
         if matches!(rootfs.name(folder), b"site-packages" | b"dist-packages") {
-            self.sites.push(folder);
+            self.sites.insert(folder, Site::Named);
+            is_in_site = true;
+        } else if !is_in_site && rootfs.named_children(folder).any(|(name, child)| is_record_of(rootfs, name, child)) {
+            self.sites.insert(folder, Site::Recorded);
+            is_in_site = true;
+        }
+        if rootfs.child(folder, b"pyvenv.cfg").is_some() || rootfs.child(folder, b"conda-meta").is_some() {
+            self.prefixes.push(folder);
         }
         for &child in rootfs.children(folder) {
             if rootfs.is_directory(child) {
-                self.walk(rootfs, child);
+                self.walk(rootfs, child, is_in_site);
             }
         }
     }
+}
+
+/// Returns conda's base environment if the first Python in `PATH` is that of another environment, which lies in the base's `envs`.
+fn idle_base(rootfs: &Rootfs, config: &ImageConfig) -> Option<NodeId> {
+    let path = config.env_value("PATH")?.split(':').filter(|folder| !folder.is_empty());
+    let mut folders = path.filter_map(|folder| rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
+    let programs = folders.find(|&folder| rootfs.child(folder, b"python").is_some() || rootfs.child(folder, b"python3").is_some())?;
+    let environment = rootfs.parent(programs);
+    let envs = rootfs.parent(environment);
+    let is_conda = |folder: NodeId| rootfs.child(folder, b"conda-meta").is_some();
+    (rootfs.name(envs) == b"envs" && is_conda(environment)).then(|| rootfs.parent(envs)).filter(|&base| is_conda(base))
+}
+
+/// Returns whether a folder is a distribution's `.dist-info` with a RECORD.
+fn is_record_of(rootfs: &Rootfs, name: &[u8], folder: NodeId) -> bool {
+    name.ends_with(b".dist-info") && rootfs.child(folder, b"RECORD").is_some()
 }
 
 /// Returns the installations that a folder of packages belongs to: the one it lies in, the one that its virtual environment

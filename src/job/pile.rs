@@ -1,27 +1,21 @@
-//! Merges layers to a rootfs as they come in, while others are still scanned, and asks the rules what they say of its paths.
+//! Merges layers to a rootfs as they come in, while others are still scanned.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::layer::LayerIndex;
-use crate::plan::Naming;
 use crate::rootfs::{Merging, Rootfs, RootfsError};
 
 /// Layers that were scanned: the lowest are merged, others wait for those below them.
 pub(super) struct Pile {
     waiting: Mutex<BTreeMap<usize, LayerIndex>>,
-    merged: Mutex<Merged>,
-}
-
-struct Merged {
-    /// An error is told at the end, so that a fault of a layer that is still scanned is told first, whenever it is found.
-    merging: Result<Merging, RootfsError>,
-    naming: Naming,
+    /// An error is reported at the end, so that a fault of a layer that is still scanned is reported first, whenever it is found.
+    merged: Mutex<Result<Merging, RootfsError>>,
 }
 
 impl Pile {
-    pub(super) fn new(naming: Naming) -> Self {
-        Self { waiting: Mutex::default(), merged: Mutex::new(Merged { merging: Ok(Merging::default()), naming }) }
+    pub(super) fn new() -> Self {
+        Self { waiting: Mutex::default(), merged: Mutex::new(Ok(Merging::default())) }
     }
 
     /// Adds a layer, counted from 0, and merges what can be merged, unless another thread is at it.
@@ -32,26 +26,23 @@ impl Pile {
         }
     }
 
-    /// Returns what all layers make, and what the rules say of it.
+    /// Returns what all layers make.
     ///
     /// # Errors
     /// If they cannot be merged.
-    pub(super) fn finish(&self) -> Result<(Rootfs, Naming), RootfsError> {
+    pub(super) fn finish(&self) -> Result<Rootfs, RootfsError> {
         let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
         self.merge(&mut merged);
-        let Merged { merging, naming } = &mut *merged;
-        let merging = std::mem::replace(merging, Ok(Merging::default()))?;
-        Ok((merging.finish(), std::mem::take(naming)))
+        std::mem::replace(&mut *merged, Ok(Merging::default())).map(Merging::finish)
     }
 
     /// Merges the layers that come next.
-    fn merge(&self, Merged { merging, naming }: &mut Merged) {
-        while let Ok(so_far) = merging {
+    fn merge(&self, merged: &mut Result<Merging, RootfsError>) {
+        while let Ok(so_far) = merged {
             let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&so_far.count());
             let Some(layer) = next else { break };
-            match so_far.apply(layer) {
-                Ok(()) => naming.follow(so_far.nodes()),
-                Err(error) => *merging = Err(error),
+            if let Err(error) = so_far.apply(layer) {
+                *merged = Err(error);
             }
         }
     }
@@ -80,9 +71,9 @@ mod tests {
             layer(&[("a/d", EntryKind::File)]),
         ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            let pile = Pile::new(Naming::default());
+            let pile = Pile::new();
             order.iter().for_each(|&number| pile.add(number, layers[number].clone()));
-            let (rootfs, _) = pile.finish().unwrap();
+            let rootfs = pile.finish().unwrap();
             let folder = rootfs.child(rootfs.root(), b"a").unwrap();
             assert_eq!(rootfs.named_children(folder).map(|(name, _)| name).collect::<Vec<_>>(), [b"c", b"d"]);
         }
@@ -91,7 +82,7 @@ mod tests {
     #[test]
     fn the_fault_of_a_layer_is_told_at_the_end() {
         let broken = layer(&[("a", EntryKind::HardLink(RootfsPath::parse(b"b").unwrap()))]);
-        let pile = Pile::new(Naming::default());
+        let pile = Pile::new();
         pile.add(1, LayerIndex::default());
         pile.add(0, broken);
         assert_eq!(pile.finish().err().map(|error| error.layer()), Some(0));

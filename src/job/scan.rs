@@ -7,14 +7,14 @@ use super::images::Image;
 use super::pile::Pile;
 use super::{Job, SlimError};
 use crate::cache::{ScanKey, ScannedLayer};
-use crate::evidence::{Collector, Evidence, Facts, FileFacts, SeenSources};
+use crate::evidence::{Collector, Evidence, Facts, FileFacts, LayerDatabase, SeenSources};
 use crate::hasher::{Hasher, LayerHashers};
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::scan;
 use crate::layer::tar::TarError;
-use crate::plan::Naming;
+use crate::packages::{self, Texts};
 use crate::progress::Stage;
 use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
 use crate::transport::Spool;
@@ -23,8 +23,6 @@ use crate::transport::Spool;
 pub struct Scanned {
     /// The rootfs that they make.
     pub rootfs: Rootfs,
-    /// What rules say of its paths.
-    pub naming: Naming,
     /// What its files say.
     pub evidence: Evidence,
     /// Points to seek to in each layer, if it is a gzip layer, may be rewritten, and was read.
@@ -32,7 +30,7 @@ pub struct Scanned {
 }
 
 impl Job {
-    /// Reads every layer of an image once, and returns the rootfs that they make, what rules say of it and what its files say: of
+    /// Reads every layer of an image once, and returns the rootfs that they make and what its files say: of
     /// Python sources only if that takes evidence. If layers will be rewritten, there is a `spool`: then points to seek to are noted, too.
     ///
     /// # Errors
@@ -40,7 +38,6 @@ impl Job {
     pub async fn scan(
         self: &Arc<Self>,
         image: &Image,
-        naming: Naming,
         takes_evidence: bool,
         spool: Option<&Spool>,
     ) -> Result<Scanned, SlimError> {
@@ -48,7 +45,7 @@ impl Job {
         let seen = (takes_evidence || self.cache.is_some()).then(SeenSources::default);
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
-        let pile = Arc::new(Pile::new(naming));
+        let pile = Arc::new(Pile::new());
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -71,14 +68,15 @@ impl Job {
             }));
         }
         let (found, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
-        let (rootfs, naming) = pile.finish().map_err(|source| SlimError::Merge {
+        let rootfs = pile.finish().map_err(|source| SlimError::Merge {
             number: source.layer() + 1,
             image: self.image.clone(),
             source,
         })?;
         let facts = visible(&rootfs, &found);
-        let evidence = Evidence::new(&rootfs, &image.config, facts);
-        Ok(Scanned { rootfs, naming, evidence, maps })
+        let databases = databases(&rootfs, &found);
+        let evidence = Evidence::new(&rootfs, &image.config, facts, databases);
+        Ok(Scanned { rootfs, evidence, maps })
     }
 
     /// Scans one layer, unless the cache knows what is in it: then there is no map of it.
@@ -138,6 +136,20 @@ struct Pass {
     /// Sources that were read, if they are to be.
     seen: Option<SeenSources>,
     map: Option<SeekMap>,
+}
+
+/// Returns what each layer says of installed packages, the lowest first.
+fn databases(rootfs: &Rootfs, found: &[HashMap<u32, Arc<FileFacts>>]) -> Vec<LayerDatabase> {
+    let of_layer = |(layer, found): (usize, &HashMap<u32, Arc<FileFacts>>)| {
+        let texts = found.iter().filter_map(|(&index, facts)| {
+            let node = rootfs.owner(EntryId { layer: layer as u32, index })?;
+            let path = rootfs.path(node);
+            packages::says_what_is_installed(&path.to_string()).then_some((path, facts.text.clone()?))
+        });
+        let texts = texts.collect::<Texts>();
+        (!texts.is_empty()).then_some(LayerDatabase { layer, texts })
+    };
+    found.iter().enumerate().filter_map(of_layer).collect()
 }
 
 /// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.

@@ -42,7 +42,9 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
             report(format!("{path}: a stanza has no P: field"));
             continue;
         }
-        package.is_manual = manual.contains(package.name.as_str());
+        // A name of `world` may be one that another package provides: `libc-utils` is musl-utils'.
+        let names = std::iter::once(&package.name).chain(&package.provides);
+        package.is_manual = names.into_iter().any(|name| manual.contains(name.as_str()));
         packages.push(package);
     }
     (!packages.is_empty()).then(|| PackageDb::new(Manager::Apk, packages))
@@ -99,8 +101,12 @@ pub(super) fn without(
         let new = kept.map(|stanza| without_files(stanza, gone) + "\n").collect();
         change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), new);
     }
+    // What somebody asked for by a name that no package has or provides any more is asked for no longer.
+    let gone_names = removed.iter().flat_map(|&id| std::iter::once(&db.packages[id].name).chain(&db.packages[id].provides));
+    let is_left = |name: &str| db.named(name).iter().any(|id| !removed.contains(id));
+    let gone_names = gone_names.map(String::as_str).filter(|name| !is_left(name)).collect::<BTreeSet<_>>();
     for (path, text) in texts.iter().filter(|(path, _)| path.to_string() == WORLD) {
-        let kept = text.split_whitespace().filter(|name| !names.contains(name_of(name)));
+        let kept = text.split_whitespace().filter(|name| !gone_names.contains(name_of(name)));
         change.edit(path, text, kept.map(|name| format!("{name}\n")).collect());
     }
     change

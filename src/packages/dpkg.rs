@@ -25,6 +25,11 @@ pub fn wants(path: &str) -> bool {
         || path.starts_with(INFO) && (path.ends_with(".list") || path.ends_with(".md5sums"))
 }
 
+/// Returns whether a file says which packages are installed, and which of them somebody asked for.
+pub fn says_what_is_installed(path: &str) -> bool {
+    path == STATUS || path == EXTENDED_STATES || path.starts_with(STATUS_D)
+}
+
 /// Reads the database; `None` if there is none. What is malformed is told to `report` and left alone.
 pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> {
     let get = |path: &str| texts.get(&path_of(path));
@@ -35,9 +40,14 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
             let automatic = automatic(get(EXTENDED_STATES).map_or("", |text| text));
             for stanza in stanzas(status) {
                 let Some(mut package) = parse(stanza) else {
-                    report(format!("{STATUS}: a stanza has no Package: field, or the package is not installed"));
+                    if !is_of_removed_package(stanza) {
+                        report(format!("{STATUS}: a stanza has no Package: or no sound Status: field"));
+                    }
                     continue;
                 };
+                if let Some(state) = &package.state {
+                    report(format!("{STATUS}: package {} is in the state `{state}`; it is kept", package.name));
+                }
                 if !seen.insert((package.name.clone(), package.architecture.clone())) {
                     report(format!("{STATUS}: package {} stands there twice", package.name));
                     continue;
@@ -84,8 +94,9 @@ fn parse(stanza: &str) -> Option<Package> {
     let fields = fields(stanza);
     let get = |key: &str| fields.get(key).copied().unwrap_or_default();
     let name = get("Package").to_owned();
-    let status = get("Status");
-    if name.is_empty() || !(status.is_empty() || status.ends_with(" installed")) {
+    // Source: dpkg(1), "Package states": the third word; a package that was never unpacked or was purged owns nothing.
+    let state = get("Status").rsplit(' ').next().filter(|state| !state.is_empty()).unwrap_or("installed");
+    if name.is_empty() || state == "not-installed" || !STATES.contains(&state) {
         return None;
     }
     let depends = [get("Pre-Depends"), get("Depends")];
@@ -98,9 +109,28 @@ fn parse(stanza: &str) -> Option<Package> {
         is_protected: yes("Essential") || yes("Protected") || yes("Important") || get("Priority") == "required",
         is_manual: true,
         depends: depends.iter().flat_map(|text| relations(text)).collect(),
+        recommends: relations(get("Recommends")),
+        state: (state != "installed").then(|| state.to_owned()),
         provides: relations(get("Provides")).into_iter().flatten().collect(),
         files: Vec::new(),
     })
+}
+
+/// The states of a package of which something lies in the image. Source: dpkg(1), "Package states".
+const STATES: [&str; 7] = [
+    "installed",
+    "config-files",
+    "half-installed",
+    "unpacked",
+    "half-configured",
+    "triggers-awaited",
+    "triggers-pending",
+];
+
+/// Returns whether a stanza is one of a package that is not installed at all.
+fn is_of_removed_package(stanza: &str) -> bool {
+    let fields = fields(stanza);
+    fields.contains_key("Package") && fields.get("Status").is_some_and(|status| status.ends_with(" not-installed"))
 }
 
 /// Reads `Key: value` lines; lines that begin with a space go on with the value before and are not needed here.
@@ -262,9 +292,9 @@ mod tests {
     fn packages_are_read_with_their_files_dependencies_and_marks() {
         let mut reports = Vec::new();
         let db = read(&database(), &mut |report| reports.push(report)).unwrap();
-        assert_eq!(db.packages.len(), 3);
-        assert_eq!(reports.len(), 1, "the package that is only half there: {reports:?}");
-        let [base, tool, lib] = &db.packages[..] else { panic!() };
+        assert_eq!(reports.len(), 2, "of the last package the state, and that it has no list: {reports:?}");
+        let [base, tool, lib, left] = &db.packages[..] else { panic!() };
+        assert_eq!(left.state.as_deref(), Some("config-files"));
         assert!(base.is_protected && !tool.is_protected);
         assert!(tool.is_manual && !lib.is_manual);
         assert_eq!(base.files.len(), 3);

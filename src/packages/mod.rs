@@ -2,6 +2,7 @@
 
 pub mod alternatives;
 pub mod apk;
+pub mod conda;
 pub mod dpkg;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +27,10 @@ pub struct Package {
     pub is_manual: bool,
     /// What it depends on: each item is a list of alternatives, of which one is enough.
     pub depends: Vec<Vec<String>>,
+    /// What it recommends, likewise.
+    pub recommends: Vec<Vec<String>>,
+    /// Its state, if that is another than installed; its files lie in the image all the same.
+    pub state: Option<String>,
     /// Further names under which others may depend on it.
     pub provides: Vec<String>,
     /// The paths that it owns, as its list writes them; parents may be symlinks.
@@ -56,6 +61,14 @@ pub struct PackageDb {
     by_name: HashMap<String, Vec<PackageId>>,
 }
 
+impl Package {
+    /// Returns the programs that the package owns: files in folders of programs.
+    pub fn programs(&self) -> impl Iterator<Item = &RootfsPath> {
+        const FOLDERS: [&[u8]; 6] = [b"usr/bin", b"bin", b"usr/sbin", b"sbin", b"usr/games", b"usr/local/bin"];
+        self.files.iter().filter(|path| FOLDERS.contains(&path.parent_bytes()))
+    }
+}
+
 /// Texts of files, by path.
 pub type Texts = BTreeMap<RootfsPath, Arc<str>>;
 
@@ -80,9 +93,14 @@ pub struct DatabaseChange {
     pub removed: Vec<RootfsPath>,
 }
 
+/// Returns whether a file says which packages are installed, and which of them somebody asked for.
+pub fn says_what_is_installed(path: &str) -> bool {
+    dpkg::says_what_is_installed(path) || apk::wants(path)
+}
+
 /// Tells whether the content of a file is needed to read or edit the database of some package manager.
 pub fn wants(path: &str) -> bool {
-    dpkg::wants(path) || apk::wants(path)
+    dpkg::wants(path) || apk::wants(path) || conda::wants(path)
 }
 
 impl PackageDb {
@@ -110,11 +128,24 @@ impl PackageDb {
     /// Returns what satisfies the dependencies of a package today. Of alternatives, the first that is installed counts;
     /// of several packages that provide a name, all do.
     pub fn dependencies(&self, id: PackageId) -> impl Iterator<Item = PackageId> + '_ {
-        let package = &self.packages[id];
-        package.depends.iter().flat_map(|alternatives| {
+        self.satisfying(&self.packages[id].depends)
+    }
+
+    /// Returns the installed packages that a package recommends, as [`PackageDb::dependencies`] does.
+    pub fn recommended(&self, id: PackageId) -> impl Iterator<Item = PackageId> + '_ {
+        self.satisfying(&self.packages[id].recommends)
+    }
+
+    fn satisfying<'a>(&'a self, relations: &'a [Vec<String>]) -> impl Iterator<Item = PackageId> + 'a {
+        relations.iter().flat_map(|alternatives| {
             let installed = alternatives.iter().map(|name| self.named(name)).find(|found| !found.is_empty());
             installed.unwrap_or_default().iter().copied()
         })
+    }
+
+    /// Returns the packages that somebody asked for: those of the name, and with apk, those that provide it.
+    pub fn manual(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| package.is_manual)
     }
 
     /// Returns a package's name for people.

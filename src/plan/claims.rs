@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Claim;
+use super::conda::CondaPackages;
 use super::naming::{Named, Naming};
 use super::ownership::Ownership;
-use crate::evidence::{Evidence, Reason, world};
+use crate::evidence::python::Import;
+use crate::evidence::world::{self, Site};
+use crate::evidence::{Evidence, Reason};
+use crate::image::ImageConfig;
 use crate::packages::PackageId;
-use crate::profile::Rules;
+use crate::profile::{PackageFacts, Rules};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -29,53 +33,117 @@ pub(super) struct Claims {
     pub(super) used_paths: BTreeMap<NodeId, Reason>,
     /// Whether any profile removes packages at all.
     pub(super) removes_packages: bool,
+    /// Packages of conda that go whole.
+    pub(super) conda: CondaPackages,
+    /// Folders that go once nothing is left in them, with the number of what claims them.
+    pub(super) emptied: NodeMap<u32>,
 }
 
 impl Claims {
     /// Returns what claims a path.
     pub(super) fn of(&self, node: NodeId) -> Option<&Arc<Claim>> {
-        self.paths.get(node).map(|&number| &self.by[number as usize])
+        self.paths.get(node).or_else(|| self.emptied.get(node)).map(|&number| &self.by[number as usize])
     }
 }
 
 /// Lays what rules name over who owns it.
-pub(super) fn claim(rootfs: &Rootfs, naming: &Naming, ownership: &Ownership, evidence: &Evidence) -> Claims {
+pub(super) fn claim(
+    rootfs: &Rootfs,
+    config: &ImageConfig,
+    naming: &Naming,
+    ownership: &Ownership,
+    evidence: &Evidence,
+) -> Claims {
     let mut claims = Claims::default();
     let rules = naming.rules().rules();
     let sayings = naming.sayings(&mut claims.by);
-    for (node, Named { first, first_of_any, asked }) in naming.named(&sayings) {
-        if !rootfs.is_alive(node) {
-            continue;
-        }
+    let laid = Laid { rootfs, ownership, evidence };
+    for (node, Named { claims: of, asked }) in naming.named(&sayings) {
         if let Some(reason) = asked {
             claims.asked.insert(node, reason.clone());
         }
-        // What a package owns goes with the package or not at all, but for docs and the like.
-        let claim = if ownership.is_owned(node) { first_of_any } else { first };
-        if let Some(claim) = claim {
+        let claim = of.iter().find(|&&(number, claim)| laid.takes(&rules[number], &claims.by[claim as usize], node));
+        if let Some((_, claim)) = claim {
             claims.paths.insert(node, *claim);
+        }
+    }
+    for (node, number) in naming.emptied() {
+        claims.emptied.insert(node, claims.by.len() as u32);
+        claims.by.push(Arc::new(Claim { profile: rules[number].profile.clone(), rule: "emptied folder".into() }));
+    }
+    claims.conda = CondaPackages::new(rootfs, rules, evidence);
+    for package in claims.conda.iter() {
+        let rule = format!("conda package {}", package.name).into();
+        claims.by.push(Arc::new(Claim { profile: package.profile.clone(), rule }));
+        for &file in &package.files {
+            claims.paths.insert(file, claims.by.len() as u32 - 1);
         }
     }
     claims.removes_packages = rules.iter().any(Rules::names_packages);
     for (id, package) in ownership.db.iter().flat_map(|db| db.packages.iter().enumerate()) {
-        let named = rules.iter().find(|rules| rules.claims_package(&package.name, &package.section));
-        if let Some(rules) = named {
+        let programs = package.programs().cloned().collect::<Vec<_>>();
+        let facts = PackageFacts { name: &package.name, section: &package.section, programs: &programs };
+        if let Some(rules) = rules.iter().find(|rules| rules.claims_package(facts)) {
             claims.packages.insert(id, rules.profile.clone());
         }
     }
-    keep_what_is_used(rootfs, rules, evidence, &mut claims);
+    keep_what_is_used(rootfs, config, rules, ownership, evidence, &mut claims);
     claims
 }
 
+/// What rules are laid over.
+struct Laid<'a> {
+    rootfs: &'a Rootfs,
+    ownership: &'a Ownership,
+    evidence: &'a Evidence,
+}
+
+impl Laid<'_> {
+    /// Returns whether rules may take a path that they name.
+    fn takes(&self, rules: &Rules, claim: &Claim, node: NodeId) -> bool {
+        // What a package owns goes with the package or not at all, but for docs and the like.
+        if !rules.takes_owned && (self.ownership.is_owned(node) || self.ownership.may_be_owned(self.rootfs, node)) {
+            return false;
+        }
+        if rules.leftovers && self.evidence.is_recorded(node) {
+            return false;
+        }
+        let name = self.rootfs.name(node);
+        let extension = name.rsplit(|&byte| byte == b'.').next().and_then(|part| std::str::from_utf8(part).ok());
+        if let Some(content) = extension.and_then(|extension| rules.only.get(extension)) {
+            return self.evidence.facts(node).and_then(|facts| facts.content) == Some(*content);
+        }
+        // In a folder that holds packages among other things, only what a RECORD lists is a package's.
+        let is_of_site = claim.rule.starts_with("{site}") && !self.rootfs.is_directory(node);
+        !is_of_site || self.evidence.is_recorded(node) || !self.lies_in_recorded_site(node)
+    }
+
+    fn lies_in_recorded_site(&self, node: NodeId) -> bool {
+        let worlds = self.evidence.worlds();
+        self.rootfs.folders_above(node).find_map(|folder| worlds.site(folder)) == Some(Site::Recorded)
+    }
+}
+
 /// A profile of which something installed or imported may need anything at run time takes nothing.
-fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, claims: &mut Claims) {
+fn keep_what_is_used(
+    rootfs: &Rootfs,
+    config: &ImageConfig,
+    rules: &[Rules],
+    ownership: &Ownership,
+    evidence: &Evidence,
+    claims: &mut Claims,
+) {
     let installed = Installed::new(rootfs, rules, evidence, claims);
     let is_there = |module: &str| {
         let top = top_level(module);
         let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
         roots.any(|&root| world::module(rootfs, root, top).is_some())
     };
-    let reasons = rules.iter().filter_map(|rules| Some((&*rules.profile, installed.use_of(rules, &is_there)?)));
+    let use_of = |rules: &Rules| {
+        let run = run_by_the_application(rootfs, config, rules, ownership, evidence, claims);
+        run.map(|reason| (reason, false)).or_else(|| installed.use_of(rules, &is_there))
+    };
+    let reasons = rules.iter().filter_map(|rules| Some((&*rules.profile, use_of(rules)?)));
     let reasons = reasons.collect::<HashMap<_, _>>();
     let used = |profile: &Arc<str>| reasons.get(&**profile).cloned();
     let used_by = claims.by.iter().map(|claim| used(&claim.profile)).collect::<Vec<_>>();
@@ -95,6 +163,36 @@ fn keep_what_is_used(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, clai
     }
 }
 
+/// Returns why nothing of a profile goes, if the application or the config names a program that works with it.
+fn run_by_the_application(
+    rootfs: &Rootfs,
+    config: &ImageConfig,
+    rules: &Rules,
+    ownership: &Ownership,
+    evidence: &Evidence,
+    claims: &Claims,
+) -> Option<Reason> {
+    let programs = &rules.unless_run;
+    if programs.is_empty() {
+        return None;
+    }
+    let words = ["Entrypoint", "Cmd", "Shell"].into_iter().flat_map(|key| config.strings(key).map(move |text| (key, text)));
+    let mut words = words.flat_map(|(key, text)| text.split(|c: char| !(c.is_alphanumeric() || "-_.+".contains(c))).map(move |word| (key, word)));
+    let by_config = words.find(|(_, word)| programs.iter().any(|program| program == word));
+    if let Some((key, word)) = by_config {
+        return Some(Reason::Uses { what: format!("`{word}`, which the config's {key} names,") });
+    }
+    let own = evidence.files().filter(|(node, facts)| {
+        (facts.python.is_some() || !facts.words.is_empty()) && !claims.paths.contains(*node)
+    });
+    let mut named = own.filter_map(|(node, facts)| {
+        let (line, word) = evidence.program_named_in(facts, programs)?;
+        let is_own = evidence.is_own(rootfs, node, ownership.is_owned(node));
+        is_own.then(|| Reason::Uses { what: format!("`{word}`, which {} line {line} names,", rootfs.path(node)) })
+    });
+    named.next()
+}
+
 fn top_level(module: &str) -> &str {
     module.split('.').next().unwrap_or(module)
 }
@@ -102,8 +200,40 @@ fn top_level(module: &str) -> &str {
 /// The distributions that are installed, and the modules that rules ask for and files import from elsewhere.
 struct Installed {
     distributions: BTreeSet<String>,
-    /// Module to the first file outside of its own top-level package that imports it.
-    imported: HashMap<String, RootfsPath>,
+    /// Module to the first import of it from outside of its own top-level package.
+    imported: HashMap<String, Imported>,
+}
+
+/// An import of a module.
+#[derive(Debug, Clone)]
+struct Imported {
+    by: RootfsPath,
+    /// Whether it is a copy inside another package.
+    is_vendored: bool,
+}
+
+/// Folders in which packages keep copies of others.
+const VENDORS: [&str; 10] = [
+    "_vendor", "vendor", "_vendored", "vendored", "_vendored_packages", "extern", "_extern", "externals", "third_party",
+    "_third_party",
+];
+
+/// Returns the part of an import that names a wanted top-level module, itself or as a copy inside another package:
+/// `skimage._vendored.lazy_loader` is `lazy_loader`.
+fn wanted_part<'a>(import: &'a Import, wanted: &BTreeSet<&str>) -> Option<&'a str> {
+    let module = &*import.module;
+    if import.level == 0 && wanted.contains(top_level(module)) {
+        return Some(module);
+    }
+    let mut starts = std::iter::once(0).chain(module.match_indices('.').map(|(at, _)| at + 1));
+    let is_vendor = |part: &str| VENDORS.contains(&part);
+    let vendor = starts.find(|&start| is_vendor(top_level(&module[start..])))?;
+    let rest = module[vendor..].split_once('.').map(|(_, rest)| rest);
+    match rest {
+        Some(rest) => wanted.contains(top_level(rest)).then_some(rest),
+        // `from ._vendor import lazy_loader`
+        None => import.names.iter().map(|name| &**name).find(|name| wanted.contains(name)),
+    }
 }
 
 impl Installed {
@@ -119,18 +249,16 @@ impl Installed {
                 }
             }
             let Some(python) = &facts.python else { continue };
-            for import in python.imports.iter().filter(|import| import.level == 0) {
-                let top = top_level(&import.module);
-                if !wanted.contains(top) {
-                    continue;
-                }
-                let path = rootfs.path(node);
+            for import in &python.imports {
+                let Some(module) = wanted_part(import, &wanted) else { continue };
+                let (top, path) = (top_level(module), rootfs.path(node));
                 if path.components().any(|part| part == top.as_bytes()) {
                     continue;
                 }
-                let submodules = import.names.iter().map(|name| format!("{}.{name}", import.module));
-                for module in submodules.chain([import.module.to_string()]) {
-                    installed.imported.entry(module).or_insert_with(|| path.clone());
+                let found = Imported { by: path, is_vendored: import.level > 0 || module.len() < import.module.len() };
+                let submodules = import.names.iter().map(|name| format!("{module}.{name}"));
+                for module in submodules.chain([module.to_owned()]) {
+                    installed.imported.entry(module).or_insert_with(|| found.clone());
                 }
             }
         }
@@ -144,7 +272,9 @@ impl Installed {
             return Some((Reason::Uses { what: format!("the distribution {name}") }, true));
         }
         let imported = rules.unless_imported.iter().find_map(|module| Some((module, self.imported.get(module)?)));
-        let imported = imported.filter(|(module, _)| is_there(module));
-        imported.map(|(module, by)| (Reason::Uses { what: format!("the module {module}, which {by} imports,") }, false))
+        let imported = imported.filter(|(module, found)| found.is_vendored || is_there(module));
+        imported.map(|(module, Imported { by, .. })| {
+            (Reason::Uses { what: format!("the module {module}, which {by} imports,") }, false)
+        })
     }
 }

@@ -4,14 +4,14 @@
 //! something live needs it. A live file's needs become live; a package becomes kept with the first of its files that
 //! something needs, and then its dependencies and its own files follow. What is not live in the end, goes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::claims::Claims;
 use super::decision::Decision;
 use super::ownership::Ownership;
-use crate::evidence::{Evidence, Reason, config};
+use crate::evidence::{Asked, Evidence, Reason};
 use crate::image::ImageConfig;
-use crate::packages::{Manager, PackageId};
+use crate::packages::{Manager, Package, PackageId};
 use crate::rootfs::{NodeId, NodeKind, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -27,11 +27,12 @@ pub(super) fn close(
     config: &ImageConfig,
     claims: Claims,
     ownership: Ownership,
+    requested: &BTreeSet<PackageId>,
     evidence: &mut Evidence,
 ) -> Decision {
     let live = evidence.worlds().worlds.iter().map(|_| false).collect();
     let decision = Decision { claims, ownership, kept: NodeMap::default(), kept_packages: BTreeMap::new() };
-    let mut closure = Closure { rootfs, evidence, decision, todo: VecDeque::new(), live, free: Vec::new() };
+    let mut closure = Closure { rootfs, evidence, decision, requested, todo: VecDeque::new(), live, free: Vec::new() };
     closure.start(config);
     closure.run();
     closure.keep_alternatives();
@@ -43,6 +44,8 @@ struct Closure<'a> {
     evidence: &'a mut Evidence,
     /// What is decided so far.
     decision: Decision,
+    /// Packages that were asked for by name above the base image.
+    requested: &'a BTreeSet<PackageId>,
     /// Live files whose needs have not been followed yet.
     todo: VecDeque<NodeId>,
     /// Which Python installations an application may run on.
@@ -67,8 +70,8 @@ impl Closure<'_> {
                 self.enliven(node);
             }
         }
-        for (node, key) in config::named(config, self.rootfs, self.evidence.programs()) {
-            self.require(node, &Reason::Config { key: key.to_owned() });
+        for (node, key) in self.evidence.named_by_config(self.rootfs, config) {
+            self.require(node, &Reason::Config { key });
         }
         for name in ["python3", "python"] {
             let program = self.evidence.programs().find(self.rootfs, name);
@@ -93,20 +96,26 @@ impl Closure<'_> {
         self.evidence.files().any(|(node, facts)| facts.python.is_some() && !self.decision.ownership.is_owned(node))
     }
 
-    /// Packages that stay whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries
-    /// excepted; all, if no profile removes packages.
+    /// Packages that are kept whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries of
+    /// the base image excepted; all, if no profile removes packages.
     fn keep_packages_in_any_case(&mut self) {
         let Some(db) = &self.decision.ownership.db else { return };
         let mut stay = Vec::new();
         for (id, package) in db.packages.iter().enumerate() {
             let is_named = self.decision.claims.packages.contains_key(&id);
             let is_library = LIBRARY_SECTIONS.contains(&package.section.as_str())
-                || db.manager == Manager::Apk && package.section.is_empty() && is_apk_library(&package.name);
+                || db.manager == Manager::Apk && is_apk_library(package);
             if package.is_protected {
                 stay.push((id, Reason::Protected));
+            } else if let Some(state) = &package.state {
+                stay.push((id, Reason::State { state: state.clone() }));
             } else if let Some(reason) = self.decision.claims.used.get(&id) {
                 stay.push((id, reason.clone()));
-            } else if !self.decision.claims.removes_packages || !is_named && package.is_manual && !is_library {
+            } else if !self.decision.claims.removes_packages {
+                stay.push((id, Reason::Installed));
+            } else if !is_named && self.requested.contains(&id) {
+                stay.push((id, Reason::Requested));
+            } else if !is_named && package.is_manual && !is_library {
                 stay.push((id, Reason::Installed));
             }
         }
@@ -122,13 +131,20 @@ impl Closure<'_> {
             {
                 self.free.push(node);
             }
-            let is_owned = self.decision.ownership.is_owned(node);
+            let is_owned = self.is_as_installed(node);
             // To be needed changes nothing for what stays already, unless it leads to something else.
             let settled = |node| self.decision.stays(node) && self.rootfs.symlink(node).is_none();
-            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, &self.live, is_owned, &settled) {
+            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, Asked { live: &self.live, is_owned }, &settled) {
                 self.require(needed, &reason);
             }
         }
+    }
+
+    /// Returns whether a package owns a file and no layer without package management replaced it, as `COPY nginx.conf` does.
+    fn is_as_installed(&self, node: NodeId) -> bool {
+        let source = self.rootfs.node(node).source;
+        let is_installed = source.is_none_or(|source| self.evidence.installs_packages(source.layer as usize));
+        self.decision.ownership.is_owned(node) && is_installed
     }
 
     /// Keeps a node that something needs, the symlinks that it leads through, and where they end.
@@ -163,6 +179,12 @@ impl Closure<'_> {
         }
         if is_claimed {
             self.enliven(node);
+            for other in self.decision.claims.conda.with(node) {
+                if !self.decision.stays(other) {
+                    self.decision.kept.insert(other, reason.clone());
+                    self.enliven(other);
+                }
+            }
         }
         // A claimed folder that is needed itself: what lies in it decides for itself, but for a symlink's target.
         if is_folder && is_claimed && matches!(reason, Reason::Symlink { .. }) {
@@ -187,13 +209,15 @@ impl Closure<'_> {
             if let Some(db) = &self.decision.ownership.db {
                 let of = db.label(id).to_owned();
                 todo.extend(db.dependencies(id).map(|dependency| (dependency, Reason::Dependency { of: of.clone() })));
+                let recommended = db.recommended(id).filter(|id| !self.decision.claims.packages.contains_key(id));
+                todo.extend(recommended.map(|other| (other, Reason::Recommended { of: of.clone() })));
             }
         }
     }
 
     /// A file has come to stay: its own needs are to be followed. A symlink's target stays with it.
     fn enliven(&mut self, node: NodeId) {
-        if self.evidence.facts(node).is_some() {
+        if self.evidence.may_need(self.rootfs, node) {
             self.todo.push_back(node);
         }
         if let Some(_) = self.rootfs.symlink(node)
@@ -299,6 +323,9 @@ fn is_system(path: &RootfsPath) -> bool {
     }
 }
 
-fn is_apk_library(name: &str) -> bool {
-    name.starts_with("lib") || name.ends_with("-libs") || name.ends_with("-dev")
+/// Alpine has no sections: a library is a package that is called so and owns no program.
+fn is_apk_library(package: &Package) -> bool {
+    let name = &package.name;
+    let is_called_so = name.starts_with("lib") || name.ends_with("-libs") || name.ends_with("-dev");
+    is_called_so && package.programs().next().is_none()
 }

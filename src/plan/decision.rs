@@ -73,11 +73,12 @@ impl Decision {
         plan
     }
 
-    /// Directories that only packages list which go; they go if nothing is left in them.
+    /// Directories that go if nothing is left in them: those that only packages list which go, and those that rules name so.
     fn emptied_folders(&self, rootfs: &Rootfs) -> NodeSet {
         let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
         let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
-        listed.filter(|&node| node != rootfs.root()).collect()
+        let named = self.claims.emptied.iter().map(|(node, _)| node);
+        listed.chain(named).filter(|&node| node != rootfs.root()).collect()
     }
 
     /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.

@@ -1,4 +1,4 @@
-//! Files that have to tell the truth about what is left: package databases, and the RECORD of Python distributions.
+//! Files that list other files, and must be true of what is left: package databases, RECORDs, caches and lists of libraries.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use rayon::prelude::*;
 
 use super::decision::Decision;
 use super::ownership::at;
-use super::{Claim, Edited, NO_LONGER_NEEDED, Plan, Removed};
-use crate::evidence::Evidence;
-use crate::packages::DatabaseChange;
+use super::{Claim, Edited, NO_LONGER_NEEDED, NewContent, Plan, Removed};
+use crate::evidence::{Evidence, FileFacts};
+use crate::packages::{DatabaseChange, conda};
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
+use crate::state::{ld_cache, lists as plugin_lists, records};
 
 /// What becomes of files that tell what is there.
 pub(super) struct Edits {
@@ -39,10 +40,10 @@ pub(super) fn edits(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, g
     let mut change = database(decision, rootfs, gone);
     let mut all_gone = gone.clone();
     change.removed.retain(|path| rootfs.lookup(path).is_some_and(|node| all_gone.insert(node)));
-    let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: edit.content });
+    let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: NewContent(edit.content.into_bytes()) });
     let stays = |edit: &Edited| rootfs.lookup(&edit.path).is_some_and(|node| !all_gone.contains(node));
     let mut edited = edits.filter(stays).collect::<Vec<_>>();
-    edited.extend(records(rootfs, evidence, &all_gone));
+    edited.extend(lists(rootfs, evidence, &all_gone));
     edited.sort_by(|a, b| a.path.cmp(&b.path));
     Edits { removed: change.removed, edited, gone: all_gone }
 }
@@ -72,24 +73,51 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
     change
 }
 
-/// Takes files that are gone out of RECORD. Format: PEP 376, comma-separated values; the path comes first.
-fn records(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
-    let is_record = |(node, _): &(NodeId, _)| rootfs.name(*node) == b"RECORD" && !gone.contains(*node);
-    let files = evidence.files().filter(is_record).collect::<Vec<_>>();
+/// Takes files that are gone out of the files that list them: RECORDs, lists of plug-ins, conda's records, the loader's cache.
+fn lists(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
+    let is_list = |(node, facts): &(NodeId, &FileFacts)| {
+        (facts.text.is_some() || facts.bytes.is_some()) && !gone.contains(*node)
+    };
+    let files = evidence.files().filter(is_list).collect::<Vec<_>>();
     let edits = files.into_par_iter().filter_map(|(node, facts)| {
-        let text = facts.text.as_ref()?;
-        let site = rootfs.parent(rootfs.parent(node));
-        let stays = |line: &&str| {
-            let path = match line.strip_prefix('"') {
-                Some(quoted) => quoted.split("\",").next().unwrap_or(quoted).replace("\"\"", "\""),
-                None => line.split(',').next().unwrap_or(line).to_owned(),
-            };
-            let file = rootfs.resolve(site, path.as_bytes(), &mut |_| {});
-            !file.is_some_and(|file| gone.contains(file))
+        let content = match (&facts.text, &facts.bytes) {
+            (Some(text), _) => text_without(rootfs, gone, node, text)?.into_bytes(),
+            (None, Some(bytes)) => {
+                // A cache that is malformed is left as it is: the loader ignores it.
+                let is_gone = |path: &str| is_gone_from(rootfs, gone, rootfs.root(), path);
+                ld_cache::without(bytes, &is_gone).ok().flatten()?
+            }
+            (None, None) => return None,
         };
-        let new = text.lines().filter(stays).map(|line| format!("{line}\n")).collect::<String>();
-        let is_shorter = new.lines().count() != text.lines().count();
-        is_shorter.then(|| Edited { path: rootfs.path(node), content: new })
+        Some(Edited { path: rootfs.path(node), content: NewContent(content) })
     });
     edits.collect()
+}
+
+/// Returns a text without the files that are gone; `None` if it lists none of them.
+fn text_without(rootfs: &Rootfs, gone: &NodeSet, node: NodeId, text: &str) -> Option<String> {
+    let folder = rootfs.parent(node);
+    let is_gone_from = |from: NodeId| move |path: &str| is_gone_from(rootfs, gone, from, path);
+    match rootfs.name(node) {
+        b"RECORD" => records::record_without(text, &is_gone_from(rootfs.parent(folder))),
+        b"installed-files.txt" => records::installed_files_without(text, &is_gone_from(folder)),
+        _ if rootfs.name(folder) == conda::FOLDER => conda::without_files(text, &is_gone_from(rootfs.parent(folder))),
+        _ => {
+            let path = rootfs.path(node).to_string();
+            plugin_lists::is_list(&path).then(|| plugin_lists::without(&path, text, &is_gone_from(folder)))?
+        }
+    }
+}
+
+/// Returns whether a path that starts in a folder is one of a file that is gone.
+fn is_gone_from(rootfs: &Rootfs, gone: &NodeSet, from: NodeId, path: &str) -> bool {
+    let (folder, name) = match path.rsplit_once('/') {
+        Some(("", name)) => (rootfs.root(), name),
+        Some((folder, name)) => match rootfs.resolve(from, folder.as_bytes(), &mut |_| {}) {
+            Some(folder) => (folder, name),
+            None => return false,
+        },
+        None => (from, path),
+    };
+    rootfs.child(folder, name.as_bytes()).is_some_and(|node| gone.contains(node))
 }

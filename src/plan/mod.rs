@@ -9,14 +9,18 @@
 
 mod claims;
 mod closure;
+mod conda;
 mod decision;
 mod edits;
+mod intent;
 mod naming;
 mod ownership;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 pub use naming::Naming;
@@ -109,7 +113,33 @@ pub struct Edited {
     /// The file.
     pub path: RootfsPath,
     /// Its new content.
-    pub content: String,
+    pub content: NewContent,
+}
+
+/// The new content of a file. A saved plan holds it as text where it is UTF-8, else as base64 behind `base64:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContent(pub Vec<u8>);
+
+/// What stands before content that is saved as base64.
+const BASE64: &str = "base64:";
+
+impl Serialize for NewContent {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) if !text.starts_with(BASE64) => serializer.serialize_str(text),
+            _ => serializer.serialize_str(&format!("{BASE64}{}", STANDARD.encode(&self.0))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NewContent {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix(BASE64) {
+            Some(encoded) => STANDARD.decode(encoded).map(Self).map_err(serde::de::Error::custom),
+            None => Ok(Self(text.into_bytes())),
+        }
+    }
 }
 
 /// Stands for a profile where a package goes because nothing that stays needs it.
@@ -144,28 +174,37 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::removed_nodes`].
-    pub fn edited_nodes(&self, rootfs: &Rootfs) -> Result<Vec<(NodeId, &str)>, PathNotFound> {
+    pub fn edited_nodes(&self, rootfs: &Rootfs) -> Result<Vec<(NodeId, &[u8])>, PathNotFound> {
         self.edits
             .iter()
             .map(|edit| {
                 let node = rootfs.lookup(&edit.path).ok_or_else(|| PathNotFound(edit.path.clone()))?;
-                Ok((node, edit.content.as_str()))
+                Ok((node, edit.content.0.as_slice()))
             })
             .collect()
     }
 }
 
-/// Decides, by what rules say of the paths and packages of a rootfs.
-pub fn plan(rootfs: &Rootfs, config: &ImageConfig, naming: Naming, mut evidence: Evidence) -> Plan {
+/// Decides, by what rules say of the paths and packages of a rootfs. `base` is the number of layers of the base image, if it is known:
+/// what was installed by name above it was asked for.
+pub fn plan(
+    rootfs: &Rootfs,
+    config: &ImageConfig,
+    base: Option<usize>,
+    mut naming: Naming,
+    mut evidence: Evidence,
+) -> Plan {
     let mut unread = Vec::new();
     let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
-    let claims = claims::claim(rootfs, &naming, &ownership, &evidence);
+    naming.look(rootfs, evidence.worlds());
+    let claims = claims::claim(rootfs, config, &naming, &ownership, &evidence);
     drop(naming);
-    let decision = closure::close(rootfs, config, claims, ownership, &mut evidence);
+    let requested = intent::requested(&ownership, &evidence, base);
+    let decision = closure::close(rootfs, config, claims, ownership, &requested, &mut evidence);
     let mut plan = decision.into_plan(rootfs, &evidence);
     unread.append(&mut plan.unread);
     plan.unread = unread;
-    // Tens of thousands of pieces of memory: whoever has time gives them back.
+    // Tens of thousands of pieces of memory: whichever thread has time gives them back.
     rayon::spawn(move || drop(evidence));
     plan
 }

@@ -1,26 +1,27 @@
-//! What rules say of paths, whoever owns them: found while the rootfs still grows, for a path says it alone.
+//! What rules say of paths, whoever owns them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Claim;
 use crate::evidence::Reason;
-use crate::profile::{self, RuleBook};
-use crate::rootfs::{NodeId, NodeMap, Nodes};
+use crate::evidence::world::Worlds;
+use crate::profile::{self, RuleBook, Scope};
+use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
 /// Nothing is said of most nodes; that is the first saying.
 const NOTHING: u32 = 0;
 
-/// What rules say of each node.
+/// The rules, and what they say of each node.
 #[derive(Debug)]
 pub struct Naming {
     rules: RuleBook,
     keep: RuleBook,
-    /// How many nodes were looked at.
-    seen: usize,
     /// Which saying holds for a node and for what lies below, by number.
     of: NodeMap<u32>,
+    /// Folders that go once nothing is left in them, with the rules that say so.
+    emptied: NodeMap<usize>,
     /// What is said, each once: few things are said of many nodes.
     sayings: Vec<Saying>,
     numbers: HashMap<Saying, u32>,
@@ -37,15 +38,55 @@ struct Saying {
     kept_by: Option<usize>,
 }
 
-/// A saying as claims need it; claims are told by number.
+/// A saying as claims need it; claims are known by number.
 #[derive(Debug)]
 pub(super) struct Named {
-    /// By the first rules that name the path.
-    pub(super) first: Option<u32>,
-    /// By the first of those that may take what packages own.
-    pub(super) first_of_any: Option<u32>,
+    /// What claims it, in the order of rules: which rules, and the number of the claim.
+    pub(super) claims: Vec<(usize, u32)>,
     /// Why it stays in any case.
     pub(super) asked: Option<Reason>,
+}
+
+/// Where paths start that globs are relative to, as numbers of bytes of the path in the rootfs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scopes {
+    prefix: Option<usize>,
+    stdlib: Option<usize>,
+    site: Option<usize>,
+    idle: Option<usize>,
+}
+
+impl Scopes {
+    /// Returns the scopes of what lies in a folder, the length of whose path is given.
+    fn inside(self, worlds: &Worlds, folder: NodeId, length: usize) -> Self {
+        let start = length + usize::from(length > 0);
+        let mut scopes = self;
+        if worlds.is_prefix(folder) {
+            scopes.prefix = Some(start);
+        }
+        if worlds.is_idle(folder) {
+            scopes.idle = Some(start);
+        }
+        if worlds.is_stdlib(folder) {
+            scopes.stdlib = Some(start);
+        }
+        if worlds.site(folder).is_some() {
+            scopes = Self { site: Some(start), stdlib: None, ..scopes };
+        }
+        scopes
+    }
+
+    /// Returns the paths by which a path is matched.
+    fn paths(self, path: &[u8]) -> impl Iterator<Item = (Scope, &[u8])> {
+        let scopes = [
+            (Scope::Root, Some(0)),
+            (Scope::Prefix, self.prefix),
+            (Scope::Stdlib, self.stdlib),
+            (Scope::Site, self.site),
+            (Scope::Idle, self.idle),
+        ];
+        scopes.into_iter().filter_map(move |(scope, start)| Some((scope, path.get(start?..)?)))
+    }
 }
 
 impl Default for Naming {
@@ -60,7 +101,15 @@ impl Naming {
     pub fn new(rules: RuleBook, keep: RuleBook) -> Self {
         let nothing = Saying { claimed: vec![None; rules.rules().len()], kept_by: None };
         let numbers = HashMap::from([(nothing.clone(), NOTHING)]);
-        Self { rules, keep, seen: 1, of: NodeMap::default(), sayings: vec![nothing], numbers, matched: Vec::new() }
+        Self {
+            rules,
+            keep,
+            of: NodeMap::default(),
+            emptied: NodeMap::default(),
+            sayings: vec![nothing],
+            numbers,
+            matched: Vec::new(),
+        }
     }
 
     /// Returns the rules.
@@ -68,45 +117,57 @@ impl Naming {
         &self.rules
     }
 
-    /// Looks at the nodes that have come since the last time.
-    pub fn follow(&mut self, nodes: &Nodes) {
-        let mut last: Option<(NodeId, RootfsPath)> = None;
-        for node in nodes.from(self.seen) {
-            let parent = nodes.parent(node);
-            // Neighbours share their folder.
-            let folder = match last.take() {
-                Some((folder, path)) if folder == parent => path,
-                _ => nodes.path(parent),
-            };
-            let above = self.of.get(parent).copied().unwrap_or(NOTHING);
-            let said = self.saying(&folder.join(nodes.name(node)), above);
-            if said != NOTHING {
-                self.of.insert(node, said);
+    /// Asks the rules about every path of a rootfs.
+    pub(super) fn look(&mut self, rootfs: &Rootfs, worlds: &Worlds) {
+        let mut todo = vec![(rootfs.root(), RootfsPath::root(), NOTHING, Scopes::default())];
+        while let Some((folder, path, above, scopes)) = todo.pop() {
+            let scopes = scopes.inside(worlds, folder, path.as_bytes().len());
+            for (name, child) in rootfs.named_children(folder) {
+                let path = path.join(name);
+                let is_folder = rootfs.is_directory(child);
+                let said = self.saying(&path, above, scopes);
+                if said != NOTHING {
+                    self.of.insert(child, said);
+                }
+                if is_folder {
+                    if let Some(rules) = self.emptied_by(&path, scopes) {
+                        self.emptied.insert(child, rules);
+                    }
+                    todo.push((child, path, said, scopes));
+                }
             }
-            last = Some((parent, folder));
         }
-        self.seen = nodes.count();
+    }
+
+    /// Returns the first rules by which a folder goes once nothing is left in it.
+    fn emptied_by(&self, path: &RootfsPath, scopes: Scopes) -> Option<usize> {
+        let mut paths = scopes.paths(path.as_bytes()).map(|(scope, path)| (scope, profile::candidate(path)));
+        paths.find_map(|(scope, path)| self.rules.rules().iter().position(|rules| rules.takes_emptied(scope, &path)))
     }
 
     /// Returns what the rules that name this very path, and what was said `above` it, say.
-    fn saying(&mut self, path: &RootfsPath, above: u32) -> u32 {
+    fn saying(&mut self, path: &RootfsPath, above: u32, scopes: Scopes) -> u32 {
         let Self { rules, keep, sayings, matched, .. } = self;
         let above_it = &sayings[above as usize];
-        let candidate = profile::candidate(path);
-        let mut here = None;
-        rules.for_each_claim(&candidate, matched, |rules, glob| {
-            if above_it.claimed[rules].is_none() {
-                here.get_or_insert_with(|| above_it.clone()).claimed[rules] = Some(glob);
-            }
-        });
+        let mut here: Option<Saying> = None;
+        for (scope, path) in scopes.paths(path.as_bytes()) {
+            let candidate = profile::candidate(path);
+            rules.for_each_claim(scope, &candidate, matched, |rules, glob| {
+                if here.as_ref().unwrap_or(above_it).claimed[rules].is_none() {
+                    here.get_or_insert_with(|| above_it.clone()).claimed[rules] = Some(glob);
+                }
+            });
+        }
         for (number, rules) in rules.rules().iter().enumerate() {
-            let said = here.as_ref().unwrap_or(above_it);
-            if said.claimed[number].is_some() && rules.keeps(&candidate) {
+            let is_claimed = here.as_ref().unwrap_or(above_it).claimed[number].is_some();
+            let mut paths = scopes.paths(path.as_bytes());
+            if is_claimed && paths.any(|(scope, path)| rules.keeps(scope, &profile::candidate(path))) {
                 here.get_or_insert_with(|| above_it.clone()).claimed[number] = None;
             }
         }
         if above_it.kept_by.is_none() {
-            keep.for_each_claim(&candidate, matched, |_, glob| {
+            let candidate = profile::candidate(path.as_bytes());
+            keep.for_each_claim(Scope::Root, &candidate, matched, |_, glob| {
                 here.get_or_insert_with(|| above_it.clone()).kept_by = Some(glob);
             });
         }
@@ -126,84 +187,25 @@ impl Naming {
         self.of.iter().map(|(node, &saying)| (node, &named[saying as usize]))
     }
 
+    /// Returns the folders that go once nothing is left in them, with the rules that say so, by number.
+    pub(super) fn emptied(&self) -> impl Iterator<Item = (NodeId, usize)> {
+        self.emptied.iter().map(|(node, &rules)| (node, rules))
+    }
+
     /// Returns what is said, as claims need it, and adds what claims paths to `claims`.
     pub(super) fn sayings(&self, claims: &mut Vec<Arc<Claim>>) -> Vec<Named> {
         self.sayings.iter().map(|saying| self.spelt_out(saying, claims)).collect()
     }
 
     fn spelt_out(&self, saying: &Saying, claims: &mut Vec<Arc<Claim>>) -> Named {
-        let claimed = self.rules.rules().iter().zip(&saying.claimed);
-        let mut claimed = claimed.filter_map(|(rules, glob)| Some((rules, (*glob)?)));
-        let first = claimed.next();
-        let first_of_any = first.into_iter().chain(claimed).find(|(rules, _)| rules.takes_owned);
-        let mut claim = |(rules, glob): (&profile::Rules, usize)| {
+        let claimed = self.rules.rules().iter().zip(&saying.claimed).enumerate();
+        let claimed = claimed.filter_map(|(number, (rules, glob))| Some((number, rules, (*glob)?)));
+        let claim = |(number, rules, glob): (usize, &profile::Rules, usize)| {
             let claim = Claim { profile: rules.profile.clone(), rule: Arc::clone(rules.glob(glob)) };
             claims.push(claim.into());
-            claims.len() as u32 - 1
+            (number, claims.len() as u32 - 1)
         };
         let asked = saying.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });
-        Named { first: first.map(&mut claim), first_of_any: first_of_any.map(claim), asked }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layer::{EntryKind, LayerIndex, Span};
-    use crate::profile::Rules;
-    use crate::rootfs::{Merging, Rootfs};
-
-    fn naming() -> Naming {
-        let rules_of = |name, remove: &[&str], keep: &[&str]| {
-            let globs = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>();
-            Rules::new(name, globs(remove), &globs(keep)).unwrap()
-        };
-        let rules = vec![rules_of("docs", &["doc"], &["doc/licence"]), rules_of("all", &["**/*.txt"], &[])];
-        Naming::new(RuleBook::new(rules).unwrap(), RuleBook::new(vec![rules_of("--keep", &["doc/b"], &[])]).unwrap())
-    }
-
-    fn layer(paths: &[&str]) -> LayerIndex {
-        let mut index = LayerIndex::default();
-        for path in paths {
-            let span = Span { range: 0..512, data_start: 512, packed_start: 0 };
-            index.push(&span, &RootfsPath::parse(path.as_bytes()).unwrap(), &EntryKind::File);
-        }
-        index
-    }
-
-    /// Each path of which something is said: the profile that claims it, and whether it is asked to stay.
-    fn said(naming: &Naming, rootfs: &Rootfs) -> Vec<(String, Option<String>, bool)> {
-        let mut claims = Vec::new();
-        let sayings = naming.sayings(&mut claims);
-        let profile = |claim: u32| claims[claim as usize].profile.to_string();
-        let named = naming.named(&sayings).filter(|(node, _)| rootfs.is_alive(*node));
-        let mut said = named
-            .map(|(node, named)| (rootfs.path(node).to_string(), named.first.map(profile), named.asked.is_some()))
-            .collect::<Vec<_>>();
-        said.sort();
-        said
-    }
-
-    #[test]
-    fn it_says_the_same_whether_it_looks_at_each_layer_or_at_all_of_them() {
-        let layers = [layer(&["doc/a", "doc/licence/x.txt", "lib"]), layer(&["doc/b/c", "lib/d.txt", "doc/.wh.a"])];
-        let (mut step_by_step, mut at_once) = (naming(), naming());
-        let mut merging = Merging::default();
-        for layer in layers {
-            merging.apply(layer).unwrap();
-            step_by_step.follow(merging.nodes());
-        }
-        at_once.follow(merging.nodes());
-        let rootfs = merging.finish();
-        let expected = [
-            ("doc", Some("docs"), false),
-            ("doc/b", Some("docs"), true),
-            ("doc/b/c", Some("docs"), true),
-            ("doc/licence/x.txt", Some("all"), false),
-            ("lib/d.txt", Some("all"), false),
-        ];
-        let expected = expected.map(|(path, profile, asked)| (path.to_owned(), profile.map(str::to_owned), asked));
-        assert_eq!(said(&step_by_step, &rootfs), expected);
-        assert_eq!(said(&at_once, &rootfs), expected);
+        Named { claims: claimed.map(claim).collect(), asked }
     }
 }

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use crate::evidence::Evidence;
-use crate::packages::{Package, PackageDb, PackageId, Texts, alternatives};
+use crate::packages::{self, Package, PackageDb, PackageId, Texts, alternatives};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
+use crate::state::triggered;
 
 /// The package database, laid over the rootfs. Empty if the image has none that we read.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub(super) struct Ownership {
     folders: NodeMap<Vec<PackageId>>,
     /// The files that each package owns.
     files: Vec<Vec<NodeId>>,
+    /// Whether some of the database could not be read, so that any file of the operating system may be a package's.
+    is_unknown: bool,
     /// For each group of alternatives: its links, and its choices.
     pub(super) alternatives: Vec<(Vec<NodeId>, Vec<NodeId>)>,
 }
@@ -52,7 +55,11 @@ impl Ownership {
                 unread.push(format!("{other}: packages of this package manager are left alone"));
             }
         }
-        let mut ownership = Self { db, texts, ..Self::default() };
+        let mut ownership = Self { db, texts, is_unknown: has_unread_database(rootfs, evidence), ..Self::default() };
+        if ownership.is_unknown {
+            unread.push("the package database could not be read whole; no file of the operating system is removed".to_owned());
+            ownership.db = None;
+        }
         ownership.lay_over(rootfs);
         ownership
     }
@@ -76,9 +83,34 @@ impl Ownership {
             });
             self.files.push(nodes);
         }
+        self.lay_over_triggered(rootfs);
         let nodes = |paths: Vec<RootfsPath>| paths.iter().filter_map(|path| at(rootfs, path)).collect();
         let groups = alternatives::all(&self.texts).into_iter();
         self.alternatives = groups.map(|(links, choices)| (nodes(links), nodes(choices))).collect();
+    }
+
+    /// Gives files that triggers make to the package whose triggers these are.
+    fn lay_over_triggered(&mut self, rootfs: &Rootfs) {
+        let Some(db) = &self.db else { return };
+        let mut todo = vec![(rootfs.root(), RootfsPath::root())];
+        while let Some((folder, path)) = todo.pop() {
+            for (name, child) in rootfs.named_children(folder) {
+                let path = path.join(name);
+                let text = path.to_string();
+                if rootfs.is_directory(child) {
+                    if triggered::may_hold(&text) {
+                        todo.push((child, path));
+                    }
+                    continue;
+                }
+                let owns = |id: &PackageId| triggered::makers(&text).any(|maker| db.packages[*id].name.starts_with(maker));
+                let maker = (0..db.packages.len()).find(owns).filter(|_| !self.owners.contains(child));
+                if let Some(id) = maker {
+                    self.owners.get_or_default(child).push(id);
+                    self.files[id].push(child);
+                }
+            }
+        }
     }
 
     /// Returns the packages that own a file or list a directory.
@@ -91,6 +123,19 @@ impl Ownership {
     pub(super) fn into_owners(self) -> Owners {
         let names = self.db.map_or_else(Vec::new, |db| db.packages.into_iter().map(|package| package.name).collect());
         Owners { of: self.owners, names }
+    }
+
+    /// Returns whether a package may own a file of which nothing is known, as the database could not be read.
+    pub(super) fn may_be_owned(&self, rootfs: &Rootfs, node: NodeId) -> bool {
+        self.is_unknown && {
+            let path = rootfs.path(node);
+            let mut parts = path.components();
+            match parts.next() {
+                Some(b"usr") => parts.next() != Some(b"local"),
+                Some(first) => matches!(first, b"bin" | b"sbin" | b"lib" | b"lib64" | b"etc"),
+                None => false,
+            }
+        }
     }
 
     /// Tells whether a package owns this file.
@@ -112,6 +157,12 @@ impl Ownership {
     pub(super) fn count(&self) -> usize {
         self.files.len()
     }
+}
+
+/// Returns whether the scan could not read some file of a package database.
+fn has_unread_database(rootfs: &Rootfs, evidence: &Evidence) -> bool {
+    let mut unread = evidence.files().filter(|(_, facts)| facts.unread.is_some());
+    unread.any(|(node, _)| packages::wants(&rootfs.path(node).to_string()))
 }
 
 /// Returns the nodes that a package lists.

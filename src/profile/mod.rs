@@ -7,6 +7,7 @@
 //! level = "safe"                   # the lowest level that takes it in: safe, standard or max
 //! remove = ["**/.cache/pip"]       # a folder that matches goes with all below it
 //! keep = ["**/.cache/pip/keep"]    # what this profile leaves although its rules name it
+//! emptied = ["**/__pycache__"]     # folders that go once nothing is left in them
 //!
 //! [needs]                          # rules that need a variable of the image's Env; globs below the folder it names
 //! PIP_CACHE_DIR = ["http-v2"]
@@ -16,13 +17,19 @@
 //! owned-files = true               # may take single files of packages that stay (docs and the like only)
 //! unless-installed = ["gitpython"] # nothing of this profile goes if such a Python distribution is installed,
 //! unless-imported = ["triton"]     # or if such a module is imported from outside of its own package
+//! unless-run = ["git"]             # or if the application itself names such a program
+//! programs = ["gcc*"]              # programs that this profile is about: a glob of `packages` takes no package that has others
+//! leftovers = true                 # takes nothing that a Python distribution lists in its RECORD
+//! only = { pdb = "debug-database" } # of files with this extension, only those with this content
 //!
 //! [examples]                       # paths that show what the rules mean; checked whenever a profile of yours is read
 //! remove = ["root/.cache/pip/http-v2/a"]
 //! keep = ["app/cache/pip"]
 //! ```
 //!
-//! Globs are globset's, on the path in the rootfs without its leading slash; `*` and `?` do not match a slash, `**` does.
+//! Globs are globset's, on the path in the rootfs without its leading slash; `*` and `?` do not match a slash, `**` does. A glob that
+//! starts with `{prefix}/`, `{stdlib}/` or `{site}/` is relative to each Python installation: to the folder that holds its `bin` and `lib`, to its standard
+//! library, to each of its folders of packages; `{idle}/` is conda's base environment, if only another one is in use.
 
 mod rules;
 
@@ -32,15 +39,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use rules::{RuleBook, Rules, candidate};
+pub use rules::{PackageFacts, RuleBook, Rules, Scope, candidate};
 
+use crate::content::Content;
 use crate::rootfs_path::RootfsPath;
 
 /// The profiles that are built into the program, in the order in which they claim paths.
-const BUILT_IN: [&str; 16] = [
+const BUILT_IN: [&str; 22] = [
     include_str!("../../profiles/pip-cache.toml"),
+    include_str!("../../profiles/uv-cache.toml"),
+    include_str!("../../profiles/tool-cache.toml"),
+    include_str!("../../profiles/apt-lists.toml"),
     include_str!("../../profiles/os-cache.toml"),
     include_str!("../../profiles/vcs.toml"),
+    include_str!("../../profiles/leftovers.toml"),
+    include_str!("../../profiles/idle-environments.toml"),
     include_str!("../../profiles/bytecode.toml"),
     include_str!("../../profiles/compilers.toml"),
     include_str!("../../profiles/headers.toml"),
@@ -49,6 +62,7 @@ const BUILT_IN: [&str; 16] = [
     include_str!("../../profiles/imaging.toml"),
     include_str!("../../profiles/interpreters.toml"),
     include_str!("../../profiles/packaging.toml"),
+    include_str!("../../profiles/project-tools.toml"),
     include_str!("../../profiles/stubs.toml"),
     include_str!("../../profiles/debug.toml"),
     include_str!("../../profiles/docs.toml"),
@@ -101,12 +115,27 @@ pub struct Profile {
     /// Globs of what stays although `remove` names it.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// Globs of folders that go once nothing is left in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emptied: Vec<String>,
     /// Globs of names of operating-system packages that go whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
     /// Globs of sections of packages that go whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<String>,
+    /// Globs of names of programs that the profile is about: a glob of `packages` takes no package that owns others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
+    /// Globs of names of conda packages that go whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conda: Vec<String>,
+    /// Whether `remove` takes nothing that a Python distribution lists in its RECORD.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leftovers: bool,
+    /// For some extensions of files, the content that a file must have to go.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<String, Content>,
     /// Whether `remove` may take single files that a package owns which stays.
     #[serde(default, rename = "owned-files", skip_serializing_if = "std::ops::Not::not")]
     pub owned_files: bool,
@@ -116,6 +145,9 @@ pub struct Profile {
     /// Modules whose importers may use what this profile removes.
     #[serde(default, rename = "unless-imported", skip_serializing_if = "Vec::is_empty")]
     pub unless_imported: Vec<String>,
+    /// Programs by whose names the application itself uses what this profile removes.
+    #[serde(default, rename = "unless-run", skip_serializing_if = "Vec::is_empty")]
+    pub unless_run: Vec<String>,
     /// Variable of the image's Env, and globs below the folder that it names.
     #[serde(default)]
     pub needs: BTreeMap<String, Vec<String>>,
@@ -219,13 +251,14 @@ impl Profile {
         let wrong =
             |verdict, path: &str| ProfileError::Example { profile: self.name.clone(), verdict, path: path.to_owned() };
         let goes = |path: &str| {
+            let (scope, path) = Scope::split(path);
             let path = RootfsPath::parse(path.as_bytes()).ok()?;
             let mut folders = std::iter::successors(Some(path), |path| (!path.is_root()).then(|| path.parent()));
             let mut claimed = false;
             folders.try_for_each(|path| {
-                let candidate = candidate(&path);
-                book.for_each_claim(&candidate, &mut Vec::new(), |_, _| claimed = true);
-                (!book.rules()[0].keeps(&candidate)).then_some(())
+                let candidate = candidate(path.as_bytes());
+                book.for_each_claim(scope, &candidate, &mut Vec::new(), |_, _| claimed = true);
+                (!book.rules()[0].keeps(scope, &candidate)).then_some(())
             })?;
             claimed.then_some(())
         };
@@ -333,7 +366,7 @@ mod tests {
             let rules = Rules::of_profile(&profile, &|_| value.map(str::to_owned)).unwrap();
             let path = RootfsPath::parse(b"http").unwrap();
             let book = RuleBook::new(vec![rules]).unwrap();
-            book.for_each_claim(&candidate(&path), &mut Vec::new(), |_, glob| panic!("{value:?}: {glob}"));
+            book.for_each_claim(Scope::Root, &candidate(path.as_bytes()), &mut Vec::new(), |_, glob| panic!("{value:?}: {glob}"));
         }
     }
 }

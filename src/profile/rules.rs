@@ -1,5 +1,6 @@
 //! Rules compiled: which paths of a rootfs a profile's globs name.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -8,24 +9,106 @@ use std::sync::Arc;
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{Profile, ProfileError};
+use crate::content::Content;
 use crate::rootfs_path::RootfsPath;
 
+/// What globs are relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The root of the image.
+    Root,
+    /// The folder that holds `bin` and `lib` of a Python installation, a virtual environment or a conda environment.
+    Prefix,
+    /// A standard library.
+    Stdlib,
+    /// A folder of packages.
+    Site,
+    /// The base environment of conda, if only another environment is in use.
+    Idle,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 5] = [Self::Root, Self::Prefix, Self::Stdlib, Self::Site, Self::Idle];
+
+    /// Splits what a glob is relative to off it.
+    pub fn split(glob: &str) -> (Self, &str) {
+        let scopes = [
+            ("{prefix}/", Self::Prefix),
+            ("{stdlib}/", Self::Stdlib),
+            ("{site}/", Self::Site),
+            ("{idle}/", Self::Idle),
+        ];
+        let named = scopes.into_iter().find_map(|(name, scope)| Some((scope, glob.strip_prefix(name)?)));
+        named.unwrap_or((Self::Root, glob))
+    }
+}
+
+/// Sets of globs, one for each scope.
+#[derive(Debug, Clone, Default)]
+struct ScopedSets([GlobSet; 5]);
+
+impl ScopedSets {
+    fn new(profile: &str, texts: &[String]) -> Result<Self, ProfileError> {
+        let mut sets = Self::default();
+        for scope in Scope::ALL {
+            let own = texts.iter().map(|text| Scope::split(text)).filter(|(of, _)| *of == scope);
+            let own = own.map(|(_, glob)| glob.to_owned()).collect::<Vec<_>>();
+            sets.0[scope as usize] = glob_set(profile, &own)?;
+        }
+        Ok(sets)
+    }
+
+    fn is_match(&self, scope: Scope, path: &Candidate<'_>) -> bool {
+        self.0[scope as usize].is_match_candidate(path)
+    }
+}
+
 /// A profile's globs, compiled for one image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The profile's name.
     pub profile: Arc<str>,
     /// Whether its globs may take single files of packages that stay.
     pub takes_owned: bool,
+    /// Whether its globs take nothing that a Python distribution lists in its RECORD.
+    pub leftovers: bool,
+    /// For some extensions of files, the content that a file must have to go.
+    pub only: BTreeMap<String, Content>,
     /// Python distributions that may use what it removes.
     pub unless_installed: Vec<String>,
     /// Modules whose importers may use what it removes.
     pub unless_imported: Vec<String>,
-    remove: Vec<Glob>,
+    /// Programs by whose names the application itself uses what it removes.
+    pub unless_run: Vec<String>,
+    remove: Vec<(Scope, Glob)>,
     remove_texts: Vec<Arc<str>>,
-    keep: GlobSet,
-    packages: GlobSet,
+    keep: ScopedSets,
+    emptied: ScopedSets,
+    packages: PackageGlobs,
+    conda: GlobSet,
+}
+
+/// How a profile names packages of the operating system.
+#[derive(Debug, Clone, Default)]
+struct PackageGlobs {
+    names: BTreeSet<String>,
+    globs: GlobSet,
     sections: GlobSet,
+    programs: GlobSet,
+    /// The globs by which the profile removes files: programs among these are what it is about, too.
+    removes: GlobSet,
+}
+
+/// A package, as far as rules look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct PackageFacts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its section; empty where the distribution has none.
+    pub section: &'a str,
+    /// The programs that it owns: paths in the rootfs.
+    pub programs: &'a [RootfsPath],
 }
 
 impl Rules {
@@ -42,13 +125,27 @@ impl Rules {
                 remove.extend(globs.iter().map(|glob| format!("{folder}/{glob}")));
             }
         }
+        let rules = Self::new(&profile.name, remove, &profile.keep)?;
+        let removes = set_of(rules.remove.iter().filter(|(scope, _)| *scope == Scope::Root).map(|(_, glob)| glob));
+        let is_glob = |name: &&String| name.contains(['*', '?', '[', '{']);
+        let (globs, names) = profile.packages.iter().partition::<Vec<_>, _>(is_glob);
         Ok(Self {
             takes_owned: profile.owned_files,
+            leftovers: profile.leftovers,
+            only: profile.only.clone(),
             unless_installed: profile.unless_installed.clone(),
             unless_imported: profile.unless_imported.clone(),
-            packages: glob_set(&profile.name, &profile.packages)?,
-            sections: glob_set(&profile.name, &profile.sections)?,
-            ..Self::new(&profile.name, remove, &profile.keep)?
+            unless_run: profile.unless_run.clone(),
+            packages: PackageGlobs {
+                names: names.into_iter().cloned().collect(),
+                globs: glob_set(&profile.name, &globs.into_iter().cloned().collect::<Vec<_>>())?,
+                sections: glob_set(&profile.name, &profile.sections)?,
+                programs: glob_set(&profile.name, &profile.programs)?,
+                removes: removes.map_err(glob_error(&profile.name, "of `remove`"))?,
+            },
+            conda: glob_set(&profile.name, &profile.conda)?,
+            emptied: ScopedSets::new(&profile.name, &profile.emptied)?,
+            ..rules
         })
     }
 
@@ -57,16 +154,17 @@ impl Rules {
     /// # Errors
     /// If a glob is malformed.
     pub fn new(name: &str, remove: Vec<String>, keep: &[String]) -> Result<Self, ProfileError> {
+        let scoped = |text: &String| {
+            let (scope, glob) = Scope::split(text);
+            parse_glob(glob).map(|glob| (scope, glob)).map_err(glob_error(name, text))
+        };
         Ok(Self {
             profile: name.into(),
             takes_owned: true,
-            unless_installed: Vec::new(),
-            unless_imported: Vec::new(),
-            remove: globs(name, &remove)?,
-            keep: glob_set(name, keep)?,
-            packages: GlobSet::empty(),
-            sections: GlobSet::empty(),
+            remove: remove.iter().map(scoped).collect::<Result<_, _>>()?,
+            keep: ScopedSets::new(name, keep)?,
             remove_texts: remove.into_iter().map(Into::into).collect(),
+            ..Self::default()
         })
     }
 
@@ -75,30 +173,49 @@ impl Rules {
         &self.remove_texts[number]
     }
 
-    /// Tells whether it names any packages.
+    /// Returns whether it names any packages.
     pub fn names_packages(&self) -> bool {
-        !self.packages.is_empty() || !self.sections.is_empty()
+        let PackageGlobs { names, globs, sections, .. } = &self.packages;
+        !(names.is_empty() && globs.is_empty() && sections.is_empty())
     }
 
-    /// Tells whether it names a package.
-    pub fn claims_package(&self, name: &str, section: &str) -> bool {
-        self.packages.is_match(name) || self.sections.is_match(section)
+    /// Returns whether it names a package: by its name or section, or by a glob, if the package owns no program but those that the profile
+    /// is about.
+    pub fn claims_package(&self, package: PackageFacts<'_>) -> bool {
+        let PackageGlobs { names, globs, sections, programs, removes } = &self.packages;
+        let is_about = |path: &RootfsPath| {
+            programs.is_match(String::from_utf8_lossy(path.file_name()).as_ref())
+                || removes.is_match_candidate(&candidate(path.as_bytes()))
+        };
+        names.contains(package.name)
+            || !package.section.is_empty() && sections.is_match(package.section)
+            || globs.is_match(package.name) && package.programs.iter().all(is_about)
     }
 
-    /// Tells whether a path stays, with all below it, although `remove` names it.
-    pub fn keeps(&self, path: &Candidate<'_>) -> bool {
-        self.keep.is_match_candidate(path)
+    /// Returns whether it names a package of conda.
+    pub fn claims_conda_package(&self, name: &str) -> bool {
+        self.conda.is_match(name)
+    }
+
+    /// Returns whether a path is kept, with all below it, although `remove` names it.
+    pub fn keeps(&self, scope: Scope, path: &Candidate<'_>) -> bool {
+        self.keep.is_match(scope, path)
+    }
+
+    /// Returns whether a folder goes once nothing is left in it.
+    pub fn takes_emptied(&self, scope: Scope, path: &Candidate<'_>) -> bool {
+        self.emptied.is_match(scope, path)
     }
 }
 
-/// The globs of several rules as one set: a path is matched once against all of them, which is several times as fast as
+/// The globs of several rules as one set for each scope: a path is matched once against all of them, which is several times as fast as
 /// one after the other.
 #[derive(Debug, Clone, Default)]
 pub struct RuleBook {
     rules: Vec<Rules>,
-    all: GlobSet,
-    /// For each glob of the set, which rules have it, and its number there; in that order.
-    of: Vec<(usize, usize)>,
+    sets: [GlobSet; 5],
+    /// For each glob of each set, which rules have it, and its number there; in that order.
+    of: [Vec<(usize, usize)>; 5],
 }
 
 impl RuleBook {
@@ -107,10 +224,18 @@ impl RuleBook {
     /// # Errors
     /// If they cannot be compiled as one.
     pub fn new(rules: Vec<Rules>) -> Result<Self, ProfileError> {
-        let numbered = rules.iter().enumerate();
-        let of = numbered.flat_map(|(book, rules)| (0..rules.remove.len()).map(move |glob| (book, glob))).collect();
-        let all = set_of(rules.iter().flat_map(|rules| &rules.remove));
-        Ok(Self { all: all.map_err(glob_error("all", "of all profiles"))?, rules, of })
+        let mut book = Self::default();
+        for scope in Scope::ALL {
+            let numbered = rules.iter().enumerate().flat_map(|(number, rules)| {
+                rules.remove.iter().enumerate().map(move |(glob, (of, text))| (*of, text, (number, glob)))
+            });
+            let own = numbered.filter(|(of, ..)| *of == scope).collect::<Vec<_>>();
+            book.of[scope as usize] = own.iter().map(|(.., place)| *place).collect();
+            let set = set_of(own.iter().map(|(_, glob, _)| *glob));
+            book.sets[scope as usize] = set.map_err(glob_error("all", "of all profiles"))?;
+        }
+        book.rules = rules;
+        Ok(book)
     }
 
     /// Returns the rules, in order.
@@ -118,13 +243,19 @@ impl RuleBook {
         &self.rules
     }
 
-    /// Tells which rules name a path for removal, by their place, in order, each with the number of the first of its globs that
+    /// Calls `claim` for the rules that name a path of a scope for removal, by their place, in order, each with the number of the first of its globs that
     /// does. `matched` is memory that is used again.
-    pub fn for_each_claim(&self, path: &Candidate<'_>, matched: &mut Vec<usize>, mut claim: impl FnMut(usize, usize)) {
-        self.all.matches_candidate_into(path, matched);
+    pub fn for_each_claim(
+        &self,
+        scope: Scope,
+        path: &Candidate<'_>,
+        matched: &mut Vec<usize>,
+        mut claim: impl FnMut(usize, usize),
+    ) {
+        self.sets[scope as usize].matches_candidate_into(path, matched);
         let mut last = None;
         for &number in &*matched {
-            let (rules, glob) = self.of[number];
+            let (rules, glob) = self.of[scope as usize][number];
             if last.replace(rules) != Some(rules) {
                 claim(rules, glob);
             }
@@ -132,9 +263,9 @@ impl RuleBook {
     }
 }
 
-/// Prepares a path for matching against several [`Rules`].
-pub fn candidate(path: &RootfsPath) -> Candidate<'_> {
-    Candidate::new(Path::new(OsStr::from_bytes(path.as_bytes())))
+/// Prepares a path, without a leading slash, for matching against several [`Rules`].
+pub fn candidate(path: &[u8]) -> Candidate<'_> {
+    Candidate::new(Path::new(OsStr::from_bytes(path)))
 }
 
 fn globs(profile: &str, globs: &[String]) -> Result<Vec<Glob>, ProfileError> {

@@ -176,7 +176,7 @@ impl ImageReport {
 
 impl EditedReport {
     fn new(edit: &Edited) -> Self {
-        let bytes = edit.content.as_bytes();
+        let bytes = edit.content.0.as_slice();
         Self { path: edit.path.clone(), digest: Digest::of(bytes), size: bytes.len() }
     }
 }

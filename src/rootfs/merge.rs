@@ -46,6 +46,13 @@ impl Merging {
     pub fn apply(&mut self, mut layer: LayerIndex) -> Result<(), RootfsError> {
         let number = self.layers.len();
         self.start_layer(number, layer.len())?;
+        for whiteout in layer.names().filter_map(|(path, _)| Whiteout::parse(&path)) {
+            match whiteout {
+                Whiteout::Removed(path) => self.own_folder(&path.parent(), number)?,
+                Whiteout::Opaque(folder) => self.own_folder(&folder, number)?,
+                Whiteout::Bookkeeping => {}
+            }
+        }
         for (id, (path, kind)) in super::ids(number, layer.len()).zip(layer.names()) {
             let owner = self.apply_entry(id, &path, &kind)?;
             self.entries.owners.push(owner);
@@ -79,21 +86,20 @@ impl Merging {
         match Whiteout::parse(path) {
             Some(Whiteout::Bookkeeping) => Ok(Owner::NONE),
             Some(Whiteout::Removed(path)) => {
-                if let Some(parent) = self.existing(path.parent_bytes()) {
-                    let name = path.file_name();
-                    if let Some(child) = self.tree.nodes().child(parent, name)
+                if let Some(parent) = self.directory(&path.parent()) {
+                    if let Some(child) = self.tree.nodes().child(parent, path.file_name())
                         && !self.hide_below(child, id.layer)
                     {
                         self.remove(child);
                     }
-                    self.whiteouts.insert(id, self.tree.nodes().path(parent).join(name));
+                    self.whiteouts.insert(id, path);
                 }
                 Ok(Owner::WHITEOUT)
             }
             Some(Whiteout::Opaque(path)) => {
-                if let Some(folder) = self.existing(path.as_bytes()) {
+                if let Some(folder) = self.directory(&path) {
                     self.hide_children(folder, id.layer);
-                    self.whiteouts.insert(id, self.tree.nodes().path(folder));
+                    self.whiteouts.insert(id, path);
                 }
                 Ok(Owner::WHITEOUT)
             }
@@ -195,10 +201,31 @@ impl Merging {
         Ok(Made { kind, target: linked })
     }
 
-    /// Returns the directory at `path`, following symlinks; `None` if there is none.
-    fn existing(&self, path: &[u8]) -> Option<NodeId> {
+    /// Makes the folder of a whiteout a directory of its layer: overlayfs unpacks the whiteout there, so a symlink of a lower layer
+    /// at that path is hidden, wherever in the layer the whiteout stands.
+    fn own_folder(&mut self, path: &RootfsPath, layer: usize) -> Result<(), RootfsError> {
+        let mut at = ROOT;
+        for name in path.components() {
+            let Some(child) = self.tree.nodes().child(at, name) else { return Ok(()) };
+            at = match self.tree.nodes().kind(child) {
+                Kind::Directory => child,
+                Kind::Symlink => {
+                    self.remove(child);
+                    self.make_folder(at, name).map_err(|_| RootfsError::TooLarge { layer })?
+                }
+                Kind::File | Kind::LinkedFile | Kind::Special => return Ok(()),
+            };
+        }
+        Ok(())
+    }
+
+    /// Returns the directory at `path`. A whiteout hides what lies at its own path: overlayfs follows no symlink of a lower
+    /// layer on the way there, so neither does this.
+    fn directory(&self, path: &RootfsPath) -> Option<NodeId> {
         let nodes = self.tree.nodes();
-        nodes.resolve(ROOT, path, &mut |_| {}).filter(|&node| nodes.kind(node) == Kind::Directory)
+        path.components().try_fold(ROOT, |at, name| {
+            nodes.child(at, name).filter(|&child| nodes.kind(child) == Kind::Directory)
+        })
     }
 
     /// Returns the directory at `path` in folder `from`, following symlinks and making what is missing.

@@ -1,0 +1,229 @@
+//! What a word means in an image: a program in `PATH`, a shared library, or an absolute path.
+//!
+//! One table of rules for all texts ([`Trust`]): an application's own files are believed at every word; of what others wrote, as much
+//! as the text shows that it runs programs or opens libraries.
+
+use super::common::{is_common, is_compiler, is_editor};
+use super::config::Programs;
+use super::library::Libraries;
+use super::words::{Use, Word};
+use crate::rootfs::{NodeId, Rootfs};
+use crate::rootfs_path::RootfsPath;
+
+/// Who wrote a text, and so how far its words are evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The application: no package and no RECORD lists the file.
+    Own,
+    /// An installed Python distribution.
+    Distribution {
+        /// The source runs programs.
+        runs_programs: bool,
+    },
+    /// A configuration that a package of the operating system owns.
+    System {
+        /// It is one of those that name programs.
+        names_programs: bool,
+    },
+    /// The strings of an ELF object.
+    Native {
+        /// Names among them may be programs that it runs.
+        names_programs: bool,
+    },
+}
+
+/// What a word is found to mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A program.
+    Program,
+    /// A shared library or a loadable extension.
+    Library,
+    /// A file or folder.
+    Path,
+}
+
+/// The shortest string of an object that is believed to be a program's name: shorter ones are bytes of tables in most cases.
+const MIN_NATIVE_NAME: usize = 4;
+
+impl Trust {
+    /// Returns whether a word in a text of this kind is evidence for the program of that name.
+    fn takes_program(self, word: Word<'_>) -> bool {
+        let Word { text, r#use, .. } = word;
+        let is_exact = !is_common(text) && !is_editor(text) && !is_compiler(text);
+        match self {
+            Self::Own => !is_common(text) || r#use >= Use::Command,
+            Self::Distribution { .. } if is_editor(text) || r#use == Use::Checkout => false,
+            Self::Distribution { .. } if r#use == Use::Run => true,
+            Self::Distribution { .. } if r#use == Use::Named => !is_compiler(text),
+            Self::Distribution { runs_programs } => runs_programs && is_exact,
+            Self::System { names_programs } => names_programs && (is_exact || r#use >= Use::Command),
+            Self::Native { names_programs } => names_programs && is_exact && text.len() >= MIN_NATIVE_NAME,
+        }
+    }
+}
+
+/// Looks words up in one image.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    pub(super) rootfs: &'a Rootfs,
+    pub(super) programs: &'a Programs,
+    pub(super) libraries: &'a Libraries,
+}
+
+impl Names<'_> {
+    /// Returns the files that a word means. `opens_libraries` says that the text opens libraries by whatever name, so that `magic`
+    /// means `libmagic.so.1`.
+    pub(super) fn meaning(&self, word: Word<'_>, trust: Trust, opens_libraries: bool) -> (Meaning, Vec<NodeId>) {
+        let Word { text, .. } = word;
+        if text.starts_with('/') {
+            return (Meaning::Path, self.path(text, trust, word));
+        }
+        if text.contains(".so") {
+            let found = self.libraries.opened(text);
+            // Configuration names plug-ins without the folder that the library adds.
+            let plugins = match trust {
+                Trust::Own | Trust::System { .. } if found.is_empty() => self.libraries.plugin(text),
+                _ => &[],
+            };
+            return (Meaning::Library, [found, plugins.to_vec()].concat());
+        }
+        if let Some(program) = self.programs.find(self.rootfs, text).filter(|_| trust.takes_program(word)) {
+            return (Meaning::Program, vec![program]);
+        }
+        let library = match trust {
+            _ if opens_libraries => self.libraries.opened(text),
+            Trust::Own => self.libraries.extension(text).to_vec(),
+            _ => Vec::new(),
+        };
+        (Meaning::Library, library)
+    }
+
+    /// Returns what lies at an absolute path, all that lies below it if it is the folder of a package's data.
+    fn path(&self, text: &str, trust: Trust, word: Word<'_>) -> Vec<NodeId> {
+        let Ok(path) = RootfsPath::parse(text.as_bytes()) else { return Vec::new() };
+        let name = String::from_utf8_lossy(path.file_name());
+        let in_programs = [b"bin".as_slice(), b"sbin"].contains(&path.parent().file_name());
+        if in_programs && trust != Trust::Own && !trust.takes_program(Word { text: &name, ..word }) && is_tool_name(&name) {
+            return Vec::new();
+        }
+        let rootfs = self.rootfs;
+        let Some(folder) = rootfs.resolve(rootfs.root(), path.parent_bytes(), &mut |_| {}) else { return Vec::new() };
+        let Some(node) = rootfs.child(folder, path.file_name()) else { return Vec::new() };
+        let end = rootfs.resolve(folder, path.file_name(), &mut |_| {});
+        match end {
+            Some(end) if rootfs.is_directory(end) && is_data_folder(&rootfs.path(end)) => {
+                [vec![node], files_below(rootfs, end)].concat()
+            }
+            Some(end) if rootfs.is_directory(end) => Vec::new(),
+            _ => vec![node],
+        }
+    }
+}
+
+fn is_tool_name(name: &str) -> bool {
+    is_compiler(name) || is_editor(name)
+}
+
+/// How many files of a folder that is named are looked at.
+const MAX_BELOW: usize = 50_000;
+
+/// Returns the files and symlinks below a folder.
+pub(super) fn files_below(rootfs: &Rootfs, folder: NodeId) -> Vec<NodeId> {
+    let mut files = Vec::new();
+    let mut todo = vec![folder];
+    while let Some(node) = todo.pop().filter(|_| files.len() < MAX_BELOW) {
+        match rootfs.is_directory(node) {
+            true => todo.extend(rootfs.children(node)),
+            false => files.push(node),
+        }
+    }
+    files
+}
+
+/// Folders that many packages share, or whose files no program opens by the folder: to name one is evidence of nothing.
+const SHARED: [&str; 37] = [
+    "etc/alternatives",
+    "etc/default",
+    "etc/init.d",
+    "etc/profile.d",
+    "etc/cron.d",
+    "lib/systemd",
+    "opt/conda",
+    "usr/bin",
+    "usr/games",
+    "usr/include",
+    "usr/lib",
+    "usr/lib32",
+    "usr/lib64",
+    "usr/libexec",
+    "usr/local",
+    "usr/sbin",
+    "usr/share",
+    "usr/src",
+    "usr/lib/cgi-bin",
+    "usr/lib/debug",
+    "usr/lib/locale",
+    "usr/lib/pkgconfig",
+    "usr/share/applications",
+    "usr/share/bash-completion",
+    "usr/share/bug",
+    "usr/share/doc",
+    "usr/share/doc-base",
+    "usr/share/icons",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/pixmaps",
+    "usr/share/pkgconfig",
+    "usr/share/zsh",
+    "var/cache",
+    "var/lib",
+];
+
+/// Names of folders in which an interpreter or a compiler keeps its own library. That it searches there says nothing of what it is
+/// asked for: packages depend on the modules they use.
+const LIBRARIES_OF_INTERPRETERS: [&str; 16] = [
+    "perl", "perl5", "perl-base", "python", "dist-packages", "site-packages", "ruby", "tcltk", "lua", "nodejs",
+    "node_modules", "gcc", "gcc-cross", "llvm", "jvm", "php",
+];
+
+/// Returns whether a folder holds the data of few packages, so that whoever names it needs them.
+fn is_data_folder(path: &RootfsPath) -> bool {
+    let text = path.to_string();
+    let parts = text.split('/').collect::<Vec<_>>();
+    let is_library = |part: &&str| {
+        let stem = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        LIBRARIES_OF_INTERPRETERS.contains(&stem) || part.contains("-linux-gnu") && parts.last() == Some(part)
+    };
+    parts.len() >= 2 && !SHARED.contains(&text.as_str()) && !text.starts_with("usr/local/") && !parts.iter().any(is_library)
+        || parts.first() == Some(&"opt") && parts.len() >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_packages_data_differs_from_folders_that_all_share() {
+        let is_data = |text: &str| is_data_folder(&RootfsPath::parse(text.as_bytes()).unwrap());
+        for folder in ["usr/share/fonts", "usr/share/dict", "etc/ssl", "usr/lib/ssl", "usr/lib/x86_64-linux-gnu/sasl2"] {
+            assert!(is_data(folder), "{folder}");
+        }
+        for folder in [
+            "",
+            "usr",
+            "usr/share",
+            "usr/lib/x86_64-linux-gnu",
+            "usr/share/perl/5.36.0",
+            "usr/lib/x86_64-linux-gnu/perl5/5.36",
+            "usr/lib/python3/dist-packages/x",
+            "usr/lib/python3.11",
+            "usr/lib/gcc/x86_64-linux-gnu/12",
+            "usr/share/doc",
+        ] {
+            assert!(!is_data(folder), "{folder}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Packages of conda environments that rules name: which may go, and which files each has.
+//!
+//! Environments have no packages that came by themselves and are needed no longer, as Debian has: a package goes only if a profile names it and no
+//! package that is kept depends on it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::evidence::Evidence;
+use crate::packages::conda::{FOLDER, Record};
+use crate::profile::Rules;
+use crate::rootfs::{NodeId, NodeMap, Rootfs};
+
+/// Packages of conda that a profile names.
+#[derive(Debug, Default)]
+pub(super) struct CondaPackages {
+    packages: Vec<CondaPackage>,
+    of: NodeMap<u32>,
+}
+
+/// One such package.
+#[derive(Debug)]
+pub(super) struct CondaPackage {
+    /// Its name.
+    pub(super) name: String,
+    /// The profile that names it.
+    pub(super) profile: Arc<str>,
+    /// Its files, the record included.
+    pub(super) files: Vec<NodeId>,
+    /// Those of the others that it depends on, by number.
+    depends: Vec<usize>,
+}
+
+impl CondaPackages {
+    /// Finds the packages that rules name and that no other package needs.
+    pub(super) fn new(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence) -> Self {
+        let mut environments: HashMap<NodeId, Vec<(NodeId, Record)>> = HashMap::new();
+        for (node, facts) in evidence.files() {
+            let folder = rootfs.parent(node);
+            let Some(text) = facts.text.as_ref().filter(|_| rootfs.name(folder) == FOLDER) else { continue };
+            if let Ok(record) = Record::parse(text) {
+                environments.entry(rootfs.parent(folder)).or_default().push((node, record));
+            }
+        }
+        let mut found = Self::default();
+        let mut environments = environments.into_iter().collect::<Vec<_>>();
+        environments.sort_by_key(|(prefix, _)| *prefix);
+        for (prefix, records) in environments {
+            found.add(rootfs, rules, prefix, &records);
+        }
+        found
+    }
+
+    fn add(&mut self, rootfs: &Rootfs, rules: &[Rules], prefix: NodeId, records: &[(NodeId, Record)]) {
+        let named = |record: &Record| rules.iter().find(|rules| rules.claims_conda_package(&record.name));
+        let kept = needed(records, |record| named(record).is_none());
+        let nodes = |record: &Record| {
+            let files = record.files.iter().filter_map(|path| {
+                let folder = rootfs.resolve(prefix, path.parent_bytes(), &mut |_| {})?;
+                rootfs.child(folder, path.file_name())
+            });
+            files.collect::<Vec<_>>()
+        };
+        let shared = records.iter().filter(|(_, record)| kept.contains(record.name.as_str()));
+        let shared = shared.flat_map(|(_, record)| nodes(record)).collect::<HashSet<_>>();
+        let first = self.packages.len();
+        let going = records.iter().filter(|(_, record)| !kept.contains(record.name.as_str())).collect::<Vec<_>>();
+        for (node, record) in &going {
+            let Some(rules) = named(record) else { continue };
+            let files = nodes(record).into_iter().filter(|file| !shared.contains(file)).chain([*node]).collect::<Vec<_>>();
+            let depends = record.depends.iter().filter_map(|name| going.iter().position(|(_, other)| other.name == *name));
+            for &file in &files {
+                self.of.insert(file, self.packages.len() as u32);
+            }
+            let depends = depends.map(|number| first + number).collect();
+            self.packages.push(CondaPackage { name: record.name.clone(), profile: rules.profile.clone(), files, depends });
+        }
+    }
+
+    /// Returns the packages.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CondaPackage> {
+        self.packages.iter()
+    }
+
+    /// Returns the files of the package that has a file, and of those that it depends on.
+    pub(super) fn with(&self, file: NodeId) -> Vec<NodeId> {
+        let Some(&number) = self.of.get(file) else { return Vec::new() };
+        let mut found = BTreeSet::new();
+        let mut todo = vec![number as usize];
+        while let Some(number) = todo.pop() {
+            if found.insert(number) {
+                todo.extend(self.packages.get(number).into_iter().flat_map(|package| &package.depends));
+            }
+        }
+        found.into_iter().filter_map(|number| self.packages.get(number)).flat_map(|package| &package.files).copied().collect()
+    }
+}
+
+/// Returns the names of the packages that are kept in any case, and of those that they depend on.
+fn needed(records: &[(NodeId, Record)], is_kept: impl Fn(&Record) -> bool) -> HashSet<&str> {
+    let by_name = records.iter().map(|(_, record)| (record.name.as_str(), record)).collect::<HashMap<_, _>>();
+    let mut found = HashSet::new();
+    let mut todo = records.iter().map(|(_, record)| record).filter(|record| is_kept(record)).collect::<Vec<_>>();
+    while let Some(record) = todo.pop() {
+        if found.insert(record.name.as_str()) {
+            todo.extend(record.depends.iter().filter_map(|name| by_name.get(name.as_str())));
+        }
+    }
+    found
+}
