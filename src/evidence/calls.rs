@@ -109,8 +109,18 @@ impl Call {
 
 /// Modules that run programs.
 const RUNNERS: [&str; 12] = [
-    "subprocess", "sh", "plumbum", "pexpect", "ptyprocess", "invoke", "fabric", "delegator", "envoy", "commands",
-    "sarge", "shellingham",
+    "subprocess",
+    "sh",
+    "plumbum",
+    "pexpect",
+    "ptyprocess",
+    "invoke",
+    "fabric",
+    "delegator",
+    "envoy",
+    "commands",
+    "sarge",
+    "shellingham",
 ];
 
 /// Returns whether a source that imports this module runs programs.
@@ -120,8 +130,24 @@ pub(super) fn runs_programs(module: &str) -> bool {
 
 /// Words of a name that say that it stands for a program.
 const PROGRAM_NAMES: [&str; 18] = [
-    "bin", "binary", "binaries", "exe", "exec", "executable", "executables", "program", "programs", "prog", "command",
-    "commands", "cmd", "cmds", "cmdline", "tool", "tools", "gpgbinary",
+    "bin",
+    "binary",
+    "binaries",
+    "exe",
+    "exec",
+    "executable",
+    "executables",
+    "program",
+    "programs",
+    "prog",
+    "command",
+    "commands",
+    "cmd",
+    "cmds",
+    "cmdline",
+    "tool",
+    "tools",
+    "gpgbinary",
 ];
 
 /// Returns whether a variable, parameter, keyword or key of this name stands for a program: `gs_binary`, `GIT_CMD`, `converterTool`.

@@ -77,7 +77,11 @@ pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<(NodeId, Str
         if matches!(name, "PATH" | "LD_LIBRARY_PATH" | "PYTHONPATH" | "MANPATH" | "PKG_CONFIG_PATH") {
             continue;
         }
-        let first = if super::calls::is_program_name(name) || PROGRAM_VARIABLES.contains(&name) { Use::Run } else { Use::Mention };
+        let first = if super::calls::is_program_name(name) || PROGRAM_VARIABLES.contains(&name) {
+            Use::Run
+        } else {
+            Use::Mention
+        };
         named.extend(meanings(names, value, first, Syntax::Config).map(|node| (node, format!("Env {name}"))));
     }
     named

@@ -33,7 +33,10 @@ const RUNS: [(&str, &[&str]); 22] = [
 /// Modules and the paths that they read at places of their own, by the end of the module's path.
 const READS: [(&str, &[&str]); 1] =
     // The authorities that `ssl.create_default_context` trusts lie where OpenSSL was built to look for them.
-    [("ssl.py", &["etc/ssl", "usr/lib/ssl", "usr/share/ca-certificates", "usr/local/share/ca-certificates", "etc/pki"])];
+    [(
+        "ssl.py",
+        &["etc/ssl", "usr/lib/ssl", "usr/share/ca-certificates", "usr/local/share/ca-certificates", "etc/pki"],
+    )];
 
 /// Files that a file is known to need.
 pub(super) struct Known {
@@ -50,10 +53,8 @@ pub(super) fn is_known(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bo
 
 /// Returns what a program runs and a module reads by what is known of its name.
 pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> Vec<Known> {
-    let runs = runs(rootfs, node, programs).map(|runs| Known {
-        files: runs.iter().filter_map(|run| programs.find(rootfs, run)).collect(),
-        runs: true,
-    });
+    let runs = runs(rootfs, node, programs)
+        .map(|runs| Known { files: runs.iter().filter_map(|run| programs.find(rootfs, run)).collect(), runs: true });
     let open = |path: &&str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
     let reads = reads(rootfs, node).map(|reads| Known {
         files: reads.iter().filter_map(open).flat_map(|folder| files_below(rootfs, folder)).collect(),

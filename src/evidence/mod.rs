@@ -28,6 +28,7 @@ pub mod words;
 pub mod world;
 
 pub use collect::{Collector, Facts, FileFacts, LD_CACHE, OS_RELEASE};
+pub use names::files_below;
 pub use needs::Reason;
 pub use query::{Asked, Evidence, LayerDatabase};
 pub use sources::SeenSources;

@@ -55,7 +55,7 @@ impl Trust {
             Self::Own => !is_common(text) || r#use >= Use::Command,
             Self::Distribution { .. } if is_editor(text) || r#use == Use::Checkout => false,
             Self::Distribution { .. } if r#use == Use::Run => true,
-            Self::Distribution { .. } if r#use == Use::Named => !is_compiler(text),
+            Self::Distribution { .. } if r#use == Use::Named => !is_compiler(text) && !is_common(text),
             Self::Distribution { runs_programs } => runs_programs && is_exact,
             Self::System { names_programs } => names_programs && (is_exact || r#use >= Use::Command),
             Self::Native { names_programs } => names_programs && is_exact && text.len() >= MIN_NATIVE_NAME,
@@ -103,8 +103,7 @@ impl Names<'_> {
     fn path(&self, text: &str, trust: Trust, word: Word<'_>) -> Vec<NodeId> {
         let Ok(path) = RootfsPath::parse(text.as_bytes()) else { return Vec::new() };
         let name = String::from_utf8_lossy(path.file_name());
-        let in_programs = [b"bin".as_slice(), b"sbin"].contains(&path.parent().file_name());
-        if in_programs && trust != Trust::Own && !trust.takes_program(Word { text: &name, ..word }) && is_tool_name(&name) {
+        if trust != Trust::Own && is_tool_name(&name) && !trust.takes_program(Word { text: &name, ..word }) {
             return Vec::new();
         }
         let rootfs = self.rootfs;
@@ -129,7 +128,7 @@ fn is_tool_name(name: &str) -> bool {
 const MAX_BELOW: usize = 50_000;
 
 /// Returns the files and symlinks below a folder.
-pub(super) fn files_below(rootfs: &Rootfs, folder: NodeId) -> Vec<NodeId> {
+pub fn files_below(rootfs: &Rootfs, folder: NodeId) -> Vec<NodeId> {
     let mut files = Vec::new();
     let mut todo = vec![folder];
     while let Some(node) = todo.pop().filter(|_| files.len() < MAX_BELOW) {
@@ -141,35 +140,55 @@ pub(super) fn files_below(rootfs: &Rootfs, folder: NodeId) -> Vec<NodeId> {
     files
 }
 
-/// Folders that many packages share, or whose files no program opens by the folder: to name one is evidence of nothing.
-const SHARED: [&str; 37] = [
+/// Folders that many packages share, or whose files no program opens by the folder: to name one, or a folder in one whose path is here with
+/// a slash at its end, is evidence of nothing.
+const SHARED: [&str; 58] = [
     "etc/alternatives",
-    "etc/default",
-    "etc/init.d",
-    "etc/profile.d",
+    "etc/apt/",
+    "etc/bash_completion.d/",
     "etc/cron.d",
-    "lib/systemd",
+    "etc/cron.daily",
+    "etc/default",
+    "etc/dpkg/",
+    "etc/init.d",
+    "etc/logrotate.d",
+    "etc/profile.d",
+    "etc/security",
+    "etc/systemd/",
+    "etc/X11",
+    "lib/systemd/",
+    "lib/udev/",
     "opt/conda",
     "usr/bin",
     "usr/games",
-    "usr/include",
+    "usr/include/",
     "usr/lib",
+    "usr/lib/apt/",
+    "usr/lib/binfmt.d/",
+    "usr/lib/cgi-bin",
+    "usr/lib/debug/",
+    "usr/lib/dpkg/",
+    "usr/lib/locale",
+    "usr/lib/modules-load.d/",
+    "usr/lib/pkgconfig",
+    "usr/lib/sysctl.d/",
+    "usr/lib/systemd/",
+    "usr/lib/sysusers.d/",
+    "usr/lib/tmpfiles.d/",
+    "usr/lib/udev/",
     "usr/lib32",
     "usr/lib64",
     "usr/libexec",
     "usr/local",
     "usr/sbin",
     "usr/share",
-    "usr/src",
-    "usr/lib/cgi-bin",
-    "usr/lib/debug",
-    "usr/lib/locale",
-    "usr/lib/pkgconfig",
     "usr/share/applications",
-    "usr/share/bash-completion",
+    "usr/share/bash-completion/",
     "usr/share/bug",
+    "usr/share/dbus-1/",
     "usr/share/doc",
     "usr/share/doc-base",
+    "usr/share/dpkg/",
     "usr/share/icons",
     "usr/share/info",
     "usr/share/lintian",
@@ -177,7 +196,9 @@ const SHARED: [&str; 37] = [
     "usr/share/man",
     "usr/share/pixmaps",
     "usr/share/pkgconfig",
+    "usr/share/polkit-1/",
     "usr/share/zsh",
+    "usr/src/",
     "var/cache",
     "var/lib",
 ];
@@ -185,8 +206,22 @@ const SHARED: [&str; 37] = [
 /// Names of folders in which an interpreter or a compiler keeps its own library. That it searches there says nothing of what it is
 /// asked for: packages depend on the modules they use.
 const LIBRARIES_OF_INTERPRETERS: [&str; 16] = [
-    "perl", "perl5", "perl-base", "python", "dist-packages", "site-packages", "ruby", "tcltk", "lua", "nodejs",
-    "node_modules", "gcc", "gcc-cross", "llvm", "jvm", "php",
+    "perl",
+    "perl5",
+    "perl-base",
+    "python",
+    "dist-packages",
+    "site-packages",
+    "ruby",
+    "tcltk",
+    "lua",
+    "nodejs",
+    "node_modules",
+    "gcc",
+    "gcc-cross",
+    "llvm",
+    "jvm",
+    "php",
 ];
 
 /// Returns whether a folder holds the data of few packages, so that whoever names it needs them.
@@ -197,8 +232,17 @@ fn is_data_folder(path: &RootfsPath) -> bool {
         let stem = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
         LIBRARIES_OF_INTERPRETERS.contains(&stem) || part.contains("-linux-gnu") && parts.last() == Some(part)
     };
-    parts.len() >= 2 && !SHARED.contains(&text.as_str()) && !text.starts_with("usr/local/") && !parts.iter().any(is_library)
-        || parts.first() == Some(&"opt") && parts.len() >= 2
+    let with_slash = format!("{text}/");
+    let is_shared = |shared: &&str| match shared.strip_suffix('/') {
+        Some(_) => with_slash.starts_with(*shared),
+        None => text == **shared,
+    };
+    let is_for_builds = ["pkgconfig", "cmake", "include"].contains(parts.last().unwrap_or(&""));
+    parts.len() >= 2
+        && !SHARED.iter().any(|shared| is_shared(&shared))
+        && !is_for_builds
+        && !text.starts_with("usr/local/")
+        && !parts.iter().any(is_library)
 }
 
 #[cfg(test)]
@@ -208,7 +252,8 @@ mod tests {
     #[test]
     fn the_folder_of_a_packages_data_differs_from_folders_that_all_share() {
         let is_data = |text: &str| is_data_folder(&RootfsPath::parse(text.as_bytes()).unwrap());
-        for folder in ["usr/share/fonts", "usr/share/dict", "etc/ssl", "usr/lib/ssl", "usr/lib/x86_64-linux-gnu/sasl2"] {
+        for folder in ["usr/share/fonts", "usr/share/dict", "etc/ssl", "usr/lib/ssl", "usr/lib/x86_64-linux-gnu/sasl2"]
+        {
             assert!(is_data(folder), "{folder}");
         }
         for folder in [
@@ -222,6 +267,9 @@ mod tests {
             "usr/lib/python3.11",
             "usr/lib/gcc/x86_64-linux-gnu/12",
             "usr/share/doc",
+            "usr/include/X11",
+            "usr/lib/x86_64-linux-gnu/pkgconfig",
+            "usr/lib/systemd/user",
         ] {
             assert!(!is_data(folder), "{folder}");
         }

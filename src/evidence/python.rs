@@ -337,12 +337,15 @@ impl<'a> Reader<'a> {
 
     /// Reads a literal that may be a path beside the source.
     fn path(&mut self, text: &str, range: TextRange) {
-        if text.len() > MAX_BESIDE || text.contains(char::is_whitespace) || self.joined.contains(&range.start()) {
+        if text.len() > MAX_BESIDE || text.contains(char::is_whitespace) {
             return;
         }
         if text.ends_with(".h") {
             let mention = self.mention(text.rsplit('/').next().unwrap_or(text), &range);
             self.facts.headers.push(mention);
+        }
+        if self.joined.contains(&range.start()) {
+            return;
         }
         let is_test = |part: &str| matches!(part, "tests" | "test" | "_tests" | "testing");
         if text.contains('/') || text.contains('.') || is_test(text) {
@@ -548,40 +551,101 @@ type X = int
         assert_eq!(read(source.as_bytes()).0.imports[5].line, 8);
     }
 
-    #[test]
-    fn programs_and_libraries_are_known_by_literals() {
-        let source = r#"
-subprocess.run(["git", "status"])
-os.system("convert a b")
-shutil.which("dot")
-run([sys.executable, "-m", "pip", "install"])
-run("curl -s x | jq .", shell=True)
-ctypes.CDLL("libmagic.so.1")
-find_library("cairo")
-dlopen(ffi, "libpango-1.0-0", 'pango')
-names = ("lib/libfoo.so.2", "not.sorted", "x.so")
-run(variable)
-"#;
+    /// The words that are used at least so, each with its use.
+    fn words(source: &str, at_least: Use) -> Vec<(String, Use)> {
         let facts = read(source.as_bytes()).0;
-        let commands = facts.commands.iter().map(|command| (&*command.program.text, command.argument.as_deref()));
-        assert_eq!(
-            commands.collect::<Vec<_>>(),
-            [("git", Some("status")), ("convert", Some("a")), ("dot", None), ("curl", Some("-s")), ("jq", Some("."))]
-        );
-        assert_eq!(imports(source), ["pip"]);
-        assert_eq!(
-            mentions(&facts.libraries),
-            ["libmagic.so.1", "libmagic.so.1", "cairo", "libpango-1.0-0", "pango", "libfoo.so.2"]
-        );
+        let words = facts.words.iter().filter(|word| word.r#use >= at_least);
+        words.map(|word| (word.text.to_owned(), word.r#use)).collect()
+    }
+
+    fn texts(source: &str, at_least: Use) -> Vec<String> {
+        words(source, at_least).into_iter().map(|(text, _)| text).collect()
     }
 
     #[test]
-    fn data_in_test_folders_counts_if_the_file_looks_beside_itself() {
-        let with = "import os\nroot = os.path.join(os.path.dirname(__file__), 'tests', 'data')\nx = 'tests/a.csv'";
-        assert_eq!(mentions(&read(with.as_bytes()).0.data), ["tests", "tests/a.csv"]);
+    fn a_program_is_known_however_the_call_is_written() {
+        for source in [
+            "subprocess.run(['git', 'clone'])",
+            "os.system('git clone')",
+            "shutil.which('git')",
+            "run(args=['git', 'x'])",
+            "check_output('ls | git x', shell=True)",
+            "Popen(shlex.split('git x'))",
+            "import sh\nsh.git('x')",
+            "from sh import git",
+            "from plumbum.cmd import git",
+        ] {
+            assert!(words(source, Use::Run).contains(&("git".to_owned(), Use::Run)), "{source}");
+        }
+        for source in [
+            "def f(binary='git'): pass",
+            "GIT_CMD = 'git'",
+            "x(executable='git')",
+            "x = {'tool': 'git'}",
+            "git_path = 'git'",
+        ] {
+            assert!(words(source, Use::Named).contains(&("git".to_owned(), Use::Named)), "{source}");
+        }
+        for source in
+            ["cmd(['bash', '-c', 'git x'])", "x = f'git {y}'", "f(b'git')", "names = ['a', 'git']", "'git x'.split()"]
+        {
+            assert!(texts(source, Use::Command).contains(&"git".to_owned()), "{source}");
+        }
+        assert_eq!(words("x('please use git')", Use::Mention)[2], ("git".to_owned(), Use::Mention));
+        let docstrings = "'''git'''\ndef f(x: 'git') -> 'git':\n    'git'\n";
+        assert_eq!(texts(docstrings, Use::Checkout), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_question_about_the_own_checkout_is_known_as_one() {
+        for source in ["run(['git', 'describe', '--tags'])", "os.system('git rev-parse HEAD')"] {
+            let found = words(source, Use::Checkout);
+            assert!(found.contains(&("git".to_owned(), Use::Checkout)), "{source}: {found:?}");
+        }
+        let twice = words("run(['git', 'describe'])\nrun(['git', 'clone'])", Use::Run);
+        assert_eq!(twice, [("git".to_owned(), Use::Run)]);
+    }
+
+    #[test]
+    fn a_source_says_whether_it_runs_programs_and_opens_libraries() {
+        let facts = |source: &str| {
+            let facts = read(source.as_bytes()).0;
+            (facts.runs_programs, facts.opens_libraries)
+        };
+        assert_eq!(facts("import subprocess"), (true, false));
+        assert_eq!(facts("from os import popen\npopen(x)"), (true, false));
+        assert_eq!(facts("app.run(port)"), (false, false));
+        assert_eq!(facts("from ctypes.util import find_library"), (false, true));
+        assert_eq!(facts("db.load_extension(x)"), (false, true));
+        assert_eq!(imports("run([sys.executable, '-m', 'pip'])"), ["pip"]);
+    }
+
+    #[test]
+    fn what_compiles_when_it_is_used_counts_as_an_import() {
+        for (source, module) in [
+            ("import torch\ntorch.compile(model)", "torch.compile"),
+            ("import torch as t\n@t.compile\ndef f(): pass", "torch.compile"),
+            ("from cffi import FFI\nffi = FFI()\nffi.verify('x')", "cffi.verifier"),
+            ("import cython\ncython.inline('x')", "cython.inline"),
+        ] {
+            assert!(imports(source).contains(&module.to_owned()), "{source}: {:?}", imports(source));
+        }
+        assert!(!imports("import jwt\njwt.verify('x')").contains(&"cffi.verifier".to_owned()));
+    }
+
+    #[test]
+    fn a_path_beside_the_source_is_joined_of_its_parts() {
+        let data = |source: &str| {
+            let facts = read(format!("{source}\n__file__").as_bytes()).0;
+            facts.data.iter().map(|data| data.text.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(data("os.path.join(os.path.dirname(__file__), 'tests', 'data')"), ["tests/data"]);
+        assert_eq!(data("HERE / 'native' / 'x.h'"), ["native/x.h"]);
+        assert_eq!(data("join(HERE, 'data', model + '.pdb')"), ["data", ".pdb"]);
+        assert_eq!(data("x = 'tests'\ny = 'a/b'\nz = 'core'"), ["tests", "a/b"]);
         assert!(read(b"x = 'tests'").0.data.is_empty());
         assert_eq!(imports("resources.files('pkg.tests')"), ["pkg.tests"]);
-        assert_eq!(mentions(&read(b"open(join(include, 'a/bitgen.h'))").0.headers), ["bitgen.h"]);
+        assert_eq!(mentions(&read(b"open(include + 'a/bitgen.h')").0.headers), ["bitgen.h"]);
     }
 
     #[test]

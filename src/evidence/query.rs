@@ -1,5 +1,7 @@
 //! Which other files does this file need, and why?
 
+use std::collections::HashSet;
+
 use super::collect::{Facts, FileFacts};
 use super::config::{self, Programs};
 use super::known;
@@ -9,7 +11,7 @@ use super::needs::Reason;
 use super::python::PythonFacts;
 use super::recorded::recorded;
 use super::tools::{is_build_tool, is_foreign_tool, is_system_script, names_many_programs};
-use super::words::Words;
+use super::words::Word;
 use super::world::{Holds, Worlds};
 use super::{imports, texts};
 use crate::image::ImageConfig;
@@ -139,10 +141,19 @@ impl Evidence {
         }
     }
 
+    /// Returns whether a source is the standard library's or a build tool's: what it names, an image that only runs does not use.
+    pub fn is_build_tool(&self, rootfs: &Rootfs, node: NodeId) -> bool {
+        let world = self.worlds.of(rootfs, node).map(|world| &self.worlds.worlds[world]);
+        world.is_some_and(|world| is_build_tool(rootfs, world, node, &rootfs.path(node)))
+    }
+
     /// Returns the first of some programs that a file of the application names, with that file and line.
     pub fn program_named_in(&self, facts: &FileFacts, programs: &[String]) -> Option<(u32, String)> {
         let words = facts.python.as_ref().map_or(&facts.words, |python| &python.words);
-        words.iter().find(|word| programs.iter().any(|program| program == word.text)).map(|word| (word.line, word.text.to_owned()))
+        words
+            .iter()
+            .find(|word| programs.iter().any(|program| program == word.text))
+            .map(|word| (word.line, word.text.to_owned()))
     }
 
     /// Returns the files that `node` needs, but for those that are `settled`: that something needs them changes nothing.
@@ -166,17 +177,26 @@ impl Evidence {
             let loader = elf.interpreter.as_ref().and_then(|path| open(rootfs, path));
             needs.add(loader, |from| Reason::Interpreter { from });
             let names_programs = !names_many_programs(rootfs.name(node));
-            self.words(rootfs, &elf.strings, Trust::Native { names_programs }, false, &mut needs);
+            // What it is linked with it need not open, also under the name that it had before a wheel was repaired.
+            let linked = elf.needed.iter().chain(&elf.soname).map(|name| library_stem(name)).collect::<HashSet<_>>();
+            let own = String::from_utf8_lossy(rootfs.name(node));
+            let is_linked =
+                |word: &str| linked.contains(library_stem(word)) || library_stem(word) == library_stem(&own);
+            let strings = elf.strings.iter().filter(|word| !word.text.contains(".so") || !is_linked(word.text));
+            self.words(rootfs, strings, Trust::Native { names_programs }, false, &mut needs);
         }
         if let Some(words) = &facts.interpreter {
             needs.add(self.interpreter(rootfs, words), |from| Reason::Interpreter { from });
         }
         let is_own = self.is_own(rootfs, node, asked.is_owned);
         if is_own {
-            self.words(rootfs, &facts.words, Trust::Own, false, &mut needs);
+            self.words(rootfs, facts.words.iter(), Trust::Own, false, &mut needs);
         } else if facts.interpreter.is_none() && !self.recorded.contains(node) && !is_system_script(&needs.from) {
-            let names_programs = texts::names_programs(&needs.from.to_string());
-            self.words(rootfs, &facts.words, Trust::System { names_programs }, false, &mut needs);
+            let path = needs.from.to_string();
+            if !texts::is_not_started(&path) {
+                let trust = Trust::System { names_programs: texts::names_programs(&path) };
+                self.words(rootfs, facts.words.iter(), trust, false, &mut needs);
+            }
         }
         if let Some(python) = &facts.python {
             self.python(rootfs, node, python, asked.live, &mut needs);
@@ -189,9 +209,16 @@ impl Evidence {
     }
 
     /// What the words of a text mean.
-    fn words(&self, rootfs: &Rootfs, words: &Words, trust: Trust, opens_libraries: bool, needs: &mut Needs<'_>) {
+    fn words<'a>(
+        &self,
+        rootfs: &Rootfs,
+        words: impl Iterator<Item = Word<'a>>,
+        trust: Trust,
+        opens_libraries: bool,
+        needs: &mut Needs<'_>,
+    ) {
         let names = self.names(rootfs);
-        for word in words.iter() {
+        for word in words {
             let (meaning, files) = names.meaning(word, trust, opens_libraries);
             let (line, text) = (word.line, word.text);
             needs.add(files, |from| match (trust, meaning) {
@@ -205,15 +232,14 @@ impl Evidence {
 
     /// What the literals of a Python source mean.
     fn literals(&self, rootfs: &Rootfs, node: NodeId, facts: &PythonFacts, is_own: bool, needs: &mut Needs<'_>) {
-        let is_tool = |world: usize| is_build_tool(rootfs, &self.worlds.worlds[world], node, &needs.from);
-        if !is_own && self.worlds.of(rootfs, node).is_some_and(is_tool) {
+        if !is_own && self.is_build_tool(rootfs, node) {
             return;
         }
         let trust = match is_own {
             true => Trust::Own,
             false => Trust::Distribution { runs_programs: facts.runs_programs },
         };
-        self.words(rootfs, &facts.words, trust, facts.opens_libraries, needs);
+        self.words(rootfs, facts.words.iter(), trust, facts.opens_libraries, needs);
         for mention in &facts.headers {
             let headers = in_own_package(rootfs, node, &mention.text);
             needs.add(headers, |from| Reason::Data { from, line: mention.line });
@@ -271,6 +297,16 @@ impl Evidence {
                 self.python(rootfs, node, &facts, live, needs);
             }
         }
+    }
+}
+
+/// Returns the name of a library without its version and without the hash that a repaired wheel gives it: `libpq-e8a033dd.so.5.16` is `libpq`.
+fn library_stem(name: &str) -> &str {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let stem = name.split(".so").next().unwrap_or(name);
+    match stem.rsplit_once('-') {
+        Some((stem, hash)) if hash.len() >= 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => stem,
+        _ => stem,
     }
 }
 

@@ -21,12 +21,7 @@ pub(super) fn recorded(rootfs: &Rootfs, facts: &Facts) -> NodeSet {
 }
 
 /// Adds the files at paths that are relative to a folder. Neighbours in a list share their folder.
-fn add<'a>(
-    rootfs: &Rootfs,
-    from: NodeId,
-    paths: impl Iterator<Item = std::borrow::Cow<'a, str>>,
-    found: &mut NodeSet,
-) {
+fn add<'a>(rootfs: &Rootfs, from: NodeId, paths: impl Iterator<Item = std::borrow::Cow<'a, str>>, found: &mut NodeSet) {
     let mut last: Option<(String, Option<NodeId>)> = None;
     for path in paths {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));

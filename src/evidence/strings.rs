@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn paths_libraries_and_names_of_programs_are_found_however_the_object_is_cut() {
-        let bytes = b"\x7fELF\0ssh\0/usr/lib/ssl:/usr/lib/sasl2\0a b\0-I/usr/x\0lib/libz.so.1\0%s/etc/x\0less\0no/usr/no\0";
-        let mut expected = vec!["/usr/lib/sasl2", "/usr/lib/ssl", "ELF", "less", "libz.so.1", "ssh"];
+        let bytes =
+            b"\x7fELF\0ssh\0/usr/lib/ssl:/usr/lib/sasl2\0a b\0-I/usr/x\0lib/libz.so.1\0%s/etc/x\0less\0no/usr/no\0";
+        let mut expected = vec!["/usr/lib/sasl2", "/usr/lib/ssl", "less", "libz.so.1", "ssh"];
         for pieces in [1, 2, 3, 7, bytes.len()] {
             let mut all = found(bytes, pieces, true);
             all.sort();

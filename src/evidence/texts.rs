@@ -51,7 +51,8 @@ const NAMES: [&str; 12] = [
     "up",
 ];
 /// Folders whose texts are not read: what lies in them belongs to distributions, is documentation, or is a package manager's own.
-const NOT_READ: [&str; 12] = [
+const NOT_READ: [&str; 13] = [
+    ".cache/",
     "site-packages/",
     "dist-packages/",
     "node_modules/",
@@ -80,6 +81,27 @@ const OF_ELSEWHERE: [&str; 10] = [
 ];
 /// Texts of packages that name programs to run, by the end of their path.
 const NAMES_PROGRAMS: [&str; 4] = ["/delegates.xml", "etc/mailcap", "etc/inetd.conf", "etc/sane.d/saned.conf"];
+
+/// Where packages put configuration of services and desktops that a container does not start by itself.
+const NOT_STARTED: [&str; 12] = [
+    "etc/X11/",
+    "etc/bash",
+    "etc/cron",
+    "etc/default/",
+    "etc/init.d/",
+    "etc/logrotate.d/",
+    "etc/network/",
+    "etc/profile",
+    "etc/skel/",
+    "etc/systemd/",
+    "lib/systemd/",
+    "usr/lib/systemd/",
+];
+
+/// Returns whether a configuration that a package owns is of something that a container does not start by itself.
+pub(super) fn is_not_started(path: &str) -> bool {
+    NOT_STARTED.iter().any(|start| path.starts_with(start))
+}
 
 /// Returns whether a file is configuration, by its path without the leading slash.
 pub(super) fn is_configuration(path: &str) -> bool {
@@ -151,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_crontab_names_its_commands_after_its_fields_and_a_user() {
-        let text = "# make it so\n*/5 * * * * root make -C /srv/app\n@daily convert a b\n[program:x]\ncommand = file -\n";
+        let text =
+            "# make it so\n*/5 * * * * root make -C /srv/app\n@daily convert a b\n[program:x]\ncommand = file -\n";
         let words = words("etc/cron.d/app", text);
         let commands = words.iter().filter(|word| word.r#use == Use::Command).map(|word| (word.text, word.line));
         let commands = commands.collect::<Vec<_>>();

@@ -77,7 +77,8 @@ pub(super) fn asks_about_checkout(command: &str) -> bool {
     ];
     let mut words = command.split_whitespace();
     let is_version_control = matches!(words.next(), Some("git" | "hg" | "svn" | "bzr"));
-    is_version_control && words.next().is_some_and(|question| QUESTIONS.contains(&question) || question.starts_with('-'))
+    is_version_control
+        && words.next().is_some_and(|question| QUESTIONS.contains(&question) || question.starts_with('-'))
 }
 
 /// Maintainers' scripts run when packages come and go; `python3.11-config` and the like tell compilers' flags. Nobody runs them
@@ -95,15 +96,51 @@ const CHECKED_OUT: [&str; 7] = [".pyenv", ".rbenv", ".nvm", ".asdf", ".sdkman", 
 
 /// Returns whether a file belongs to a tool that is checked out whole, or to what npm installed.
 pub(super) fn is_foreign_tool(path: &RootfsPath) -> bool {
-    path.parent().components().any(|part| part == b"node_modules" || CHECKED_OUT.iter().any(|tool| tool.as_bytes() == part))
+    path.parent()
+        .components()
+        .any(|part| part == b"node_modules" || CHECKED_OUT.iter().any(|tool| tool.as_bytes() == part))
 }
 
 /// Programs whose strings name other programs without running them: shells and interpreters, editors, compilers and debuggers, databases
 /// (key words), programs that are many programs at once.
-const NAME_MANY: [&str; 36] = [
-    "bash", "busybox", "cc1", "cpp", "dash", "gcc", "gdb", "ksh", "ld", "lua", "ltrace", "make", "mariadbd", "mysqld", "nano",
-    "node", "pandoc", "perl", "php", "postgres", "python", "redis-server", "ruby", "screen", "socat", "sqlite", "strace",
-    "systemctl", "systemd", "tmux", "toybox", "uwsgi", "uwsgi-core", "valgrind", "vim.tiny", "zsh",
+const NAME_MANY: [&str; 37] = [
+    "bash",
+    "busybox",
+    "cc1",
+    "cpp",
+    "dash",
+    "gcc",
+    "gdb",
+    "gpgv",
+    "ksh",
+    "ld",
+    "lua",
+    "ltrace",
+    "make",
+    "mariadbd",
+    "mysqld",
+    "nano",
+    "node",
+    "pandoc",
+    "perl",
+    "php",
+    "postgres",
+    "python",
+    "redis-server",
+    "ruby",
+    "screen",
+    "socat",
+    "sqlite",
+    "strace",
+    "systemctl",
+    "systemd",
+    "tmux",
+    "toybox",
+    "uwsgi",
+    "uwsgi-core",
+    "valgrind",
+    "vim.tiny",
+    "zsh",
 ];
 
 /// Returns whether the strings of a program name other programs that it does not run.

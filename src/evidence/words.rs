@@ -151,9 +151,38 @@ impl WordCollector {
 
 /// Commands that run the command that their arguments begin with. The reserved words of the shell grammar are among them.
 const RUNS_NEXT: [&str; 32] = [
-    "exec", "sudo", "doas", "env", "xargs", "nohup", "time", "nice", "ionice", "timeout", "setsid", "command", "then",
-    "do", "else", "if", "elif", "while", "until", "gosu", "su-exec", "tini", "dumb-init", "stdbuf", "watch", "chroot",
-    "flock", "-c", "sh", "bash", "eval", "which",
+    "exec",
+    "sudo",
+    "doas",
+    "env",
+    "xargs",
+    "nohup",
+    "time",
+    "nice",
+    "ionice",
+    "timeout",
+    "setsid",
+    "command",
+    "then",
+    "do",
+    "else",
+    "if",
+    "elif",
+    "while",
+    "until",
+    "gosu",
+    "su-exec",
+    "tini",
+    "dumb-init",
+    "stdbuf",
+    "watch",
+    "chroot",
+    "flock",
+    "-c",
+    "sh",
+    "bash",
+    "eval",
+    "which",
 ];
 
 fn base_name(word: &str) -> &str {
@@ -217,7 +246,8 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_left_out() {
-        for text in ["", "123", "4.5", "-", "é", "../x", "a/b", "=", &"a".repeat(65), &format!("/{}", "a".repeat(255))] {
+        for text in ["", "123", "4.5", "-", "é", "../x", "a/b", "=", &"a".repeat(65), &format!("/{}", "a".repeat(255))]
+        {
             assert_eq!(words(text), [], "{text}");
         }
         assert_eq!(words("R")[0].0, "R");

@@ -29,6 +29,8 @@ pub struct Worlds {
     sites: HashMap<NodeId, Site>,
     prefixes: HashSet<NodeId>,
     idle: HashSet<NodeId>,
+    /// Folders that path files add, with the folder of packages that each path file lies in.
+    pub linked: Vec<(NodeId, NodeId)>,
     found: HashMap<Place, HashMap<Box<str>, Option<Arc<Module>>>>,
 }
 
@@ -82,9 +84,12 @@ impl Worlds {
                 worlds[index].roots.push(site);
             }
         }
+        let mut linked = Vec::new();
         for world in &mut worlds {
             for root in world.roots.clone() {
-                world.roots.extend(path_files(rootfs, facts, root));
+                let added = path_files(rootfs, facts, root);
+                linked.extend(added.iter().map(|&folder| (root, folder)));
+                world.roots.extend(added);
             }
         }
         let mut common = Vec::new();
@@ -96,7 +101,15 @@ impl Worlds {
         let prefixes = worlds.iter().map(|world| rootfs.parent(rootfs.parent(world.stdlib))).chain(survey.prefixes);
         let prefixes = prefixes.filter(|&prefix| prefix != rootfs.root()).collect();
         let idle = idle_base(rootfs, config).into_iter().collect();
-        Self { worlds, common, sites: survey.sites.into_iter().collect(), prefixes, idle, found: HashMap::new() }
+        Self {
+            worlds,
+            common,
+            sites: survey.sites.into_iter().collect(),
+            prefixes,
+            idle,
+            linked,
+            found: HashMap::new(),
+        }
     }
 
     /// Returns whether a folder holds packages, and how that is known.
@@ -200,7 +213,8 @@ impl Survey {
 fn idle_base(rootfs: &Rootfs, config: &ImageConfig) -> Option<NodeId> {
     let path = config.env_value("PATH")?.split(':').filter(|folder| !folder.is_empty());
     let mut folders = path.filter_map(|folder| rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
-    let programs = folders.find(|&folder| rootfs.child(folder, b"python").is_some() || rootfs.child(folder, b"python3").is_some())?;
+    let programs = folders
+        .find(|&folder| rootfs.child(folder, b"python").is_some() || rootfs.child(folder, b"python3").is_some())?;
     let environment = rootfs.parent(programs);
     let envs = rootfs.parent(environment);
     let is_conda = |folder: NodeId| rootfs.child(folder, b"conda-meta").is_some();

@@ -102,7 +102,8 @@ pub(super) fn without(
         change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), new);
     }
     // What somebody asked for by a name that no package has or provides any more is asked for no longer.
-    let gone_names = removed.iter().flat_map(|&id| std::iter::once(&db.packages[id].name).chain(&db.packages[id].provides));
+    let gone_names =
+        removed.iter().flat_map(|&id| std::iter::once(&db.packages[id].name).chain(&db.packages[id].provides));
     let is_left = |name: &str| db.named(name).iter().any(|id| !removed.contains(id));
     let gone_names = gone_names.map(String::as_str).filter(|name| !is_left(name)).collect::<BTreeSet<_>>();
     for (path, text) in texts.iter().filter(|(path, _)| path.to_string() == WORLD) {

@@ -16,7 +16,8 @@ pub const FOLDER: &[u8] = b"conda-meta";
 /// Returns whether a file is a record of a package.
 pub fn wants(path: &str) -> bool {
     let mut parts = path.rsplit('/');
-    parts.next().is_some_and(|name| name.ends_with(".json")) && parts.next().is_some_and(|part| part.as_bytes() == FOLDER)
+    parts.next().is_some_and(|name| name.ends_with(".json"))
+        && parts.next().is_some_and(|part| part.as_bytes() == FOLDER)
 }
 
 /// A package that is installed in a prefix.

@@ -176,15 +176,18 @@ fn run_by_the_application(
     if programs.is_empty() {
         return None;
     }
-    let words = ["Entrypoint", "Cmd", "Shell"].into_iter().flat_map(|key| config.strings(key).map(move |text| (key, text)));
-    let mut words = words.flat_map(|(key, text)| text.split(|c: char| !(c.is_alphanumeric() || "-_.+".contains(c))).map(move |word| (key, word)));
+    let words =
+        ["Entrypoint", "Cmd", "Shell"].into_iter().flat_map(|key| config.strings(key).map(move |text| (key, text)));
+    let mut words = words.flat_map(|(key, text)| {
+        text.split(|c: char| !(c.is_alphanumeric() || "-_.+".contains(c))).map(move |word| (key, word))
+    });
     let by_config = words.find(|(_, word)| programs.iter().any(|program| program == word));
     if let Some((key, word)) = by_config {
         return Some(Reason::Uses { what: format!("`{word}`, which the config's {key} names,") });
     }
-    let own = evidence.files().filter(|(node, facts)| {
-        (facts.python.is_some() || !facts.words.is_empty()) && !claims.paths.contains(*node)
-    });
+    let own = evidence
+        .files()
+        .filter(|(node, facts)| (facts.python.is_some() || !facts.words.is_empty()) && !claims.paths.contains(*node));
     let mut named = own.filter_map(|(node, facts)| {
         let (line, word) = evidence.program_named_in(facts, programs)?;
         let is_own = evidence.is_own(rootfs, node, ownership.is_owned(node));
@@ -214,7 +217,15 @@ struct Imported {
 
 /// Folders in which packages keep copies of others.
 const VENDORS: [&str; 10] = [
-    "_vendor", "vendor", "_vendored", "vendored", "_vendored_packages", "extern", "_extern", "externals", "third_party",
+    "_vendor",
+    "vendor",
+    "_vendored",
+    "vendored",
+    "_vendored_packages",
+    "extern",
+    "_extern",
+    "externals",
+    "third_party",
     "_third_party",
 ];
 
@@ -248,7 +259,9 @@ impl Installed {
                     installed.distributions.insert(name.to_lowercase().replace(['_', '.'], "-"));
                 }
             }
-            let Some(python) = &facts.python else { continue };
+            let Some(python) = facts.python.as_ref().filter(|_| !evidence.is_build_tool(rootfs, node)) else {
+                continue;
+            };
             for import in &python.imports {
                 let Some(module) = wanted_part(import, &wanted) else { continue };
                 let (top, path) = (top_level(module), rootfs.path(node));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::claims::Claims;
 use super::decision::Decision;
 use super::ownership::Ownership;
-use crate::evidence::{Asked, Evidence, Reason};
+use crate::evidence::{Asked, Evidence, Reason, files_below};
 use crate::image::ImageConfig;
 use crate::packages::{Manager, Package, PackageId};
 use crate::rootfs::{NodeId, NodeKind, NodeMap, Rootfs};
@@ -79,6 +79,7 @@ impl Closure<'_> {
                 self.require(program, &Reason::Config { key: "PATH".to_owned() });
             }
         }
+        self.keep_what_path_files_add();
         for (id, link) in self.rootfs.links() {
             let (Some(name), Some(data)) = (self.rootfs.owner(id), self.rootfs.owner(link.carrier)) else { continue };
             if id.layer != link.carrier.layer
@@ -87,6 +88,18 @@ impl Closure<'_> {
             {
                 // Data does not move between layers.
                 self.require(data, &Reason::HardLink { from: self.rootfs.path(name) });
+            }
+        }
+    }
+
+    /// A `.pth` file may add a folder in a cache, as package managers do that link rather than copy: all of it is kept.
+    fn keep_what_path_files_add(&mut self) {
+        let is_claimed = |node| self.decision.claims.paths.contains(node);
+        let linked = self.evidence.worlds().linked.iter().filter(|(from, to)| !is_claimed(*from) && is_claimed(*to));
+        for (from, folder) in linked.copied().collect::<Vec<_>>() {
+            let reason = Reason::Reads { from: self.rootfs.path(from) };
+            for file in files_below(self.rootfs, folder) {
+                self.require(file, &reason);
             }
         }
     }
@@ -134,10 +147,24 @@ impl Closure<'_> {
             let is_owned = self.is_as_installed(node);
             // To be needed changes nothing for what stays already, unless it leads to something else.
             let settled = |node| self.decision.stays(node) && self.rootfs.symlink(node).is_none();
-            for (needed, reason) in self.evidence.needs_of(self.rootfs, node, Asked { live: &self.live, is_owned }, &settled) {
-                self.require(needed, &reason);
+            for (needed, reason) in
+                self.evidence.needs_of(self.rootfs, node, Asked { live: &self.live, is_owned }, &settled)
+            {
+                if !self.is_outweighed(needed, &reason) {
+                    self.require(needed, &reason);
+                }
             }
         }
+    }
+
+    /// Returns whether a string of an object is too weak a reason: it names a folder or a word, and a profile means the package that has the
+    /// file. That the object looks there does not say that it needs that one.
+    fn is_outweighed(&self, needed: NodeId, reason: &Reason) -> bool {
+        let Reason::Native { word, .. } = reason else { return false };
+        let is_exact = || RootfsPath::parse(word.as_bytes()).is_ok_and(|path| self.rootfs.path(needed) == path);
+        let owners = self.decision.ownership.of(needed);
+        let is_meant = owners.iter().any(|id| self.decision.claims.packages.contains_key(id));
+        is_meant && !(word.starts_with('/') && is_exact())
     }
 
     /// Returns whether a package owns a file and no layer without package management replaced it, as `COPY nginx.conf` does.

@@ -67,13 +67,20 @@ impl CondaPackages {
         let going = records.iter().filter(|(_, record)| !kept.contains(record.name.as_str())).collect::<Vec<_>>();
         for (node, record) in &going {
             let Some(rules) = named(record) else { continue };
-            let files = nodes(record).into_iter().filter(|file| !shared.contains(file)).chain([*node]).collect::<Vec<_>>();
-            let depends = record.depends.iter().filter_map(|name| going.iter().position(|(_, other)| other.name == *name));
+            let files =
+                nodes(record).into_iter().filter(|file| !shared.contains(file)).chain([*node]).collect::<Vec<_>>();
+            let depends =
+                record.depends.iter().filter_map(|name| going.iter().position(|(_, other)| other.name == *name));
             for &file in &files {
                 self.of.insert(file, self.packages.len() as u32);
             }
             let depends = depends.map(|number| first + number).collect();
-            self.packages.push(CondaPackage { name: record.name.clone(), profile: rules.profile.clone(), files, depends });
+            self.packages.push(CondaPackage {
+                name: record.name.clone(),
+                profile: rules.profile.clone(),
+                files,
+                depends,
+            });
         }
     }
 
@@ -92,7 +99,12 @@ impl CondaPackages {
                 todo.extend(self.packages.get(number).into_iter().flat_map(|package| &package.depends));
             }
         }
-        found.into_iter().filter_map(|number| self.packages.get(number)).flat_map(|package| &package.files).copied().collect()
+        found
+            .into_iter()
+            .filter_map(|number| self.packages.get(number))
+            .flat_map(|package| &package.files)
+            .copied()
+            .collect()
     }
 }
 

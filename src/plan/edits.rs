@@ -40,7 +40,8 @@ pub(super) fn edits(decision: &Decision, rootfs: &Rootfs, evidence: &Evidence, g
     let mut change = database(decision, rootfs, gone);
     let mut all_gone = gone.clone();
     change.removed.retain(|path| rootfs.lookup(path).is_some_and(|node| all_gone.insert(node)));
-    let edits = change.edits.into_iter().map(|edit| Edited { path: edit.path, content: NewContent(edit.content.into_bytes()) });
+    let edits =
+        change.edits.into_iter().map(|edit| Edited { path: edit.path, content: NewContent(edit.content.into_bytes()) });
     let stays = |edit: &Edited| rootfs.lookup(&edit.path).is_some_and(|node| !all_gone.contains(node));
     let mut edited = edits.filter(stays).collect::<Vec<_>>();
     edited.extend(lists(rootfs, evidence, &all_gone));
@@ -75,9 +76,8 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
 
 /// Takes files that are gone out of the files that list them: RECORDs, lists of plug-ins, conda's records, the loader's cache.
 fn lists(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
-    let is_list = |(node, facts): &(NodeId, &FileFacts)| {
-        (facts.text.is_some() || facts.bytes.is_some()) && !gone.contains(*node)
-    };
+    let is_list =
+        |(node, facts): &(NodeId, &FileFacts)| (facts.text.is_some() || facts.bytes.is_some()) && !gone.contains(*node);
     let files = evidence.files().filter(is_list).collect::<Vec<_>>();
     let edits = files.into_par_iter().filter_map(|(node, facts)| {
         let content = match (&facts.text, &facts.bytes) {

@@ -57,7 +57,9 @@ impl Ownership {
         }
         let mut ownership = Self { db, texts, is_unknown: has_unread_database(rootfs, evidence), ..Self::default() };
         if ownership.is_unknown {
-            unread.push("the package database could not be read whole; no file of the operating system is removed".to_owned());
+            unread.push(
+                "the package database could not be read whole; no file of the operating system is removed".to_owned(),
+            );
             ownership.db = None;
         }
         ownership.lay_over(rootfs);
@@ -103,7 +105,8 @@ impl Ownership {
                     }
                     continue;
                 }
-                let owns = |id: &PackageId| triggered::makers(&text).any(|maker| db.packages[*id].name.starts_with(maker));
+                let owns =
+                    |id: &PackageId| triggered::makers(&text).any(|maker| db.packages[*id].name.starts_with(maker));
                 let maker = (0..db.packages.len()).find(owns).filter(|_| !self.owners.contains(child));
                 if let Some(id) = maker {
                     self.owners.get_or_default(child).push(id);

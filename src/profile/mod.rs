@@ -366,7 +366,9 @@ mod tests {
             let rules = Rules::of_profile(&profile, &|_| value.map(str::to_owned)).unwrap();
             let path = RootfsPath::parse(b"http").unwrap();
             let book = RuleBook::new(vec![rules]).unwrap();
-            book.for_each_claim(Scope::Root, &candidate(path.as_bytes()), &mut Vec::new(), |_, glob| panic!("{value:?}: {glob}"));
+            book.for_each_claim(Scope::Root, &candidate(path.as_bytes()), &mut Vec::new(), |_, glob| {
+                panic!("{value:?}: {glob}")
+            });
         }
     }
 }

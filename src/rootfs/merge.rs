@@ -223,9 +223,8 @@ impl Merging {
     /// layer on the way there, so neither does this.
     fn directory(&self, path: &RootfsPath) -> Option<NodeId> {
         let nodes = self.tree.nodes();
-        path.components().try_fold(ROOT, |at, name| {
-            nodes.child(at, name).filter(|&child| nodes.kind(child) == Kind::Directory)
-        })
+        path.components()
+            .try_fold(ROOT, |at, name| nodes.child(at, name).filter(|&child| nodes.kind(child) == Kind::Directory))
     }
 
     /// Returns the directory at `path` in folder `from`, following symlinks and making what is missing.

@@ -507,7 +507,7 @@ mod tests {
         let mut swap = |at: usize, size: usize| swapped[at..at + size].reverse();
         let entries = (0..number(NEW_COUNT)).map(|entry| NEW_HEADER + entry * NEW_ENTRY);
         entries.for_each(|at| {
-            [(0, 4), (4, 4), (8, 4), (12, 4), (16, 8)].map(|(field, size)| swap(at + field, size)).into()
+            [(0, 4), (4, 4), (8, 4), (12, 4), (16, 8)].into_iter().for_each(|(field, size)| swap(at + field, size));
         });
         let directory = number(NEW_EXTENSIONS);
         [NEW_COUNT, NEW_STRINGS, NEW_EXTENSIONS, directory, directory + 4].map(|at| swap(at, 4));

@@ -125,7 +125,7 @@ fn entry_points_path_files_and_the_applications_own_sources_are_evidence() {
     insta::assert_snapshot!("explain", explained.stdout);
 }
 
-/// A Debian image: `tool` was asked for and pulled `lib` in, `libmagic1` was asked for by name, git and convert too.
+/// A Debian image: `gcc` was asked for and pulled `lib` in, `libmagic1` came by itself, git and convert were asked for too.
 fn debian<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let status = "\
 Package: base\nStatus: install ok installed\nPriority: required\nArchitecture: amd64\nSection: admin\n\n\
@@ -137,7 +137,10 @@ Package: imagemagick\nStatus: install ok installed\nArchitecture: amd64\nSection
 Package: server\nStatus: install ok installed\nArchitecture: amd64\nSection: net\n\n";
     let mut files = vec![
         ("var/lib/dpkg/status", status),
-        ("var/lib/apt/extended_states", "Package: lib\nArchitecture: amd64\nAuto-Installed: 1\n\n"),
+        (
+            "var/lib/apt/extended_states",
+            "Package: lib\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: libmagic1\nArchitecture: amd64\nAuto-Installed: 1\n\n",
+        ),
         ("var/lib/dpkg/info/base.list", "/.\n/usr\n/usr/bin\n/usr/bin/sh\n"),
         ("var/lib/dpkg/info/gcc.list", "/usr/bin\n/usr/bin/gcc\n/usr/lib/gcc\n/usr/lib/gcc/cc1\n"),
         ("var/lib/dpkg/info/gcc.postinst", "#!/bin/sh\n"),
@@ -158,6 +161,10 @@ Package: server\nStatus: install ok installed\nArchitecture: amd64\nSection: net
         ("usr/bin/convert", "x"),
         ("usr/bin/server", "x"),
         (".git/left", "x"),
+        (
+            "usr/local/lib/python3.11/site-packages/x-1.dist-info/RECORD",
+            "x/__init__.py,,\nmagic/__init__.py,,\npip/x.py,,\n",
+        ),
     ];
     files.extend_from_slice(more);
     files

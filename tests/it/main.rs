@@ -17,6 +17,7 @@ mod properties;
 mod real_tools;
 mod registry;
 mod schemas;
+mod situations;
 mod splice;
 mod support;
 mod transports;
