@@ -56,6 +56,9 @@ def slim(level):
 
 
 def module_of(path):
+    """Returns the module that goes on purpose with this path: its own file, in a folder of tests."""
+    if not {"tests", "test", "_tests"} & set(path.split("/")[:-1]):
+        return None
     for folder in ("/site-packages/", "/dist-packages/"):
         if folder in path and path.endswith((".py", ".so")):
             head, _, name = path.split(folder, 1)[1].rpartition("/")

@@ -97,7 +97,7 @@ impl Cache {
 
 /// The version of all that names in the cache depend on beside the program's own: to be raised when scans, evidence or the
 /// codec change in what they give.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// Returns a name for what was made of `parts` by this version of the program.
 ///

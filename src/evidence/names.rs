@@ -233,13 +233,13 @@ fn is_data_folder(path: &RootfsPath) -> bool {
         LIBRARIES_OF_INTERPRETERS.contains(&stem) || part.contains("-linux-gnu") && parts.last() == Some(part)
     };
     let with_slash = format!("{text}/");
-    let is_shared = |shared: &&str| match shared.strip_suffix('/') {
-        Some(_) => with_slash.starts_with(*shared),
-        None => text == **shared,
+    let is_shared = |shared: &str| match shared.strip_suffix('/') {
+        Some(_) => with_slash.starts_with(shared),
+        None => text == shared,
     };
     let is_for_builds = ["pkgconfig", "cmake", "include"].contains(parts.last().unwrap_or(&""));
     parts.len() >= 2
-        && !SHARED.iter().any(|shared| is_shared(&shared))
+        && !SHARED.iter().any(|shared| is_shared(shared))
         && !is_for_builds
         && !text.starts_with("usr/local/")
         && !parts.iter().any(is_library)

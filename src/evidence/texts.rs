@@ -109,12 +109,12 @@ pub(super) fn is_configuration(path: &str) -> bool {
     let lies_in = |folder: &&str| path.starts_with(*folder) || path.contains(&format!("/{folder}"));
     let is_of_elsewhere = OF_ELSEWHERE.contains(&name)
         || name.starts_with("docker-compose")
-        || [".github/", ".circleci/", ".gitlab/"].iter().any(|folder| lies_in(folder));
+        || [".github/", ".circleci/", ".gitlab/"].iter().any(lies_in);
     let is_named = NAMES.contains(&name)
         || ENDINGS.iter().any(|ending| name.ends_with(ending))
         || path.starts_with("etc/")
         || path.starts_with("var/spool/cron/");
-    is_named && !is_of_elsewhere && !NOT_READ.iter().any(|folder| lies_in(folder))
+    is_named && !is_of_elsewhere && !NOT_READ.iter().any(lies_in)
 }
 
 /// Returns whether a text that a package owns names programs; of others only paths and libraries count.

@@ -1,7 +1,7 @@
 //! Words of a text that may name a program, a shared library or a path of the image.
 //!
 //! A scan does not know which programs an image has, so it collects every word that has the form of a name, once a file. What
-//! a word means is asked later, of [`super::named::Names`].
+//! a word means is asked later, of `names.rs`.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 /// Modules by tier, the lowest first.
 const TIERS: &[&[&str]] = &[
-    &["digest", "spare", "hasher", "blob", "rootfs_path", "reference", "progress"],
+    &["digest", "spare", "hasher", "blob", "rootfs_path", "reference", "progress", "content"],
     &["layer"],
     &["image"],
     &["rootfs", "profile"],
-    &["packages"],
+    &["packages", "state"],
     &["evidence"],
     &["plan"],
     &["layering", "savings", "saved_plan", "explain", "inventory"],

@@ -50,11 +50,16 @@ fn importable(results: Value) -> BTreeMap<String, Value> {
     results.into_iter().filter(|(_, result)| result == "ok").collect()
 }
 
-/// Returns the names of the modules that a plan removes.
+/// Returns the names of the modules that a plan removes on purpose: their own file goes, and lies in a folder of tests.
 fn removed_modules(report: &Value) -> BTreeSet<String> {
     let removed = report["images"][0]["removed"].as_array().unwrap().iter().map(|item| item["path"].as_str().unwrap());
     let module = |path: &str| {
         let inside = path.split_once("-packages/")?.1;
+        let is_module = inside.ends_with(".py") || inside.ends_with(".so");
+        let is_test = inside.split('/').any(|part| matches!(part, "tests" | "test" | "_tests"));
+        if !(is_module && is_test) {
+            return None;
+        }
         let (folder, name) = inside.rsplit_once('/').unwrap_or(("", inside));
         let dotted = format!("{folder}/{}", name.split('.').next()?).trim_matches('/').replace('/', ".");
         Some(dotted.strip_suffix(".__init__").unwrap_or(&dotted).to_owned())
