@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::names::{Names, Trust};
+use super::names::{Meant, Names, Trust};
+use super::needs::{Need, Reason};
 use super::words::{Syntax, Use, Word, WordCollector};
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, Rootfs};
@@ -52,21 +53,23 @@ impl Programs {
 /// Returns the files and folders that `config` names, with the key that does.
 ///
 /// Folders are needed themselves, not what they hold: a working directory with a `.git` in it stays without it.
-pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<(NodeId, String)> {
+pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<Need> {
     let rootfs = names.rootfs;
     let mut named = Vec::new();
     let open = |path: &str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
     let workdir = config.text("WorkingDir").unwrap_or("/");
-    named.extend(open(workdir).map(|node| (node, "WorkingDir".to_owned())));
-    named.extend(config.names("Volumes").filter_map(open).map(|node| (node, "Volumes".to_owned())));
+    let need = |node, key: &str, is_weak| Need { node, reason: Reason::Config { key: key.to_owned() }, is_weak };
+    named.extend(open(workdir).map(|node| need(node, "WorkingDir", false)));
+    named.extend(config.names("Volumes").filter_map(open).map(|node| need(node, "Volumes", false)));
     let mut add = |key: &str, text: &str| {
         for word in commands(text) {
             let relative = open(workdir).and_then(|from| rootfs.resolve(from, word.as_bytes(), &mut |_| {}));
             let found = names.programs.find(rootfs, word);
             let found = found.or(relative.filter(|_| word.contains('/') || word.contains('.')));
-            named.extend(found.map(|node| (node, key.to_owned())));
+            named.extend(found.map(|node| need(node, key, false)));
         }
-        named.extend(meanings(names, text, Use::Run, Syntax::Shell).map(|node| (node, key.to_owned())));
+        let meant = meanings(names, text, Use::Run, Syntax::Shell);
+        named.extend(meant.map(|meant| need(meant.node, key, meant.is_below)));
     };
     for key in ["Entrypoint", "Cmd", "Shell", "OnBuild"] {
         config.strings(key).for_each(|text| add(key, text));
@@ -82,7 +85,8 @@ pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<(NodeId, Str
         } else {
             Use::Mention
         };
-        named.extend(meanings(names, value, first, Syntax::Config).map(|node| (node, format!("Env {name}"))));
+        let meant = meanings(names, value, first, Syntax::Config);
+        named.extend(meant.map(|meant| need(meant.node, &format!("Env {name}"), meant.is_below)));
     }
     named
 }
@@ -92,7 +96,7 @@ const PROGRAM_VARIABLES: [&str; 9] =
     ["BROWSER", "CC", "CXX", "EDITOR", "PAGER", "SHELL", "VISUAL", "GIT_SSH", "GIT_SSH_COMMAND"];
 
 /// Returns what the words of a value mean.
-fn meanings(names: &Names<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = NodeId> {
+fn meanings(names: &Names<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = Meant> {
     let mut words = WordCollector::default();
     if text.starts_with('/') {
         words.add(text, 0, first);

@@ -71,10 +71,25 @@ pub(super) struct Names<'a> {
     pub(super) libraries: &'a Libraries,
 }
 
+/// A file that a word means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meant {
+    pub(super) node: NodeId,
+    /// Whether the word names a folder above the file only.
+    pub(super) is_below: bool,
+}
+
+impl Meant {
+    fn exactly(node: NodeId) -> Self {
+        Self { node, is_below: false }
+    }
+}
+
 impl Names<'_> {
     /// Returns the files that a word means. `opens_libraries` says that the text opens libraries by whatever name, so that `magic`
     /// means `libmagic.so.1`.
-    pub(super) fn meaning(&self, word: Word<'_>, trust: Trust, opens_libraries: bool) -> (Meaning, Vec<NodeId>) {
+    pub(super) fn meaning(&self, word: Word<'_>, trust: Trust, opens_libraries: bool) -> (Meaning, Vec<Meant>) {
+        let exactly = |nodes: &[NodeId]| nodes.iter().copied().map(Meant::exactly).collect::<Vec<_>>();
         let Word { text, .. } = word;
         if text.starts_with('/') {
             return (Meaning::Path, self.path(text, trust, word));
@@ -86,21 +101,21 @@ impl Names<'_> {
                 Trust::Own | Trust::System { .. } if found.is_empty() => self.libraries.plugin(text),
                 _ => &[],
             };
-            return (Meaning::Library, [found, plugins.to_vec()].concat());
+            return (Meaning::Library, exactly(&[&found, plugins].concat()));
         }
         if let Some(program) = self.programs.find(self.rootfs, text).filter(|_| trust.takes_program(word)) {
-            return (Meaning::Program, vec![program]);
+            return (Meaning::Program, exactly(&[program]));
         }
         let library = match trust {
             _ if opens_libraries => self.libraries.opened(text),
             Trust::Own => self.libraries.extension(text).to_vec(),
             _ => Vec::new(),
         };
-        (Meaning::Library, library)
+        (Meaning::Library, exactly(&library))
     }
 
     /// Returns what lies at an absolute path, all that lies below it if it is the folder of a package's data.
-    fn path(&self, text: &str, trust: Trust, word: Word<'_>) -> Vec<NodeId> {
+    fn path(&self, text: &str, trust: Trust, word: Word<'_>) -> Vec<Meant> {
         let Ok(path) = RootfsPath::parse(text.as_bytes()) else { return Vec::new() };
         let name = String::from_utf8_lossy(path.file_name());
         if trust != Trust::Own && is_tool_name(&name) && !trust.takes_program(Word { text: &name, ..word }) {
@@ -112,10 +127,11 @@ impl Names<'_> {
         let end = rootfs.resolve(folder, path.file_name(), &mut |_| {});
         match end {
             Some(end) if rootfs.is_directory(end) && is_data_folder(&rootfs.path(end)) => {
-                [vec![node], files_below(rootfs, end)].concat()
+                let below = files_below(rootfs, end).into_iter().map(|node| Meant { node, is_below: true });
+                std::iter::once(Meant::exactly(node)).chain(below).collect()
             }
             Some(end) if rootfs.is_directory(end) => Vec::new(),
-            _ => vec![node],
+            _ => vec![Meant::exactly(node)],
         }
     }
 }

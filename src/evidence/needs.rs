@@ -4,7 +4,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rootfs::NodeId;
 use crate::rootfs_path::RootfsPath;
+
+/// A file that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The file.
+    pub node: NodeId,
+    /// Why.
+    pub reason: Reason,
+    /// Whether the reason names only a folder above the file, or is a mere word among an object's strings: then it does not outweigh a
+    /// rule that names the file.
+    pub is_weak: bool,
+}
 
 /// Why a path or a package stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::config::{self, Programs};
 use super::known;
 use super::library::Libraries;
 use super::names::{Meaning, Names, Trust, files_below};
-use super::needs::Reason;
+use super::needs::{Need, Reason};
 use super::python::PythonFacts;
 use super::recorded::recorded;
 use super::tools::{is_build_tool, is_foreign_tool, is_system_script, names_many_programs};
@@ -79,8 +79,8 @@ impl Evidence {
         self.recorded.contains(node)
     }
 
-    /// Returns the files that the image's config names, with the key that does.
-    pub fn named_by_config(&self, rootfs: &Rootfs, config: &ImageConfig) -> Vec<(NodeId, String)> {
+    /// Returns the files that the image's config names.
+    pub fn named_by_config(&self, rootfs: &Rootfs, config: &ImageConfig) -> Vec<Need> {
         config::named(config, &self.names(rootfs))
     }
 
@@ -163,7 +163,7 @@ impl Evidence {
         node: NodeId,
         asked: Asked<'_>,
         settled: &dyn Fn(NodeId) -> bool,
-    ) -> Vec<(NodeId, Reason)> {
+    ) -> Vec<Need> {
         let mut needs = Needs { from: rootfs.path(node), settled, found: Vec::new() };
         for known in known::needs(rootfs, node, &self.programs) {
             needs.add(known.files, |from| if known.runs { Reason::Runs { from } } else { Reason::Reads { from } });
@@ -221,7 +221,9 @@ impl Evidence {
         for word in words {
             let (meaning, files) = names.meaning(word, trust, opens_libraries);
             let (line, text) = (word.line, word.text);
-            needs.add(files, |from| match (trust, meaning) {
+            let is_string = matches!(trust, Trust::Native { .. }) && !text.starts_with('/');
+            let files = files.into_iter().map(|meant| (meant.node, meant.is_below || is_string));
+            needs.add_all(files, |from| match (trust, meaning) {
                 (Trust::Native { .. }, _) => Reason::Native { from, word: text.to_owned() },
                 (_, Meaning::Program) => Reason::Command { from, line, word: text.to_owned() },
                 (_, Meaning::Library) => Reason::Opened { from, line, word: text.to_owned() },
@@ -315,14 +317,19 @@ struct Needs<'a> {
     /// The file.
     from: RootfsPath,
     settled: &'a dyn Fn(NodeId) -> bool,
-    found: Vec<(NodeId, Reason)>,
+    found: Vec<Need>,
 }
 
 impl Needs<'_> {
     fn add(&mut self, files: impl IntoIterator<Item = NodeId>, reason: impl Fn(RootfsPath) -> Reason) {
-        for file in files {
-            if !(self.settled)(file) {
-                self.found.push((file, reason(self.from.clone())));
+        self.add_all(files.into_iter().map(|file| (file, false)), reason);
+    }
+
+    /// Adds files, each with whether the reason is weak.
+    fn add_all(&mut self, files: impl IntoIterator<Item = (NodeId, bool)>, reason: impl Fn(RootfsPath) -> Reason) {
+        for (node, is_weak) in files {
+            if !(self.settled)(node) {
+                self.found.push(Need { node, reason: reason(self.from.clone()), is_weak });
             }
         }
     }

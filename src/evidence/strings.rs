@@ -26,7 +26,13 @@ impl Strings {
     /// Looks at the next piece of the object, which is a program or a library.
     pub(super) fn push(&mut self, mut piece: &[u8], is_program: bool) {
         if !self.carry.is_empty() {
-            let end = memchr::memchr(0, piece).unwrap_or(piece.len());
+            let end = match memchr::memchr(0, piece) {
+                None if self.carry.len() + piece.len() <= MAX_CARRY => {
+                    self.carry.extend_from_slice(piece);
+                    return;
+                }
+                end => end.unwrap_or(piece.len()),
+            };
             let mut joined = std::mem::take(&mut self.carry);
             joined.extend_from_slice(&piece[..end]);
             self.scan(&joined, is_program);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::claims::Claims;
 use super::decision::Decision;
 use super::ownership::Ownership;
-use crate::evidence::{Asked, Evidence, Reason, files_below};
+use crate::evidence::{Asked, Evidence, Need, Reason, files_below};
 use crate::image::ImageConfig;
 use crate::packages::{Manager, Package, PackageId};
 use crate::rootfs::{NodeId, NodeKind, NodeMap, Rootfs};
@@ -70,8 +70,8 @@ impl Closure<'_> {
                 self.enliven(node);
             }
         }
-        for (node, key) in self.evidence.named_by_config(self.rootfs, config) {
-            self.require(node, &Reason::Config { key });
+        for need in self.evidence.named_by_config(self.rootfs, config) {
+            self.follow(&need);
         }
         for name in ["python3", "python"] {
             let program = self.evidence.programs().find(self.rootfs, name);
@@ -147,24 +147,23 @@ impl Closure<'_> {
             let is_owned = self.is_as_installed(node);
             // To be needed changes nothing for what stays already, unless it leads to something else.
             let settled = |node| self.decision.stays(node) && self.rootfs.symlink(node).is_none();
-            for (needed, reason) in
-                self.evidence.needs_of(self.rootfs, node, Asked { live: &self.live, is_owned }, &settled)
-            {
-                if !self.is_outweighed(needed, &reason) {
-                    self.require(needed, &reason);
-                }
+            let asked = Asked { live: &self.live, is_owned };
+            for need in self.evidence.needs_of(self.rootfs, node, asked, &settled) {
+                self.follow(&need);
             }
         }
     }
 
-    /// Returns whether a string of an object is too weak a reason: it names a folder or a word, and a profile means the package that has the
-    /// file. That the object looks there does not say that it needs that one.
-    fn is_outweighed(&self, needed: NodeId, reason: &Reason) -> bool {
-        let Reason::Native { word, .. } = reason else { return false };
-        let is_exact = || RootfsPath::parse(word.as_bytes()).is_ok_and(|path| self.rootfs.path(needed) == path);
-        let owners = self.decision.ownership.of(needed);
-        let is_meant = owners.iter().any(|id| self.decision.claims.packages.contains_key(id));
-        is_meant && !(word.starts_with('/') && is_exact())
+    /// Keeps what something needs, unless the reason is weak and a rule names the file, or a string of an object names a package that a
+    /// profile means.
+    fn follow(&mut self, need: &Need) {
+        let claims = &self.decision.claims;
+        let owners = self.decision.ownership.of(need.node);
+        let is_meant = owners.iter().any(|id| claims.packages.contains_key(id));
+        let is_native = matches!(need.reason, Reason::Native { .. });
+        if !need.is_weak || !claims.paths.contains(need.node) && !(is_native && is_meant) {
+            self.require(need.node, &need.reason);
+        }
     }
 
     /// Returns whether a package owns a file and no layer without package management replaced it, as `COPY nginx.conf` does.

@@ -53,7 +53,7 @@ const BUILT_IN: [&str; 22] = [
     include_str!("../../profiles/os-cache.toml"),
     include_str!("../../profiles/vcs.toml"),
     include_str!("../../profiles/leftovers.toml"),
-    include_str!("../../profiles/idle-environments.toml"),
+    include_str!("../../profiles/idle-conda.toml"),
     include_str!("../../profiles/bytecode.toml"),
     include_str!("../../profiles/compilers.toml"),
     include_str!("../../profiles/headers.toml"),

@@ -73,7 +73,7 @@ fn docker_schema_two_comes_out_as_oci() {
 #[test]
 fn layers_of_every_compression_are_read_and_written() {
     for from in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let layers = [Layer::of(&["f a 1", "f b/__pycache__/c 1"]), Layer::of(&["f d 1"])];
+        let layers = [Layer::of(&["f a 1", "f b/__pycache__/c.pyc 1"]), Layer::of(&["f d 1"])];
         let source = written(&Image::new(layers.map(|layer| layer.compressed(from))));
         for (option, to) in [("gzip", "gzip"), ("zstd", "zstd"), ("", "gzip")] {
             let options = if option.is_empty() { vec![] } else { vec!["--compression", option] };
@@ -144,8 +144,8 @@ fn the_same_input_gives_the_same_digest_with_any_number_of_threads() {
     header.set_size(content.len() as u64);
     big.append_data(&mut header, "big", &content[..]).unwrap();
     header.set_size(0);
-    big.append_data(&mut header, "x/__pycache__/y", &[][..]).unwrap();
-    let layers = [Layer::raw(big.into_inner().unwrap()), Layer::of(&["f a 1", "f b/__pycache__/c 1"])];
+    big.append_data(&mut header, "x/__pycache__/y.pyc", &[][..]).unwrap();
+    let layers = [Layer::raw(big.into_inner().unwrap()), Layer::of(&["f a 1", "f b/__pycache__/c.pyc 1"])];
     let source = written(&Image::new(layers));
     let fixture = format!("oci-archive:{}", tools::fixture().display());
     for source in [format!("oci:{}", source.path().display()), fixture] {
@@ -164,7 +164,8 @@ fn the_same_input_gives_the_same_digest_with_any_number_of_threads() {
 /// changelog.
 #[test]
 fn digests_do_not_change_from_version_to_version() {
-    let source = written(&Image::of(&[&["f a 1", "f b/__pycache__/c 1", "h d = b/__pycache__/c"], &["f e 1", "w a"]]));
+    let source =
+        written(&Image::of(&[&["f a 1", "f b/__pycache__/c.pyc 1", "h d = b/__pycache__/c.pyc"], &["f e 1", "w a"]]));
     let digest = |options: &[&str]| -> Value { root(slim(source.path(), options).path())["digest"].clone() };
     insta::assert_json_snapshot!([digest(&[]), digest(&["--squash", "all"]), digest(&["--compression", "zstd"])]);
 }

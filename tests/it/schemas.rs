@@ -42,7 +42,7 @@ fn accept(name: &str, document: &Value) {
 fn manifests_indexes_and_configs_are_what_the_image_spec_says() {
     let source = tempfile::tempdir().unwrap();
     let entries = ["amd64", "arm64"].map(|architecture| {
-        let image = Image::of(&[&["f a 1", "f x/__pycache__/c 1"], &["f b 1"]]).docker().platform(architecture);
+        let image = Image::of(&[&["f a 1", "f x/__pycache__/c.pyc 1"], &["f b 1"]]).docker().platform(architecture);
         let mut entry = image.history(&["one", "#two", "three"]).write_blobs(source.path());
         entry["platform"] = serde_json::json!({"os": "linux", "architecture": architecture});
         entry

@@ -14,7 +14,7 @@ use crate::support::{Image, pydock, tree};
 fn an_archive_that_is_written_is_read_as_either_kind_and_through_a_pipe() {
     let place = tempfile::tempdir().unwrap();
     let source = place.path().join("source");
-    Image::of(&[&["f a 1", "f b/__pycache__/c 1"], &["f d 1"]]).write(&source);
+    Image::of(&[&["f a 1", "f b/__pycache__/c.pyc 1"], &["f d 1"]]).write(&source);
     let archive = place.path().join("out.tar").display().to_string();
     let slim = |from: &str, to: &str| pydock(["slim", "-q", "--again", from, to]).ok();
     let layout = |name: &str| place.path().join(name);
@@ -50,7 +50,7 @@ fn an_archive_that_is_written_is_read_as_either_kind_and_through_a_pipe() {
 fn old_docker_archives_with_a_folder_a_layer_and_links_between_them_are_read() {
     let place = tempfile::tempdir().unwrap();
     let oci = place.path().join("oci");
-    Image::of(&[&["f a 1", "f x/__pycache__/c 1"], &["f b 1"]]).write(&oci);
+    Image::of(&[&["f a 1", "f x/__pycache__/c.pyc 1"], &["f b 1"]]).write(&oci);
     // skopeo writes the old form: uncompressed layers, and a symlink for each layer's old place.
     let archive = place.path().join("docker.tar").display().to_string();
     skopeo_copy(&format!("oci:{}", oci.display()), &format!("docker-archive:{archive}:app:1"), &[]);
@@ -69,7 +69,7 @@ fn a_layout_keeps_its_other_images_and_replaces_the_one_of_the_same_tag() {
     let place = tempfile::tempdir().unwrap();
     let source = place.path().join("source");
     let out = place.path().join("out");
-    Image::of(&[&["f a 1", "f b/__pycache__/c 1"]]).write(&source);
+    Image::of(&[&["f a 1", "f b/__pycache__/c.pyc 1"]]).write(&source);
     let other = Image::of(&[&["f other 1"]]).write_blobs(&out);
     write_index(&out, std::slice::from_ref(&other));
     for _ in 0..2 {
@@ -160,14 +160,14 @@ fn estargz(folder: &Path, layers: &[&[&str]]) {
 fn estargz_layers_are_read_and_lose_their_table_of_contents_when_they_are_rewritten() {
     let place = tempfile::tempdir().unwrap();
     let (old, out) = (place.path().join("old"), place.path().join("out"));
-    estargz(&old, &[&["f a 1", "f b/__pycache__/c 1"], &["f d 1"]]);
+    estargz(&old, &[&["f a 1", "f b/__pycache__/c.pyc 1"], &["f d 1"]]);
     pydock(["slim", "-q", &format!("oci:{}", old.display()), &format!("oci:{}", out.display())]).ok();
     let annotated = |layer: &serde_json::Value| layer.get("annotations").is_some();
     let layers = documents(&out).0["layers"].as_array().unwrap().iter().map(annotated).collect::<Vec<_>>();
     assert_eq!(layers, [false, true]);
     let tree = tree::of_layout(&out);
     let has = |end: &str| tree.keys().any(|path| path.ends_with(end.as_bytes()));
-    assert!(has("a") && has("d") && !has("__pycache__/c"), "{:?}", tree.keys());
+    assert!(has("a") && has("d") && !has("__pycache__/c.pyc"), "{:?}", tree.keys());
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn in_place_only_what_changed_is_uploaded() {
     let folder = tempfile::tempdir().unwrap();
     // A large layer that stays, and a small one that changes.
     let large = format!("f large {}", noise(7));
-    Image::of(&[&[&large], &["f a 1", "f x/__pycache__/c 1"]]).write(folder.path());
+    Image::of(&[&[&large], &["f a 1", "f x/__pycache__/c.pyc 1"]]).write(folder.path());
     let from = format!("oci:{}", folder.path().display());
     skopeo_copy(&from, &format!("docker://{}", registry.image("app:1")), &[]);
     let proxy = Proxy::to(registry.port);
@@ -80,7 +80,7 @@ fn a_base_that_the_cache_knows_is_neither_pulled_nor_pushed_again() {
     let cache = tempfile::tempdir().unwrap();
     let slim = |own: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let base = [format!("f base {}", noise(1)), "f x/__pycache__/c 1".to_owned()];
+        let base = [format!("f base {}", noise(1)), "f x/__pycache__/c.pyc 1".to_owned()];
         Image::of(&[&[&base[0], &base[1]], &[own]]).write(folder.path());
         let name = registry.image(&format!("app:{}", own.len()));
         skopeo_copy(&format!("oci:{}", folder.path().display()), &format!("docker://{name}"), &[]);

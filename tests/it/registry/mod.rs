@@ -52,7 +52,7 @@ fn an_index_goes_through_a_registry() {
     let place = tempfile::tempdir().unwrap();
     for architecture in ["amd64", "arm64"] {
         let folder = place.path().join(architecture);
-        Image::of(&[&["f a 1", "f x/__pycache__/c 1"], &[&format!("f arch {architecture}")]])
+        Image::of(&[&["f a 1", "f x/__pycache__/c.pyc 1"], &[&format!("f arch {architecture}")]])
             .platform(architecture)
             .write(&folder);
         skopeo_copy(

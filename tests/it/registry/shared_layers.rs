@@ -14,12 +14,12 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 #[test]
 fn layers_that_platforms_share_are_scanned_and_made_once() {
     let folder = tempfile::tempdir().unwrap();
-    let shared: &[&str] = &["f shared 1", "f x/__pycache__/y 1"];
-    let other: &[&str] = &["f other 1", "f x/__pycache__/z 1"];
+    let shared: &[&str] = &["f shared 1", "f x/__pycache__/y.pyc 1"];
+    let other: &[&str] = &["f other 1", "f x/__pycache__/z.pyc 1"];
     let platforms: [(&str, &[&str]); 3] = [("amd64", shared), ("arm64", shared), ("riscv64", other)];
     let entries = platforms.map(|(architecture, base)| {
         let own = format!("f arch {architecture}");
-        let pycache = format!("f a/__pycache__/{architecture} 1");
+        let pycache = format!("f a/__pycache__/{architecture}.pyc 1");
         let mut entry = Image::of(&[base, &[&own, &pycache]]).platform(architecture).write_blobs(folder.path());
         entry["platform"] = json!({"os": "linux", "architecture": architecture});
         entry

@@ -86,8 +86,17 @@ impl Unpacked {
             let link = entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
             entries.push((path, header.entry_type(), text, link));
         }
-        // Whiteouts are about lower layers only, wherever they stand in the tar.
-        for (path, ..) in &entries {
+        // Whiteouts are about lower layers only, wherever they stand in the tar. The folder of one is a directory of this layer, as overlayfs
+        // unpacks it there: no symlink of a lower layer is followed.
+        let is_whiteout = |path: &&Vec<u8>| {
+            let name = split(path).1.strip_prefix(b".wh.".as_slice()).unwrap_or_default();
+            name == b".wh..opq" || !name.is_empty() && !name.starts_with(b".wh.")
+        };
+        let whiteouts = entries.iter().map(|(path, ..)| path).filter(is_whiteout).collect::<Vec<_>>();
+        for path in &whiteouts {
+            self.own_folder(split(path).0);
+        }
+        for path in whiteouts {
             self.white_out(path);
         }
         for (path, kind, text, link) in entries {
@@ -98,13 +107,32 @@ impl Unpacked {
         }
     }
 
+    /// Makes directories of the symlinks in a folder's path.
+    fn own_folder(&mut self, folder: &[u8]) {
+        let ends = (0..folder.len()).filter(|&at| folder[at] == b'/').chain([folder.len()]);
+        for path in ends.map(|end| &folder[..end]).filter(|path| !path.is_empty()) {
+            match self.names.get(path).map(|&inode| self.inodes[inode].kind) {
+                Some("d") => {}
+                Some("l") => {
+                    self.names.remove(path);
+                    self.make_folders(path);
+                }
+                _ => return,
+            }
+        }
+    }
+
     fn white_out(&mut self, path: &[u8]) {
         let (folder, name) = split(path);
-        let folder = self.follow(folder);
+        let is_folder =
+            folder.is_empty() || self.names.get(folder).is_some_and(|&inode| self.inodes[inode].kind == "d");
+        if !is_folder {
+            return;
+        }
         if name == b".wh..wh..opq" {
-            self.remove_below(&folder);
+            self.remove_below(folder);
         } else if let Some(name) = name.strip_prefix(b".wh.") {
-            let path = join(&folder, name);
+            let path = join(folder, name);
             self.remove_below(&path);
             self.names.remove(&path);
         }
