@@ -2,6 +2,7 @@
 # All tests: formatting, lints, docs, unit, integration and end to end, with real tools.  Root on Debian 12 with Rust and Go.
 #   test.sh          everything
 #   test.sh quick    without the large images
+#   test.sh full     also popular packages (scripts/compat.py) and application images (scripts/apps.py): hours on a fresh machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
@@ -18,4 +19,10 @@ cargo test --quiet
 if [ "${1:-}" != quick ]; then
   bash scripts/lab.sh
   cargo test --release --quiet --test it -- --ignored --test-threads 1
+fi
+if [ "${1:-}" = full ]; then
+  [ -d target/lab/oci/compat ] || bash fixtures/images/build.sh base python compat export compat:1
+  cargo build --release --quiet
+  python3 scripts/compat.py --check
+  python3 scripts/apps.py --check
 fi

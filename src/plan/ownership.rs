@@ -105,9 +105,12 @@ impl Ownership {
                     }
                     continue;
                 }
-                let owns =
-                    |id: &PackageId| triggered::makers(&text).any(|maker| db.packages[*id].name.starts_with(maker));
-                let maker = (0..db.packages.len()).find(owns).filter(|_| !self.owners.contains(child));
+                let makers = triggered::makers(&text).collect::<Vec<_>>();
+                if makers.is_empty() || self.owners.contains(child) {
+                    continue;
+                }
+                let is_maker = |id: &PackageId| makers.iter().any(|maker| db.packages[*id].name.starts_with(maker));
+                let maker = (0..db.packages.len()).find(is_maker);
                 if let Some(id) = maker {
                     self.owners.get_or_default(child).push(id);
                     self.files[id].push(child);
