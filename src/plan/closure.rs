@@ -161,7 +161,8 @@ impl Closure<'_> {
         let owners = self.decision.ownership.of(need.node);
         let is_meant = owners.iter().any(|id| claims.packages.contains_key(id));
         let is_native = matches!(need.reason, Reason::Native { .. });
-        if !need.is_weak || !claims.paths.contains(need.node) && !(is_native && is_meant) {
+        let is_outweighed = need.is_weak && (claims.paths.contains(need.node) || is_native && is_meant);
+        if !is_outweighed {
             self.require(need.node, &need.reason);
         }
     }
