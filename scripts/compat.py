@@ -92,7 +92,13 @@ def main():
         print(level, "broken:", {k: v[:3] for k, v in broken[level].items()}, "cases:", {k: v for k, v in cases[level].items() if v != "ok"}, flush=True)
     failed = any(broken[level] or set(cases[level].values()) != {"ok"} for level in ("safe", "standard"))
     if "--check" not in sys.argv:
-        (root / "docs/compatibility.md").write_text(table(sizes, after, broken, cases, images, importable, owners))
+        page = root / "docs/compatibility.md"
+        before = page.read_text()
+        # The table of application images is scripts/apps.py's.
+        start, end = before.find("<!-- apps -->"), before.find("<!-- /apps -->")
+        apps = before[start:end] + "<!-- /apps -->\n\n" if 0 <= start < end else ""
+        title, rest = table(sizes, after, broken, cases, images, importable, owners).split("\n\n", 1)
+        page.write_text(f"{title}\n\n{apps}{rest}")
     modules = len(importable)
     print(f"{modules - failed} passed, {int(failed)} failed")
     raise SystemExit(failed)
