@@ -88,7 +88,6 @@ def tools(layout, floor):
         ("pydock slim", lambda out: [*slim, f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock slim --squash all", lambda out: [*slim, "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock, nothing removed, --squash all", lambda out: [*slim, *without, "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
-        ("pydock, nothing removed, --squash all --refit=never", lambda out: [*slim, *without, "--refit=never", "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock, nothing removed, --squash all --recompress", lambda out: [*slim, *without, "--recompress", "--squash", "all", f"oci:{layout}", f"oci:{out}:new"], made),
         ("pydock slim --recompress", lambda out: [*slim, "--recompress", f"oci:{layout}", f"oci:{out}:new"], made),
         ("skopeo copy", lambda out: ["skopeo", "copy", f"oci:{layout}", f"oci:{out}:new"], made),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Slims images of realistic applications and sees whether they still work.
 
-usage: apps.py [NAME...] [--levels safe,standard,max] [--quick] [--check] [--keep] [--build]
+usage: apps.py [NAME...] [--levels safe,standard,max] [--quick] [--page] [--keep] [--build]
 
 Each tests/apps/NAME.toml is one application: what its Dockerfile would say, and a smoke test. For each of them the image is
 built (once: target/apps/oci/NAME is used again while recipe and base are the same), the test must pass on it as it is, and
@@ -9,10 +9,11 @@ then, for each level, on what pydock makes of it. The test comes from outside: i
 application's authors would have put there and nothing else. Containers run without a network.
 
   --quick   only the recipes that say `quick = true`
-  --check   write nothing: otherwise target/apps/results.json and, after a full run, the images' part of docs/compatibility.md
+  --page    test nothing: write the images' part of docs/compatibility.md from what earlier runs found (target/apps/results.json)
   --keep    leave the images in Docker, as pydock-apps/NAME:LEVEL
   --build   build, and test the original images; slim nothing
   --apart I/N   only every Nth recipe, from the Ith on
+  --pydock PATH   the program to test; target/release/pydock by default
 
 A failure at `max` is forgiven where the recipe gives a reason (`max = "..."`). Needs root, buildah, skopeo and Docker, and
 the images of scripts/lab.sh, whose bases are made if they are missing.
@@ -145,7 +146,7 @@ class Front:
 
     def start(self):
         address = f"127.{1 + os.getpid() // 250 % 250}.{1 + os.getpid() % 250}.3"
-        self.process = subprocess.Popen([sys.executable, root / "scripts/app_front.py", front_folder, address], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([sys.executable, fixtures / "tools/pypi-front.py", front_folder, address], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if self.process.stdout.readline().strip() != "ready":
             raise Failed("the front for PyPI does not start")
         from pip._internal.models.index import PyPI
@@ -311,10 +312,10 @@ def check_original(name, recipe, keep):
     passed.write_text(key)
 
 
-def slim(name, level, image):
+def slim(pydock, name, level, image):
     """Slims into Docker; returns compressed sizes before and after."""
     archive, report = work / f"{name}-{level}.tar", work / f"{name}-{level}.json"
-    run(root / "target/release/pydock", "slim", "-q", "--level", level, "--report", report, f"oci:{work}/oci/{name}:1", f"oci-archive:{archive}:{image}")
+    run(pydock, "slim", "-q", "--level", level, "--report", report, f"oci:{work}/oci/{name}:1", f"oci-archive:{archive}:{image}")
     try:
         run("docker", "load", "-q", "-i", archive)
     finally:
@@ -323,11 +324,11 @@ def slim(name, level, image):
     return told["before"]["packed"], told["after"]["packed"]
 
 
-def at_level(name, recipe, level, keep):
+def at_level(name, recipe, level, options):
     image, result = f"pydock-apps/{name}:{level}", {}
-    with in_docker(image, keep):
+    with in_docker(image, options.keep):
         try:
-            result["before"], result["after"] = slim(name, level, image)
+            result["before"], result["after"] = slim(options.pydock, name, level, image)
             smoke(image, recipe)
         except Failed as error:
             result["failed"] = str(error)
@@ -346,9 +347,10 @@ def try_app(name, recipe, front, options):
     try:
         result["built_in"] = round(build(name, recipe, front), 1)
         result["before"] = packed(name)
+        result["commit"] = commit()
         check_original(name, recipe, options.keep)
         for level in [] if options.build else options.levels:
-            result["levels"][level] = at_level(name, recipe, level, options.keep)
+            result["levels"][level] = at_level(name, recipe, level, options)
     except Failed as error:
         result["failed"] = str(error)
     cells = [f"{level} {mb(told.get('after'))} {'FAILS' if 'failed' in told else 'ok'}" for level, told in result["levels"].items()]
@@ -363,6 +365,15 @@ def try_app(name, recipe, front, options):
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
+
+
+def keep_result(name, result):
+    """Adds to what earlier runs found; a result at a level takes the place of an older one."""
+    file = work / "results.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
+    levels = results.get(name, {}).get("levels", {}) | result["levels"]
+    results[name] = result | {"levels": levels}
+    file.write_text(json.dumps(results, indent=1, sort_keys=True))
 
 
 def mb(size):
@@ -385,6 +396,11 @@ def count(results, all_recipes):
     return passed, failed
 
 
+def commit():
+    """The commit that is checked out."""
+    return ask("git", "-C", str(root), "rev-parse", "--short", "HEAD").strip()
+
+
 def cell(told):
     if not told:
         return ""
@@ -393,9 +409,9 @@ def cell(told):
 
 def table(results, all_recipes):
     """The images' part of docs/compatibility.md."""
-    commit = subprocess.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commits = ", ".join(sorted({result["commit"] for result in results.values() if "commit" in result}))
     lines = [
-        f"What `scripts/apps.py` found of {len(results)} images of realistic applications (`tests/apps`), at commit {commit}. Sizes are compressed, in MB; *ok* means that",
+        f"What `scripts/apps.py` found of {len(results)} images of realistic applications (`tests/apps`), at commit {commits}. Sizes are compressed, in MB; *ok* means that",
         "the application's smoke test, which passes in a container of the original image, passes in one of the slimmed image too, without a network.", "",
         "| image | what it does | before MB | " + " | ".join(LEVELS) + " |", "|---|---|---:|" + "---|" * len(LEVELS),
     ]
@@ -422,18 +438,21 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--levels", type=lambda text: text.split(","), default=LEVELS)
     parser.add_argument("--apart")
-    for flag in ("--quick", "--check", "--keep", "--build"):
+    parser.add_argument("--pydock", type=Path, default=root / "target/release/pydock")
+    for flag in ("--quick", "--page", "--keep", "--build"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     chosen = recipes(options)
+    if options.page:
+        write_page(table(json.loads((work / "results.json").read_text()), chosen))
+        return
     work.mkdir(parents=True, exist_ok=True)
+    results = {}
     with Front() as front:
-        results = {name: try_app(name, recipe, front, options) for name, recipe in chosen.items()}
+        for name, recipe in chosen.items():
+            results[name] = try_app(name, recipe, front, options)
+            keep_result(name, results[name])
     passed, failed = count(results, chosen)
-    if not options.check and not options.build:
-        (work / "results.json").write_text(json.dumps(results, indent=1))
-        if not (options.names or options.quick or options.apart) and options.levels == LEVELS:
-            write_page(table(results, chosen))
     print(f"{passed} passed, {failed} failed")
     raise SystemExit(failed > 0)
 
