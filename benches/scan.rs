@@ -10,6 +10,7 @@ mod layout;
 use std::fs::File;
 
 use pydock::blob::VerifyingReader;
+use pydock::budget::Budget;
 use pydock::evidence::{Collector, SeenSources};
 use pydock::hasher::Hasher;
 use pydock::layer::codec::{Compression, SeekMap};
@@ -35,7 +36,15 @@ fn run() {
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
             let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts, Hasher::default());
             let mut map = SeekMap::new(Box::new(Vec::new()));
-            scan(blob, Compression::Gzip, Some((layer.diff_id, Hasher::default())), observer, Some(&mut map)).unwrap();
+            scan(
+                blob,
+                Compression::Gzip,
+                Some((layer.diff_id, Hasher::default())),
+                observer,
+                Some(&mut map),
+                &Budget::default(),
+            )
+            .unwrap();
         }
         on_processor() - start
     };

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::time::Instant;
 
+use pydock::budget::Budget;
 use pydock::digest::Digest;
 use pydock::hasher::{Hasher, LayerHashers};
 use pydock::layer::LayerIndex;
@@ -38,6 +39,7 @@ fn main() {
             Some((layer.diff_id, Hasher::default())),
             &mut (),
             Some(&mut map),
+            &Budget::default(),
         );
         (blob, map, cut(&index.unwrap()))
     });

@@ -1,4 +1,5 @@
-//! Why a path stays or goes: the rule that names it, what needs it, and what needs that, up to something that stays by itself.
+//! Why a path is kept or removed: the rule that matches it, what needs it, and what needs that, up to something that is kept by
+//! itself.
 
 use std::fmt;
 
@@ -32,12 +33,12 @@ pub struct Explanation {
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The image does not have it.
-    NotThere,
-    /// It goes.
-    Goes,
-    /// It stays.
-    Stays,
-    /// It stays with another content.
+    NotFound,
+    /// It is removed.
+    Removed,
+    /// It is kept.
+    Kept,
+    /// It is kept with other content.
     Edited,
 }
 
@@ -49,17 +50,17 @@ pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
     let removed = plan.removed.iter().find(|removed| removed.path == path);
     let kept = plan.kept.iter().find(|kept| kept.path == path);
     let verdict = match (node, removed) {
-        (None, _) => Verdict::NotThere,
-        (_, Some(_)) => Verdict::Goes,
+        (None, _) => Verdict::NotFound,
+        (_, Some(_)) => Verdict::Removed,
         _ if plan.edits.iter().any(|edit| edit.path == path) => Verdict::Edited,
-        _ => Verdict::Stays,
+        _ => Verdict::Kept,
     };
     let claim = removed.map(|removed| &removed.claim).or_else(|| kept.map(|kept| &kept.claim));
     let rule = claim.map(|claim| (claim.profile.to_string(), claim.rule.to_string()));
     let packages = node.into_iter().flat_map(|node| plan.owners.of(node)).map(str::to_owned).collect();
     let chain = match verdict {
-        Verdict::Stays | Verdict::Edited => chain(plan, rootfs, &path),
-        Verdict::Goes | Verdict::NotThere => Vec::new(),
+        Verdict::Kept | Verdict::Edited => chain(plan, rootfs, &path),
+        Verdict::Removed | Verdict::NotFound => Vec::new(),
     };
     Explanation { path, verdict, rule, packages, chain }
 }
@@ -78,7 +79,7 @@ fn chain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Vec<String> {
         });
         let Some(reason) = reason else {
             if owners.is_empty() {
-                chain.push(format!("{path}: no rule names it"));
+                chain.push(format!("{path}: no rule matches it"));
             }
             break;
         };
@@ -114,10 +115,10 @@ fn follow_packages(plan: &Plan, name: &str, chain: &mut Vec<String>) -> Option<R
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
-            Verdict::NotThere => "is not in the image",
-            Verdict::Goes => "goes",
-            Verdict::Stays => "stays",
-            Verdict::Edited => "stays, with another content",
+            Verdict::NotFound => "is not in the image",
+            Verdict::Removed => "is removed",
+            Verdict::Kept => "is kept",
+            Verdict::Edited => "is kept, with edited content",
         };
         writeln!(f, "{} {verdict}", self.path)?;
         if let Some((profile, rule)) = &self.rule {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::evidence::{Evidence, OS_RELEASE};
-use crate::packages::{Manager, PackageDb};
+use crate::packages::{Manager, PackageDb, SourcePackage};
 use crate::plan::Plan;
 use crate::rootfs::Rootfs;
 use crate::rootfs_path::RootfsPath;
@@ -35,6 +35,8 @@ pub struct Component {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The source package that it was built from, if that has another name or version.
+    pub source: Option<SourcePackage>,
 }
 
 /// What a component is.
@@ -78,6 +80,7 @@ fn packages(db: &PackageDb) -> impl Iterator<Item = Component> + '_ {
         },
         name: package.name.clone(),
         version: package.version.clone(),
+        source: package.source.clone(),
     })
 }
 
@@ -106,7 +109,7 @@ fn described(folder: &str, path: &RootfsPath, holds: &dyn Fn(&str) -> bool) -> O
     };
     let mut parts = stem.split('-');
     let (name, version) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-    Some(Component { kind: ComponentKind::Python(metadata), name, version })
+    Some(Component { kind: ComponentKind::Python(metadata), name, version, source: None })
 }
 
 fn distribution(rootfs: &Rootfs, evidence: &Evidence) -> Option<Distribution> {

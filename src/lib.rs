@@ -13,6 +13,7 @@
 
 pub mod attach;
 pub mod blob;
+pub mod budget;
 pub mod cache;
 pub mod content;
 pub mod digest;

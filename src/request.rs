@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use crate::cache::Place;
 use crate::image::PlatformChoice;
 use crate::layer::codec::Compression;
-use crate::layer::rewrite::Refit;
 use crate::layering::Squash;
 use crate::outcome::ImageOutcome;
 use crate::profile::Profile;
@@ -36,8 +35,6 @@ pub struct Request {
     pub compression_level: Option<u32>,
     /// Whether what stays of rewritten layers is compressed anew.
     pub recompress: bool,
-    /// Which rewritten layers are refitted, if it is not.
-    pub refit: Refit,
     /// What the new image must reach to be written.
     pub gates: Gates,
     /// Whether an image that was slimmed before is slimmed again, rather than copied as it is.

@@ -29,12 +29,20 @@ pub enum PathError {
     /// The path holds a NUL byte.
     #[error("path `{0}` holds a NUL byte")]
     Nul(String),
+    /// The path, or a component of it, is longer than Linux allows.
+    #[error("path `{0}` is longer than Linux allows")]
+    TooLong(String),
     /// An escape in its printed form is not `\\` or `\xNN`.
     #[error("path `{0}` holds a bad escape")]
     Escape(String),
 }
 
 impl RootfsPath {
+    /// The longest path, in bytes. Source: Linux, `PATH_MAX` in `limits.h`.
+    pub const MAX: usize = 4096;
+    /// The longest component, in bytes. Source: Linux, `NAME_MAX`.
+    pub const MAX_NAME: usize = 255;
+
     /// Returns the root.
     pub fn root() -> Self {
         Self::default()
@@ -43,10 +51,14 @@ impl RootfsPath {
     /// Parses a path as a tar header holds it: `./a`, `/a` and `a//` are all `a`.
     ///
     /// # Errors
-    /// If a component is `..`, or a byte is NUL.
+    /// If a component is `..`, a byte is NUL, or the path is longer than Linux allows.
     pub fn parse(bytes: &[u8]) -> Result<Self, PathError> {
         if memchr::memchr(0, bytes).is_some() {
-            return Err(PathError::Nul(escape(bytes)));
+            return Err(PathError::Nul(excerpt(bytes)));
+        }
+        let is_long = bytes.len() > Self::MAX_NAME;
+        if is_long && (bytes.len() > Self::MAX || bytes.split(|&b| b == b'/').any(|name| name.len() > Self::MAX_NAME)) {
+            return Err(PathError::TooLong(excerpt(bytes)));
         }
         let bare = bytes.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(bytes);
         let bare = bare.strip_prefix(b"/").unwrap_or(bare);
@@ -57,7 +69,7 @@ impl RootfsPath {
         for component in bytes.split(|&b| b == b'/') {
             match component {
                 b"" | b"." => continue,
-                b".." => return Err(PathError::Parent(escape(bytes))),
+                b".." => return Err(PathError::Parent(excerpt(bytes))),
                 _ => {}
             }
             if !path.is_empty() {
@@ -132,7 +144,7 @@ impl RootfsPath {
     /// # Errors
     /// As [`RootfsPath::parse`], and on an escape that `Display` does not write.
     pub fn parse_escaped(text: &str) -> Result<Self, PathError> {
-        let bad = || PathError::Escape(text.to_owned());
+        let bad = || PathError::Escape(excerpt(text.as_bytes()));
         let mut bytes = Vec::with_capacity(text.len());
         let mut rest = text.as_bytes();
         while let Some((&first, tail)) = rest.split_first() {
@@ -163,6 +175,18 @@ fn is_plain(path: &[u8]) -> bool {
 /// Returns bytes as text, losslessly: what is not printable UTF-8 becomes `\xNN`, a backslash `\\`.
 pub fn escape(bytes: &[u8]) -> String {
     escaped(bytes).into_owned()
+}
+
+/// The most bytes of a path that an error shows.
+const MAX_SHOWN: usize = 200;
+
+/// Returns a path as an error shows it: escaped, and if it is long, without its middle.
+pub fn excerpt(bytes: &[u8]) -> String {
+    if bytes.len() <= MAX_SHOWN {
+        return escape(bytes);
+    }
+    let (start, end) = (&bytes[..MAX_SHOWN / 2], &bytes[bytes.len() - MAX_SHOWN / 2..]);
+    format!("{}…{}", escape(start), escape(end))
 }
 
 fn escaped(bytes: &[u8]) -> Cow<'_, str> {

@@ -33,7 +33,11 @@ use crate::request::{Choice, Decision, Request};
 use crate::rootfs::Rootfs;
 use crate::saved_plan::SavedPlan;
 use crate::savings::{Saving, savings};
-use crate::transport::{self, Access};
+use crate::transport::{self, Access, TransportError};
+
+/// Looks at the outcome of a run before the new image becomes visible; an error leaves the destination as it was. It is called
+/// once, also if there is no destination or a gate is not met.
+pub type Review<'a> = &'a (dyn Fn(&Outcome) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Sync);
 
 /// Slims an image.
 ///
@@ -42,7 +46,12 @@ use crate::transport::{self, Access};
 ///
 /// # Errors
 /// As [`SlimError`] says; then the destination is as it was.
-pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress>) -> Result<Outcome, SlimError> {
+pub async fn slim(
+    request: &Request,
+    access: &Access,
+    progress: Arc<dyn Progress>,
+    review: Review<'_>,
+) -> Result<Outcome, SlimError> {
     let name = request.source.to_string();
     let source = transport::open(&request.source, access).await;
     let source = source.map_err(|source| SlimError::Source { image: name.clone(), source })?;
@@ -73,6 +82,10 @@ pub async fn slim(request: &Request, access: &Access, progress: Arc<dyn Progress
             run.push_index(&index, members, slimmed).await?
         }
     };
+    if let Some(root) = &root {
+        run.note_what_follows(&root.descriptor).await;
+    }
+    review(&run.outcome).map_err(SlimError::Review)?;
     if let Some(root) = root {
         run.publish(root).await?;
     }
@@ -148,9 +161,7 @@ impl<'a> Run<'a> {
                 Root::new(&image.manifest.media_type, image.manifest.bytes.clone())
             }
             Selection::Index { index, .. } => {
-                for entry in &index.manifests {
-                    self.job.pass_on(entry, to).await?;
-                }
+                self.job.pass_on(&index.manifests, to).await?;
                 Root::new(&index.media_type, index.bytes.clone())
             }
         };
@@ -168,10 +179,15 @@ impl<'a> Run<'a> {
         let Scanned { rootfs, evidence, maps } =
             self.job.scan(image, self.request.decision.takes_evidence(), spool).await?;
         let base = self.base_layers(image).await?;
+        let rootfs = Arc::new(rootfs);
         let inventory = self.attaches().then(|| Inventory::new(&rootfs, &evidence));
         let plan = match saved {
             Some(plan) => plan.clone(),
-            None => plan(&rootfs, &image.config, base, naming, evidence),
+            None => {
+                let (rootfs, config) = (rootfs.clone(), image.config.clone());
+                let plan = tokio::task::spawn_blocking(move || plan(&rootfs, &config, base, naming, evidence));
+                plan.await.map_err(|_| TransportError::Stopped)?
+            }
         };
         let inventory = inventory.map(|inventory| inventory.without(&plan));
         let groups = groups(self.request.squash, image.stack.layers.len(), base.unwrap_or(0));
@@ -232,7 +248,6 @@ impl<'a> Run<'a> {
         let wanted = Wanted {
             compression: self.request.compression.or(destination.sink.usual_compression()),
             recompress: self.request.recompress,
-            refit: self.request.refit,
             level: self.request.compression_level,
         };
         let new = self.job.rewrite(image, outputs, maps, wanted, spool).await?;
@@ -313,9 +328,13 @@ impl<'a> Run<'a> {
                     "the attestation {} was dropped: it speaks of an image that will no longer be",
                     entry.digest
                 )),
-                (Member::Other(entry), _) => {
+                (Member::Other { entry, why }, _) => {
+                    let what = entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
+                    self.outcome
+                        .notes
+                        .push(format!("{what} is copied unchanged: {why}; `--platform` selects one image"));
                     if let Some(to) = to {
-                        self.job.pass_on(&entry, to).await?;
+                        self.job.pass_on(std::slice::from_ref(&entry), to).await?;
                     }
                     entries.push(entry);
                 }
@@ -352,9 +371,7 @@ impl<'a> Run<'a> {
         if self.request.is_in_place() && self.job.root_digest().await? != self.outcome.source {
             return Err(SlimError::Moved { image: self.job.image.clone(), expected: self.outcome.source });
         }
-        self.job.publish(&root.descriptor, &root.bytes, to).await?;
-        self.note_what_follows(&root.descriptor).await;
-        Ok(())
+        self.job.publish(&root.descriptor, &root.bytes, to).await
     }
 
     /// Tells whether documents are attached to the new image.

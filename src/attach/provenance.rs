@@ -59,7 +59,6 @@ fn parameters(request: &Request, plan: &Plan) -> Value {
     let compression = request.compression.map(|compression| compression.to_string());
     parameters.insert("compression".to_owned(), json!(compression));
     parameters.insert("recompress".to_owned(), request.recompress.into());
-    parameters.insert("refit".to_owned(), request.refit.to_string().into());
     parameters.into()
 }
 

@@ -9,6 +9,7 @@ use packageurl::PackageUrl;
 
 use crate::image::artifact::Artifact;
 use crate::inventory::{Component, ComponentKind, Distribution, Inventory};
+use crate::packages::SourcePackage;
 
 /// Media type of a bill of materials.
 const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
@@ -20,10 +21,17 @@ const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 pub(super) fn artifact(inventory: &Inventory) -> Artifact {
     let distribution = inventory.distribution.as_ref();
     let components = inventory.components.iter().map(|component| bom_component(component, distribution));
+    let components = distribution.map(operating_system).into_iter().chain(components);
     let bom = Bom { components: Some(Components(components.collect())), serial_number: None, ..Bom::default() };
     let mut json = Vec::new();
     bom.output_as_json(&mut json, SpecVersion::V1_5).unwrap_or_else(|error| panic!("{error}"));
     Artifact::new(CYCLONEDX, json)
+}
+
+/// Scanners take the advisories of the operating system that is listed.
+fn operating_system(distribution: &Distribution) -> BomComponent {
+    let Distribution { id, version } = distribution;
+    BomComponent::new(Classification::OperatingSystem, id, version, Some(format!("os:{id}@{version}")))
 }
 
 fn bom_component(component: &Component, distribution: Option<&Distribution>) -> BomComponent {
@@ -62,6 +70,11 @@ fn purl(component: &Component, distribution: Option<&Distribution>) -> Option<St
         if let Some(distribution) = distribution.filter(|distribution| !distribution.version.is_empty()) {
             purl.add_qualifier("distro", format!("{}-{}", distribution.id, distribution.version)).ok()?;
         }
+    }
+    // What Syft writes and Grype reads.
+    if let Some(SourcePackage { name, version }) = &component.source {
+        let version = version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+        purl.add_qualifier("upstream", format!("{name}{version}")).ok()?;
     }
     Some(purl.to_string())
 }

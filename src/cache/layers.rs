@@ -1,11 +1,12 @@
-//! A layer that was made, as a file: what it is, then its blob.
+//! A layer that was made, as a file: what it is, its blob, and a hash of that.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, Take, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Take, Write};
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
+use super::ScanKey;
 use crate::blob::{BlobFacts, VerifyingReader};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
@@ -18,17 +19,16 @@ use crate::transport::BlobReader;
 pub struct RewriteKey(String);
 
 impl RewriteKey {
-    /// Returns the key of a layer that is made of what cut lists keep of old layers, each known by its diff ID.
-    ///
-    /// The blobs' digests count as well: copied blocks are theirs.
-    pub fn of_cuts<'a>(packing: Packing, old: impl Iterator<Item = (Digest, Digest, &'a CutList)>) -> Self {
-        let old = old.map(|(blob, diff_id, cut)| (blob, diff_id, cut.pieces())).collect::<Vec<_>>();
+    /// Returns the key of a layer that is made of what cut lists keep of old layers. The blobs' digests count beside the
+    /// diff IDs, because copied blocks are theirs, and so does how each blob is said to be compressed.
+    pub fn of_cuts<'a>(packing: Packing, old: impl Iterator<Item = (ScanKey, &'a CutList)>) -> Self {
+        let old = old.map(|(layer, cut)| (layer, cut.pieces())).collect::<Vec<_>>();
         Self(super::name("layer", &(packing.compression, packing.level, packing.reuse, old)))
     }
 
-    /// Returns the key of a layer that is a whole old layer, compressed anew.
-    pub fn of_whole(packing: Packing, blob: Digest) -> Self {
-        Self(super::name("layer", &(packing.compression, packing.level, "whole", blob)))
+    /// Returns the key of a layer that is a whole old layer, compressed again.
+    pub fn of_whole(packing: Packing, layer: &ScanKey) -> Self {
+        Self(super::name("layer", &(packing.compression, packing.level, "whole", layer)))
     }
 
     pub(super) fn name(&self) -> String {
@@ -42,33 +42,12 @@ pub struct CachedLayer {
     /// What it is.
     pub layer: Rewritten,
     blob: Take<File>,
-    path: PathBuf,
 }
 
 impl CachedLayer {
-    /// Returns a reader of the blob, verified as any other; if it is damaged, it leaves the cache.
+    /// Returns a reader of the blob, verified as any other.
     pub fn reader(self) -> BlobReader {
-        let blob = VerifyingReader::blob(self.blob, self.layer.blob, Hasher::default());
-        Box::new(Forgetting { blob, path: self.path })
-    }
-}
-
-/// Removes the file if it cannot be read.
-struct Forgetting<R> {
-    blob: R,
-    path: PathBuf,
-}
-
-impl<R: Read> Read for Forgetting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.blob.read(buffer).map_err(|error| {
-            // Another run may have removed it.
-            let _ = fs::remove_file(&self.path);
-            io::Error::new(
-                error.kind(),
-                format!("a layer in the cache is damaged ({error}); it was removed, run again"),
-            )
-        })
+        Box::new(VerifyingReader::blob(self.blob, self.layer.blob, Hasher::default()))
     }
 }
 
@@ -86,11 +65,15 @@ pub(super) fn write(layer: &Rewritten, mut blob: File, file: &mut File) -> io::R
     file.write_all(&(head.len() as u32).to_le_bytes())?;
     file.write_all(&xxhash_rust::xxh3::xxh3_64(&head).to_le_bytes())?;
     file.write_all(&head)?;
-    io::copy(&mut blob, file)?;
+    let mut checked = Checked { inner: &mut *file, hash: Xxh3::new() };
+    io::copy(&mut blob, &mut checked)?;
+    let hash = checked.hash.digest();
+    file.write_all(&hash.to_le_bytes())?;
     Ok(())
 }
 
-pub(super) fn open(mut file: File, path: PathBuf) -> io::Result<CachedLayer> {
+/// Opens a layer. Its blob is read once here, so that a damaged one is found while the layer can still be made again.
+pub(super) fn open(mut file: File) -> io::Result<CachedLayer> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let (mut length, mut hash) = ([0; 4], [0; 8]);
     file.read_exact(&mut length)?;
@@ -105,8 +88,33 @@ pub(super) fn open(mut file: File, path: PathBuf) -> io::Result<CachedLayer> {
     let facts = |(digest, size)| BlobFacts { digest, size };
     let layer = Rewritten { blob: facts(head.blob), tar: facts(head.tar) };
     let start = file.stream_position()?;
-    if file.metadata()?.len().checked_sub(start) != Some(layer.blob.size) {
+    if file.metadata()?.len().checked_sub(start) != layer.blob.size.checked_add(8) {
         return Err(damaged());
     }
-    Ok(CachedLayer { layer, blob: file.take(layer.blob.size), path })
+    let mut checked = Checked { inner: io::sink(), hash: Xxh3::new() };
+    io::copy(&mut (&mut file).take(layer.blob.size), &mut checked)?;
+    file.read_exact(&mut hash)?;
+    if checked.hash.digest() != u64::from_le_bytes(hash) {
+        return Err(damaged());
+    }
+    file.seek(SeekFrom::Start(start))?;
+    Ok(CachedLayer { layer, blob: file.take(layer.blob.size) })
+}
+
+/// Hashes what is written, against accidents of the disk: nothing is believed because of it.
+struct Checked<W> {
+    inner: W,
+    hash: Xxh3,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }

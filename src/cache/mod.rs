@@ -64,7 +64,7 @@ impl Cache {
     pub fn layer(&self, key: &RewriteKey) -> Option<CachedLayer> {
         let name = key.name();
         let file = self.store.open_file(&name)?;
-        let layer = layers::open(file, self.store.path(&name));
+        let layer = layers::open(file);
         self.drop_damaged(&name, layer)
     }
 
@@ -97,7 +97,7 @@ impl Cache {
 
 /// The version of all that names in the cache depend on beside the program's own: to be raised when scans, evidence or the
 /// codec change in what they give.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// Returns a name for what was made of `parts` by this version of the program.
 ///

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,10 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn open(place: &Place) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&place.folder)?;
+        if fs::metadata(&place.folder)?.mode() & 0o022 != 0 {
+            let folder = place.folder.display();
+            tracing::warn!("other users can write to the cache `{folder}`, and so decide what images will hold");
+        }
         Ok(Self { place: place.clone() })
     }
 

@@ -27,7 +27,6 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         compression: output.compression,
         compression_level: output.compression_level(output.compression, None)?,
         recompress: output.recompress,
-        refit: output.refit.unwrap_or_default(),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),

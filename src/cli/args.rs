@@ -8,7 +8,6 @@ use pydock::cache::Place;
 use pydock::digest::Digest;
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
-use pydock::layer::rewrite::Refit;
 use pydock::layering::Squash;
 use pydock::profile::Level;
 use pydock::report::size;
@@ -18,10 +17,10 @@ use super::failure::Failure;
 
 /// Slim container images of Python applications that are already built
 ///
-/// pydock reads an image, decides which files it can do without, rewrites only the layers that change, and writes a new
-/// OCI image. Nothing is rebuilt, and nothing of the image is run.
+/// pydock reads an image, removes the files that nothing in it needs, rewrites only the layers that change, and writes a new
+/// OCI image. It does not rebuild the image, and does not run anything from it.
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but a gate was not met and nothing was written; 130 interrupted.
+/// Exit codes: 0 success; 1 failure; 2 invalid options; 3 a gate was not met and nothing was written; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "pydock", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {
@@ -32,26 +31,26 @@ pub(crate) struct Args {
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
-    /// Print what is done in detail (twice: in more detail)
+    /// Print details (use twice for more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Slim an image and write it to another place
+    /// Slim an image
     Slim(Box<SlimArgs>),
     /// Apply a plan that `slim --plan FILE` saved
     Apply(Box<ApplyArgs>),
-    /// Bring back the image that `slim --in-place` replaced
+    /// Restore the image that `slim --in-place` replaced
     Undo(Box<UndoArgs>),
-    /// Explain why paths of an image stay or go
+    /// Explain why paths of an image are kept or removed
     Explain(Box<ExplainArgs>),
     /// List the removal profiles, or show one
     Profiles(ProfilesArgs),
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -60,23 +59,23 @@ pub(crate) enum Verb {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SlimArgs {
-    /// The image to slim: `[docker://]host/repo:tag`, `oci:dir[:tag]`, `oci-archive:file[:tag]`,
+    /// The image to slim: `[docker://]host/repo:tag`, `docker-daemon:name[:tag]`, `oci:dir[:tag]`, `oci-archive:file[:tag]`,
     /// `docker-archive:file[:tag]`, or `-` for an archive on standard input
     pub source: String,
 
-    /// Where to write the new image; the same forms, `-` for an archive on standard output
+    /// Where to write the new image, in the same forms; `-` writes an archive to standard output
     #[arg(required_unless_present_any = ["dry_run", "in_place"])]
     pub destination: Option<String>,
 
-    /// Let the new image take the old one's place, under the same tag; `pydock undo` brings the old one back
+    /// Replace the source tag with the slimmed image; `pydock undo` restores the old one
     #[arg(long, conflicts_with = "destination")]
     pub in_place: bool,
 
-    /// Slim an image that pydock has made before, too; without it such an image is copied as it is
+    /// Slim the image even if pydock made it; by default such an image is copied unchanged
     #[arg(long)]
     pub again: bool,
 
-    /// Print the plan and write no image
+    /// Print what would be removed, and write nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
@@ -91,7 +90,7 @@ pub(crate) struct SlimArgs {
     pub output: OutputArgs,
 }
 
-/// Choices of what goes.
+/// Options that decide what is removed.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ChoiceArgs {
     /// How much to remove: safe, standard or max [default: standard]
@@ -102,19 +101,19 @@ pub(crate) struct ChoiceArgs {
     #[arg(short, long, value_name = "NAME|FILE")]
     pub profile: Vec<String>,
 
-    /// Leave a profile of the level out
+    /// Exclude a profile of the level
     #[arg(long, value_name = "NAME")]
     pub without: Vec<String>,
 
-    /// Remove what a glob names, a folder with all below it
+    /// Remove paths that match a glob, folders with their contents
     #[arg(long, value_name = "GLOB")]
     pub remove: Vec<String>,
 
-    /// Keep what a glob names, a folder with all below it, whatever a rule says
+    /// Keep paths that match a glob, folders with their contents, whatever else matches
     #[arg(long, value_name = "GLOB")]
     pub keep: Vec<String>,
 
-    /// Read choices from this file; without it `pydock.toml` in the current folder is read, if there is one
+    /// Read options from this file [default: pydock.toml in the current folder, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -131,7 +130,7 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub choice: ChoiceArgs,
 
-    /// Which platform of an index, `os/arch[/variant]`, or all
+    /// The platform of a multi-platform image, `os/arch[/variant]`, or `all`
     #[arg(long, default_value = "all")]
     pub platform: PlatformChoice,
 
@@ -147,7 +146,7 @@ pub(crate) struct UndoArgs {
     /// The image that was slimmed in place
     pub image: String,
 
-    /// The digest to go back to; without it the one that the image notes is taken
+    /// The digest to restore [default: the source digest that the image notes]
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<Digest>,
 
@@ -157,7 +156,7 @@ pub(crate) struct UndoArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ApplyArgs {
-    /// The plan, as `slim --plan FILE` saved it
+    /// The plan that `slim --plan FILE` saved
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
 
@@ -179,37 +178,37 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "NAME", requires = "password_stdin")]
     pub username: Option<String>,
 
-    /// Read the password, or a token that stands for it, from standard input
+    /// Read the password or token from standard input
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
 
-    /// Trust the authorities in this PEM file, too
+    /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE")]
     pub ca_file: Vec<PathBuf>,
 
-    /// Show registries this certificate (PEM), with --client-key
+    /// The client certificate (PEM), with --client-key
     #[arg(long, value_name = "FILE", requires = "client_key")]
     pub client_cert: Option<PathBuf>,
 
-    /// The key of --client-cert (PEM)
+    /// The private key of --client-cert (PEM)
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub client_key: Option<PathBuf>,
 
-    /// Do not verify the certificate of this registry (`host[:port]`), and speak HTTP if it does not know HTTPS, as with
-    /// registries on this machine
+    /// Do not verify the certificate of this registry (`host[:port]`), and use HTTP if it does not support HTTPS. Registries on
+    /// localhost may always use HTTP
     #[arg(long, value_name = "HOST")]
     pub insecure: Vec<String>,
 }
 
-/// Where work is kept from run to run.
+/// The cache.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CacheArgs {
-    /// Keep in this folder what is learned of layers, and the layers that are made: the next image on the same base is done
-    /// without reading the base, and the same image without reading at all. Several runs may share it
+    /// Cache scans and rewritten layers in this folder: the next image on the same base image is slimmed without reading that base
+    /// image again. Runs may share the folder. Anyone who can write to it can change the contents of your images
     #[arg(long, value_name = "DIR", env = "PYDOCK_CACHE_DIR", hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
 
-    /// How large the cache may be when a run is over; what was not used for longest goes
+    /// The maximum size of the cache; the least recently used entries are removed at the end of a run
     #[arg(long, value_name = "SIZE", env = "PYDOCK_CACHE_SIZE", hide_env_values = true, value_parser = size::parse, default_value = "10GB")]
     pub cache_size: u64,
 }
@@ -224,45 +223,38 @@ impl CacheArgs {
 /// Choices that every verb which writes an image has.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct OutputArgs {
-    /// Which layers become one: none, app (those above the base image) or all [default: none]
+    /// Which layers to merge into one: none, app (those above the base image) or all [default: none]
     #[arg(long)]
     pub squash: Option<Squash>,
 
-    /// The base image, for `--squash app`; without it annotations are asked, then history
+    /// The base image, for `--squash app` [default: found by annotations or history]
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
 
-    /// How new layers are compressed: gzip or zstd. Without it new layers are gzip, and layers that stay are left as
-    /// they are; with it those of another compression are made anew
+    /// Compression of the layers: gzip or zstd. By default, rewritten layers are gzip and unchanged layers keep their compression;
+    /// with this option, layers of another compression are converted
     #[arg(long)]
     pub compression: Option<Compression>,
 
-    /// How hard new data is compressed: 1 to 12 for gzip [default: 6, and 2 for the little between what is copied], 1 to 22
-    /// for zstd [default: 3]. What is copied stays as it is compressed; see --recompress
+    /// Compression level for newly compressed data: 1 to 12 for gzip (default 6), 1 to 22 for zstd (default 3). Copied data keeps its
+    /// compression, see --recompress
     #[arg(long, value_name = "N")]
     pub compression_level: Option<u32>,
 
-    /// Compress what stays of rewritten layers anew instead of copying its compressed blocks: some percent smaller, for half
-    /// as much time again. `--level max` does so anyway
+    /// Compress the data of rewritten layers again instead of copying compressed blocks: about 6% smaller, in half as much time
+    /// again. Implied by `--level max`
     #[arg(long)]
     pub recompress: bool,
 
-    /// Which rewritten layers are written with codes and matches that fit them better, without compressing them anew: never,
-    /// squashed or always [default: squashed; alone: always]. Some percent smaller than copied, in less time than
-    /// `--recompress`
-    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
-    #[arg(conflicts_with = "recompress")]
-    pub refit: Option<Refit>,
-
-    /// Which platform of an index, `os/arch[/variant]`, or all. One platform gives a single image, all give an index
+    /// The platform of a multi-platform image, `os/arch[/variant]`, or `all`. One platform gives a single-platform image
     #[arg(long, default_value = "all")]
     pub platform: PlatformChoice,
 
-    /// Write nothing and exit with 3 if the compressed layers are larger
+    /// Write nothing and exit with 3 if the compressed layers are larger than this
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub max_size: Option<u64>,
 
-    /// Write nothing and exit with 3 if less is saved; a size or a percentage (`30%`) of the compressed layers
+    /// Write nothing and exit with 3 if less than this is saved: a size, or a percentage (`30%`) of the compressed layers
     #[arg(long, value_name = "SIZE|PERCENT", value_parser = parse_saving)]
     pub min_saving: Option<MinSaving>,
 
@@ -270,11 +262,11 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 
-    /// Give the new image this tag, too
+    /// Also give the new image this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
 
-    /// Attach nothing to the new image; without it report, provenance and a bill of materials are, if it is in a registry
+    /// Do not attach the report, provenance and SBOM (attached by default when pushing to a registry)
     #[arg(long)]
     pub no_attach: bool,
 
@@ -282,11 +274,11 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub digest_file: Option<PathBuf>,
 
-    /// Write the whole report to a file, as JSON
+    /// Write the report to a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// How many layers to work on, and parts of layers to compress, at once [default: the number of processors]
+    /// The number of threads [default: the number of processors]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 
@@ -324,7 +316,7 @@ pub(crate) enum Format {
     Table,
     /// The new digest alone
     Digest,
-    /// The whole report
+    /// The report as JSON
     Json,
 }
 
@@ -349,7 +341,7 @@ fn parse_saving(text: &str) -> Result<MinSaving, String> {
     };
     match percent.trim().parse() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(MinSaving::Percent(percent)),
-        _ => Err(format!("`{text}` is no percentage from 0% to 100%")),
+        _ => Err(format!("`{text}` is not a percentage from 0% to 100%")),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `pydock explain`.
 
-use pydock::layer::rewrite::Refit;
 use pydock::request::{Decision, Gates, Request};
 use pydock::rootfs_path::RootfsPath;
 
@@ -24,7 +23,6 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         compression: None,
         compression_level: None,
         recompress: false,
-        refit: Refit::default(),
         gates: Gates::default(),
         threads: run::threads(None),
         cache: args.cache.place(),
@@ -34,13 +32,14 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         attach: false,
         explain: args.paths.iter().map(parse).collect::<Result<_, _>>()?,
     };
-    let outcome = run::run_job(&request, &access::access(&args.registry, [Some(&request.source), None])?, terminal)?;
+    let outcome =
+        run::run_job(&request, &access::access(&args.registry, [Some(&request.source), None])?, &|_| Ok(()), terminal)?;
     for image in &outcome.images {
         if outcome.images.len() > 1 {
-            terminal.result(&format!("{}\n", image.platform));
+            terminal.result(&format!("{}\n", image.platform))?;
         }
         for explanation in &image.explanations {
-            terminal.result(&explanation.to_string());
+            terminal.result(&explanation.to_string())?;
         }
     }
     Ok(DONE)

@@ -11,12 +11,13 @@ use pydock::layer::tar::TarError;
 use pydock::profile::ProfileError;
 use pydock::reference::ReferenceError;
 use pydock::report::Report;
+use pydock::rootfs_path::PathError;
 use pydock::saved_plan::SavedPlanError;
 use pydock::transport::TransportError;
 use pydock::transport::logins::LoginError;
 use pydock::transport::registry::RegistryError;
 
-use super::{FAILED, INTERRUPTED, USAGE};
+use super::{FAILED, SIGNALLED, USAGE};
 
 /// An error as people see it.
 #[derive(Debug)]
@@ -37,10 +38,10 @@ impl Failure {
         Self { code: USAGE, message, causes: Vec::new(), hint: None }
     }
 
-    /// Words Ctrl-C.
-    pub(crate) fn interrupted() -> Self {
+    /// Words a signal that ends the program.
+    pub(crate) fn interrupted(signal: u8) -> Self {
         Self {
-            code: INTERRUPTED,
+            code: SIGNALLED + signal,
             message: "interrupted; the destination is as it was".to_owned(),
             causes: Vec::new(),
             hint: None,
@@ -79,13 +80,20 @@ impl Failure {
             }
             at = cause.source();
         }
-        Self { code: FAILED, message, causes, hint }
+        Self { code: FAILED, message, causes, hint: hint.map(|hint| one_line(&hint)) }
     }
 }
 
-/// Errors of foreign libraries may hold line breaks.
+/// The most characters of a message, or of one of its causes.
+const MAX_LINE: usize = 600;
+
+/// Errors of foreign libraries may hold line breaks, and what they quote may be long.
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    let line = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 impl From<SlimError> for Failure {
@@ -151,7 +159,8 @@ fn slim_hint(error: &SlimError) -> Option<String> {
         }
         SlimError::NotAnImage { .. } => "give the reference of a container image".to_owned(),
         SlimError::NoPlatform { there, .. } if !there.is_empty() => format!("there are: {}", there.join(", ")),
-        SlimError::Scan { image, source, .. } => return Some(scan_hint(image, source)),
+        SlimError::Scan { image, source, .. } => return scan_hint(image, source),
+        SlimError::Rewrite { source, .. } => return transport_cause(source).and_then(transport_hint),
         SlimError::Plan { .. } | SlimError::PlanPath { .. } => {
             "make a new plan with `pydock slim --dry-run --plan FILE`".to_owned()
         }
@@ -165,11 +174,38 @@ fn slim_hint(error: &SlimError) -> Option<String> {
     Some(hint)
 }
 
-fn scan_hint(image: &str, error: &TarError) -> String {
-    match error {
-        TarError::Path { .. } => "such an entry could write outside of the container; do not run this image".to_owned(),
-        _ => format!("the layer is damaged at the source; get `{image}` again"),
+fn scan_hint(image: &str, error: &TarError) -> Option<String> {
+    if let Some(cause) = transport_cause(error) {
+        return transport_hint(cause);
     }
+    Some(match error {
+        TarError::Path { source: PathError::Parent(_), .. } => {
+            "such an entry could write outside of the container; do not run this image".to_owned()
+        }
+        TarError::Path { .. } | TarError::Payload { .. } | TarError::Headers(_) | TarError::Extension { .. } => {
+            "Linux or Docker cannot unpack such an entry; build the layer with another tool".to_owned()
+        }
+        TarError::Trailing(_) => {
+            "Docker ignores such bytes, but they could hide something; build the layer again".to_owned()
+        }
+        TarError::Budget(_) => "remove files from the image, or split it".to_owned(),
+        _ => format!("the layer is damaged at the source; get `{image}` again"),
+    })
+}
+
+/// Returns why bytes could not be had, if that is what an error is about: then nothing is wrong with the image.
+fn transport_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TransportError> {
+    let mut at = Some(error);
+    while let Some(cause) = at {
+        if let Some(found) = cause.downcast_ref::<TransportError>() {
+            return Some(found);
+        }
+        at = match cause.downcast_ref::<std::io::Error>() {
+            Some(wrapper) => wrapper.get_ref().map(|inner| inner as &'a (dyn Error + 'static)),
+            None => cause.source(),
+        };
+    }
+    None
 }
 
 fn transport_hint(error: &TransportError) -> Option<String> {
@@ -180,6 +216,9 @@ fn transport_hint(error: &TransportError) -> Option<String> {
         }
         TransportError::MissingBlob { .. } => "the image is incomplete at the source; copy or push it again".to_owned(),
         TransportError::Registry { source, .. } => return registry_hint(source),
+        TransportError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "free some space, or set TMPDIR to a folder with more of it".to_owned()
+        }
         _ => return None,
     };
     Some(hint)
@@ -187,15 +226,20 @@ fn transport_hint(error: &TransportError) -> Option<String> {
 
 fn registry_hint(error: &RegistryError) -> Option<String> {
     let hint = match error {
+        RegistryError::Status { status, redirected_to: Some(_), .. } if status.is_client_error() => {
+            "the storage of the registry refused the link that the registry gave; the login is not at fault"
+        }
         RegistryError::Status { status, .. } if [401, 403].contains(&status.as_u16()) => {
             "log in with `docker login` or `skopeo login`, or use --username and --password-stdin"
         }
-        RegistryError::Status { status, .. } if status.as_u16() == 429 || status.is_server_error() => {
+        error if error.asks_for_too_long_a_wait() => "run it again after the pause that the registry asks for",
+        error if error.status().is_some_and(|status| status.as_u16() == 429 || status.is_server_error()) => {
             "the registry was asked several times; try again later"
         }
         error if error.is_certificate() => {
             "trust the registry's authority with `--ca-file FILE`, or its certificate unseen with `--insecure HOST`"
         }
+        RegistryError::Connection { .. } => "check the network, and run it again",
         RegistryError::Realm { .. } => "let the token server speak HTTPS, or allow HTTP with `--insecure HOST`",
         RegistryError::Login(LoginError::Run { .. }) => "install it, or remove it from the file that names it",
         _ => return None,

@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod explain;
 mod failure;
+mod files;
 mod generate;
 mod profiles;
 mod run;
@@ -29,8 +30,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Done, but a gate was not met; nothing was written.
 pub(crate) const GATE: u8 = 3;
-/// Interrupted by Ctrl-C.
-pub(crate) const INTERRUPTED: u8 = 130;
+/// Ended by a signal: its number is added, as shells have it (130 is Ctrl-C, 143 SIGTERM).
+pub(crate) const SIGNALLED: u8 = 128;
 
 /// Runs the program with the process's arguments.
 pub(crate) fn main() -> ExitCode {

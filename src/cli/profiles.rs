@@ -14,7 +14,7 @@ pub(crate) fn run(args: &ProfilesArgs, terminal: &Terminal) -> Result<u8, Failur
         Some(ProfilesVerb::Show { name }) => {
             let profile = profiles.iter().find(|profile| profile.name == *name);
             let profile = profile.ok_or_else(|| settings::unknown(name, &profiles))?;
-            terminal.result(&profile.to_toml());
+            terminal.result(&profile.to_toml())?;
         }
         None => {
             let mut text = format!("{:<12} {:<9} {:<7} description\n", "name", "level", "risk");
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ProfilesArgs, terminal: &Terminal) -> Result<u8, Failur
                 text +=
                     &format!("{:<12} {:<9} {:<7} {}\n", profile.name, profile.level, profile.risk, profile.description);
             }
-            terminal.result(&text);
+            terminal.result(&text)?;
         }
     }
     Ok(DONE)

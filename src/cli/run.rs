@@ -7,12 +7,14 @@ use pydock::outcome::Outcome;
 use pydock::reference::Reference;
 use pydock::report::{Report, plan_text, table};
 use pydock::request::Request;
-use pydock::slim;
+use pydock::slim::{self, Review};
 use pydock::transport::Access;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::access;
 use super::args::{Format, OutputArgs};
 use super::failure::{self, Failure};
+use super::files::PendingFile;
 use super::terminal::Terminal;
 
 /// Runs a job and tells what it did.
@@ -22,22 +24,25 @@ pub(crate) fn run(
     save_plan: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let outcome = run_job(
-        request,
-        &access::access(&output.registry, [Some(&request.source), request.destination.as_ref()])?,
-        terminal,
-    )?;
-    if let Some(path) = save_plan {
-        write(path, &outcome.saved_plan().to_json())?;
-    }
+    let access = access::access(&output.registry, [Some(&request.source), request.destination.as_ref()])?;
+    let pending = |path: Option<&Path>| path.map(PendingFile::new).transpose();
+    let plan = pending(save_plan)?;
+    let report_file = pending(output.report.as_deref())?;
+    let digest_file = pending(output.digest_file.as_deref())?;
+    let new_root = |outcome: &Outcome| outcome.root.clone().filter(|_| Report::new(request, outcome).written);
+    let review = |outcome: &Outcome| {
+        plan.iter().try_for_each(|file| file.write(&outcome.saved_plan().to_json()))?;
+        report_file.iter().try_for_each(|file| file.write(&Report::new(request, outcome).to_json()))?;
+        let digest = new_root(outcome).map_or_else(String::new, |root| root.digest.to_string());
+        digest_file.iter().try_for_each(|file| file.write(&digest))?;
+        Ok(())
+    };
+    let outcome = run_job(request, &access, &review, terminal)?;
+    plan.map_or(Ok(()), |file| file.finish(true))?;
+    report_file.map_or(Ok(()), |file| file.finish(true))?;
+    digest_file.map_or(Ok(()), |file| file.finish(new_root(&outcome).is_some()))?;
     let report = Report::new(request, &outcome);
-    if let Some(path) = &output.report {
-        write(path, &report.to_json())?;
-    }
-    if let (Some(path), Some(root)) = (&output.digest_file, outcome.root.as_ref().filter(|_| report.written)) {
-        write(path, &root.digest.to_string())?;
-    }
-    print(request, output.format, &outcome, &report, terminal);
+    print(request, output.format, &outcome, &report, terminal)?;
     Ok(failure::code(&report))
 }
 
@@ -71,11 +76,18 @@ pub(crate) fn threads(asked: Option<usize>) -> usize {
 }
 
 /// Runs a job.
-pub(crate) fn run_job(request: &Request, access: &Access, terminal: &Terminal) -> Result<Outcome, Failure> {
-    until_done(async { Ok(slim::slim(request, access, terminal.progress()).await?) })
+pub(crate) fn run_job(
+    request: &Request,
+    access: &Access,
+    review: Review<'_>,
+    terminal: &Terminal,
+) -> Result<Outcome, Failure> {
+    // The pool is the process's: one that a library user built before is left alone.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(request.threads.max(1)).build_global();
+    until_done(async { Ok(slim::slim(request, access, terminal.progress(), review).await?) })
 }
 
-/// Runs what takes a while; Ctrl-C ends it.
+/// Runs what takes a while. Ctrl-C, SIGTERM and SIGHUP end it, and leave nothing behind.
 pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -87,7 +99,7 @@ pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> R
     let result = runtime.block_on(async {
         tokio::select! {
             outcome = work => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            signal = signalled() => Err(Failure::interrupted(signal)),
         }
     });
     // Threads that wait for a silent registry must not hold the program up.
@@ -95,7 +107,31 @@ pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> R
     result
 }
 
-fn print(request: &Request, format: Format, outcome: &Outcome, report: &Report, terminal: &Terminal) {
+/// Waits for a signal that ends the program; returns its number.
+async fn signalled() -> u8 {
+    let wait = async |kind: SignalKind| {
+        if let Ok(mut signals) = signal(kind)
+            && signals.recv().await.is_some()
+        {
+            return;
+        }
+        // A signal that cannot be caught ends the program by itself.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => 2,
+        () = wait(SignalKind::terminate()) => 15,
+        () = wait(SignalKind::hangup()) => 1,
+    }
+}
+
+fn print(
+    request: &Request,
+    format: Format,
+    outcome: &Outcome,
+    report: &Report,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
     let dry_run = request.destination.is_none();
     // An archive on standard output leaves no room for anything else there.
     let on_stdout = request.destination != Some(Reference::Stdio);
@@ -109,7 +145,7 @@ fn print(request: &Request, format: Format, outcome: &Outcome, report: &Report, 
         Format::Table => table::render(report),
     };
     if on_stdout {
-        terminal.result(&text);
+        terminal.result(&text)?;
     } else {
         terminal.note(&text);
     }
@@ -118,8 +154,5 @@ fn print(request: &Request, format: Format, outcome: &Outcome, report: &Report, 
             terminal.note(&format!("gate not met, nothing written: {unmet}\n"));
         }
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::file("write", path, error))
+    Ok(())
 }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
-use pydock::layer::rewrite::Refit;
 use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
 use pydock::request::Choice;
@@ -40,8 +39,6 @@ pub(crate) struct Settings {
     /// Whether what stays of rewritten layers is compressed anew.
     #[serde(default)]
     recompress: bool,
-    /// Which of these are written with codes and matches that fit them better.
-    pub refit: Option<Refit>,
     platform: Option<String>,
     /// Where the file lies; profiles that it names are found from there.
     #[serde(skip)]
@@ -60,10 +57,6 @@ impl Settings {
             Err(error) => return Err(Failure::file("read", path, error)),
         };
         let mut settings: Self = toml::from_str(&text).map_err(|error| Failure::toml(path, &text, &error))?;
-        if settings.recompress && settings.refit.is_some() {
-            let error = serde::de::Error::custom("`recompress` and `refit` exclude each other; leave one out");
-            return Err(Failure::toml(path, &text, &error));
-        }
         settings.folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(settings)
     }
@@ -74,10 +67,9 @@ impl Settings {
         parsed.map_err(|why: String| Failure::usage(format!("{FILE_NAME}: {why}")))
     }
 
-    /// Tells whether what stays of rewritten layers is compressed anew. At `max` it is, as every byte counts, unless another way is asked for.
+    /// Returns whether kept data of rewritten layers is compressed again. At `max` it always is.
     pub(crate) fn recompress(&self, args: &ChoiceArgs, output: &OutputArgs) -> bool {
-        let by_file = self.recompress || (self.refit.is_none() && self.level(args) == Level::Max);
-        output.recompress || (output.refit.is_none() && by_file)
+        output.recompress || self.recompress || self.level(args) == Level::Max
     }
 
     fn level(&self, args: &ChoiceArgs) -> Level {

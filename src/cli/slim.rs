@@ -37,7 +37,6 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         compression_level: output
             .compression_level(output.compression.or(settings.compression), settings.compression_level)?,
         recompress: settings.recompress(&args.choice, output),
-        refit: output.refit.or(settings.refit).unwrap_or_default(),
         gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
         threads: run::threads(output.threads),
         cache: output.cache.place(),

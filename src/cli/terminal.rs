@@ -1,13 +1,13 @@
 //! The only place that prints.
 
-#![expect(clippy::print_stderr, reason = "this is where everything is printed")]
-
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pydock::progress::{Meter, Progress, Silent, Stage};
+use pydock::report::printable;
 use pydock::report::size::human;
 
 use super::failure::Failure;
@@ -24,36 +24,38 @@ impl Terminal {
     /// Sets logging up.
     pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
         let level = match verbose {
-            0 => tracing::Level::ERROR,
+            0 => tracing::Level::WARN,
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
-        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).without_time().init();
+        tracing_subscriber::fmt().with_max_level(level).with_writer(|| Stderr).without_time().init();
         Self { quiet, bars: io::stderr().is_terminal() && verbose == 0 }
     }
 
-    /// Prints a result on standard output. A closed pipe is nobody's failure.
-    pub(crate) fn result(&self, text: &str) {
+    /// Prints a result on standard output. A closed pipe is not a failure: `pydock profiles | head`.
+    pub(crate) fn result(&self, text: &str) -> Result<(), Failure> {
         let mut output = io::stdout().lock();
-        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        match output.write_all(printable(text).as_bytes()).and_then(|()| output.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::file("write", Path::new("standard output"), error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Prints something for people on standard error, unless they want quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            eprint!("{text}");
+            print_error(&printable(text));
         }
     }
 
     /// Prints why the program ends.
     pub(crate) fn failure(&self, failure: &Failure) {
-        eprintln!("error: {}", failure.message);
-        for cause in &failure.causes {
-            eprintln!("  caused by: {cause}");
-        }
-        if let Some(hint) = &failure.hint {
-            eprintln!("hint: {hint}");
-        }
+        let mut text = format!("error: {}\n", failure.message);
+        text.extend(failure.causes.iter().map(|cause| format!("  caused by: {cause}\n")));
+        text.extend(failure.hint.iter().map(|hint| format!("hint: {hint}\n")));
+        print_error(&printable(&text));
     }
 
     /// Returns a listener for a job: bars on a terminal, lines otherwise, nothing if quiet.
@@ -66,6 +68,25 @@ impl Terminal {
         } else {
             Arc::new(Lines)
         }
+    }
+}
+
+/// Prints on standard error. One that is closed or full is not a reason to fail, and `eprint!` would panic.
+fn print_error(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Standard error for log lines.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        print_error(&printable(&String::from_utf8_lossy(bytes)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -113,7 +134,7 @@ struct Lines;
 
 impl Progress for Lines {
     fn begin(&self, stage: Stage, what: &str, total: u64) -> Box<dyn Meter> {
-        eprintln!("{} {what} ({})", word(stage), human(total));
+        print_error(&format!("{} {what} ({})\n", word(stage), human(total)));
         Box::new(Silent)
     }
 }

@@ -13,6 +13,7 @@ use super::windows::Windows;
 use super::words::Words;
 use super::{script, texts};
 use crate::blob::{read_full, read_onto};
+use crate::budget::{Budget, Resource};
 use crate::content::Content;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
@@ -63,6 +64,7 @@ pub struct Collector {
     sources: SourceReader,
     skips_sources: bool,
     windows: Windows,
+    budget: Budget,
 }
 
 impl Collector {
@@ -70,6 +72,12 @@ impl Collector {
     /// to spare.
     pub fn sharing(seen: SeenSources, spare: Option<Spare>) -> Self {
         Self { sources: SourceReader::new(seen, spare), ..Self::default() }
+    }
+
+    /// Counts what is kept in the image's budget.
+    pub fn within(self, budget: Budget) -> Self {
+        let sources = self.sources.within(budget.clone());
+        Self { budget, sources, ..self }
     }
 
     /// A collector that reads no Python sources, which is what takes longest: for plans that nobody asks what needs what.
@@ -154,10 +162,12 @@ impl Observer for Collector {
         } else {
             let facts = self.look(&path, entry, content)?;
             if facts != FileFacts::default() {
+                self.budget.spend(Resource::Contents, facts.weight()).map_err(io::Error::other)?;
                 self.found.insert(index, facts.into());
             }
         }
-        Ok(())
+        // Sources are read on other threads: what they cost is known a little later.
+        self.budget.spend(Resource::Contents, 0).map_err(io::Error::other)
     }
 }
 
@@ -188,10 +198,21 @@ fn read_all(size: u64, content: &mut dyn BufRead) -> io::Result<Vec<u8>> {
 }
 
 impl FileFacts {
+    /// Returns about how many bytes the facts take in memory.
+    fn weight(&self) -> u64 {
+        let texts =
+            self.text.as_ref().map_or(0, |text| text.len()) + self.bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let python = self.python.as_ref().map_or(0, |python| python.weight());
+        let elf = self.elf.as_ref().map_or(0, |elf| elf.strings.weight());
+        (size_of::<Self>() + texts) as u64 + self.words.weight() + python + elf
+    }
+
     /// Reads a Python source.
-    pub(super) fn of_python(source: &[u8]) -> Self {
+    pub(super) fn of_python(source: &[u8], budget: &Budget) -> Self {
         let mut facts = Self::default();
         facts.read_python(source);
+        // Who reads entries finds out that there is too much.
+        let _ = budget.spend(Resource::Contents, facts.weight());
         facts
     }
 

@@ -1,7 +1,10 @@
 //! What well-known programs run and what well-known modules read, where the file itself does not show it.
 
+use std::collections::BTreeSet;
+
 use super::config::Programs;
 use super::names::files_below;
+use super::world::Worlds;
 use crate::rootfs::{NodeId, Rootfs};
 
 /// Programs and the programs that they start by name.
@@ -38,6 +41,11 @@ const READS: [(&str, &[&str]); 1] =
         &["etc/ssl", "usr/lib/ssl", "usr/share/ca-certificates", "usr/local/share/ca-certificates", "etc/pki"],
     )];
 
+/// The parts of compilers that read headers: GCC's are in a folder of its own, the others are programs.
+const COMPILERS: [&str; 5] = ["cc1", "cc1plus", "cc1obj", "clang", "tcc"];
+/// Where they look for headers that are not beside a Python installation.
+const HEADERS: [&str; 2] = ["usr/include", "usr/local/include"];
+
 /// Files that a file is known to need.
 pub(super) struct Known {
     /// The files.
@@ -48,19 +56,39 @@ pub(super) struct Known {
 
 /// Returns whether anything is known of a file by its name.
 pub(super) fn is_known(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bool {
-    runs(rootfs, node, programs).is_some() || reads(rootfs, node).is_some()
+    runs(rootfs, node, programs).is_some() || reads(rootfs, node).is_some() || is_compiler(rootfs, node, programs)
 }
 
 /// Returns what a program runs and a module reads by what is known of its name.
-pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> Vec<Known> {
+pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, worlds: &Worlds) -> Vec<Known> {
     let runs = runs(rootfs, node, programs)
         .map(|runs| Known { files: runs.iter().filter_map(|run| programs.find(rootfs, run)).collect(), runs: true });
-    let open = |path: &&str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
+    let open = |path: &&'static str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
     let reads = reads(rootfs, node).map(|reads| Known {
         files: reads.iter().filter_map(open).flat_map(|folder| files_below(rootfs, folder)).collect(),
         runs: false,
     });
-    runs.into_iter().chain(reads).collect()
+    let headers = is_compiler(rootfs, node, programs).then(|| {
+        let of_system = HEADERS.iter().filter_map(open);
+        let of_python = worlds.worlds.iter().filter_map(|world| {
+            let prefix = rootfs.parent(rootfs.parent(world.stdlib));
+            rootfs.resolve(prefix, b"include", &mut |_| {})
+        });
+        let folders = of_system.chain(of_python).collect::<BTreeSet<_>>();
+        Known { files: folders.into_iter().flat_map(|folder| files_below(rootfs, folder)).collect(), runs: false }
+    });
+    runs.into_iter().chain(reads).chain(headers).collect()
+}
+
+/// Returns whether a file is a compiler that something kept runs: then it needs headers, too.
+fn is_compiler(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bool {
+    let name = rootfs.name(node);
+    let stem = name.split(|&byte| byte == b'-').next().unwrap_or(name);
+    if !COMPILERS.iter().any(|compiler| compiler.as_bytes() == stem) {
+        return false;
+    }
+    let is_in_gcc = || rootfs.folders_above(node).any(|folder| rootfs.name(folder) == b"gcc");
+    programs.is_one(rootfs, node) || stem.starts_with(b"cc1") && is_in_gcc()
 }
 
 fn runs(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> Option<&'static [&'static str]> {

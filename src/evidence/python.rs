@@ -45,6 +45,19 @@ pub struct PythonFacts {
     pub headers: Vec<Mention>,
 }
 
+impl PythonFacts {
+    /// Returns about how many bytes the facts take in memory.
+    pub fn weight(&self) -> u64 {
+        let import = |import: &Import| {
+            let names = import.names.iter().map(|name| name.len() + size_of::<Box<str>>());
+            size_of::<Import>() + import.module.len() + names.sum::<usize>()
+        };
+        let mention = |mention: &Mention| size_of::<Mention>() + mention.text.len();
+        let mentions = self.data.iter().chain(&self.headers).map(mention).sum::<usize>();
+        (self.imports.iter().map(import).sum::<usize>() + mentions) as u64 + self.words.weight()
+    }
+}
+
 /// An import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
@@ -98,6 +111,9 @@ fn parse(source: &str) -> (PythonFacts, Option<Unread>) {
 
 /// Modules whose attributes are programs: `sh.git`, `plumbum.cmd.git`.
 const PROGRAM_MODULES: [&str; 2] = ["sh", "plumbum.cmd"];
+
+/// Stands for a call of `cffi.FFI.compile`. It counts in the application's own files only.
+pub const FFI_COMPILE: &str = "cffi.FFI.compile";
 
 /// Functions and methods that compile C when they are called, by the module that has them. Each counts as an import of the name
 /// in the third place, so that rules can name it as a module.
@@ -236,8 +252,12 @@ impl<'a> Reader<'a> {
             Some(Call::Library) => self.facts.opens_libraries = true,
             None if matches!(name, "join" | "joinpath") => self.join(&call.arguments.args),
             // `FFI().verify(…)` compiles, whatever the instance is called.
-            None if name == "verify" && self.modules.values().any(|module| top_level(module) == "cffi") => {
+            None if name == "verify" && self.imports_cffi() => {
                 self.import(0, "cffi.verifier", Box::default(), call.start());
+            }
+            // So does `ffibuilder.compile(…)`, but packages have such calls in the scripts by which they were built.
+            None if name == "compile" && self.imports_cffi() && !self.is_of_a_module(&call.func) => {
+                self.import(0, FFI_COMPILE, Box::default(), call.start());
             }
             None => {}
         }
@@ -257,6 +277,16 @@ impl<'a> Reader<'a> {
             };
             self.visit_as(context, [value]);
         }
+    }
+
+    fn imports_cffi(&self) -> bool {
+        self.modules.values().any(|module| top_level(module) == "cffi")
+    }
+
+    /// Returns whether a function is called by its module's name: `re.compile`.
+    fn is_of_a_module(&self, function: &Expr) -> bool {
+        let Expr::Attribute(attribute) = function else { return true };
+        matches!(&*attribute.value, Expr::Name(name) if self.modules.contains_key(name.id.as_str()))
     }
 
     /// Returns how a literal is used that is given a name.

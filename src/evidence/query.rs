@@ -165,7 +165,7 @@ impl Evidence {
         settled: &dyn Fn(NodeId) -> bool,
     ) -> Vec<Need> {
         let mut needs = Needs { from: rootfs.path(node), settled, found: Vec::new() };
-        for known in known::needs(rootfs, node, &self.programs) {
+        for known in known::needs(rootfs, node, &self.programs, &self.worlds) {
             needs.add(known.files, |from| if known.runs { Reason::Runs { from } } else { Reason::Reads { from } });
         }
         let Some(facts) = self.facts.get(node).cloned() else { return needs.found };

@@ -5,26 +5,29 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::collect::FileFacts;
+use crate::budget::Budget;
+use crate::digest::Digest;
 use crate::spare::{Helper, Spare};
 
 /// Sources that wait for a thread, each of at most [`super::python::MAX_SOURCE`] bytes.
 const WAITING: usize = 8;
 
-/// Python sources that were read already, by the hash of their content: one image often holds a module several times (two
-/// Pythons of one version, vendored packages), and parsing is what evidence costs.
+/// Python sources that were read already, by the digest of their content: one image often holds a module several times (two
+/// Pythons of one version, vendored packages), and parsing is what evidence costs. What is read of one layer is believed of
+/// another, so only a hash without collisions will do.
 #[derive(Debug, Clone, Default)]
-pub struct SeenSources(Arc<Mutex<HashMap<u128, Arc<FileFacts>>>>);
+pub struct SeenSources(Arc<Mutex<HashMap<Digest, Arc<FileFacts>>>>);
 
 impl SeenSources {
     /// Reads a source, or tells what was read of the same before.
-    fn read(&self, source: &[u8]) -> Arc<FileFacts> {
+    fn read(&self, source: &[u8], budget: &Budget) -> Arc<FileFacts> {
         // A lock that somebody died with still guards whole entries.
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = xxhash_rust::xxh3::xxh3_128(source);
+        let key = Digest::of(source);
         if let Some(facts) = lock().get(&key) {
             return facts.clone();
         }
-        let facts = Arc::new(FileFacts::of_python(source));
+        let facts = Arc::new(FileFacts::of_python(source, budget));
         lock().insert(key, facts.clone());
         facts
     }
@@ -42,6 +45,7 @@ pub(super) struct SourceReader {
     helper: Option<Helper<Source, Found>>,
     /// Memory for a source that was used before.
     buffer: Vec<u8>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,11 @@ impl SourceReader {
         Self { seen, spare, ..Self::default() }
     }
 
+    /// Counts what sources say in the image's budget.
+    pub(super) fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
     /// Returns memory to put a source in.
     pub(super) fn buffer(&mut self) -> Vec<u8> {
         let used = self.helper.as_ref().and_then(|helper| Some(helper.used()?.text));
@@ -68,9 +77,9 @@ impl SourceReader {
     pub(super) fn read(&mut self, entry: u32, text: Vec<u8>) {
         if self.helper.is_none() {
             self.helper = self.spare.as_ref().and_then(|spare| {
-                let seen = self.seen.clone();
+                let (seen, budget) = (self.seen.clone(), self.budget.clone());
                 let read = move |found: &mut Found, source: &mut Source| {
-                    found.insert(source.entry, seen.read(&source.text));
+                    found.insert(source.entry, seen.read(&source.text, &budget));
                 };
                 spare.start("python", WAITING, Found::new, read)
             });
@@ -82,7 +91,7 @@ impl SourceReader {
             None => Err(source),
         };
         if let Err(Source { entry, text }) = left {
-            self.found.insert(entry, self.seen.read(&text));
+            self.found.insert(entry, self.seen.read(&text, &self.budget));
             self.buffer = text;
         }
     }

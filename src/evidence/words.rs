@@ -63,6 +63,11 @@ impl Words {
         self.places.is_empty()
     }
 
+    /// Returns how many bytes the words take in memory.
+    pub fn weight(&self) -> u64 {
+        (self.texts.len() + self.places.len() * size_of::<u32>()) as u64
+    }
+
     /// Returns the words.
     pub fn iter(&self) -> impl Iterator<Item = Word<'_>> {
         self.texts.split_terminator('\n').zip(&self.places).map(|(text, &place)| Word {

@@ -18,7 +18,7 @@ impl ImageConfig {
     /// Parses a config.
     ///
     /// # Errors
-    /// If it is not JSON, or its diff IDs are not digests.
+    /// If it is not JSON, its diff IDs are not digests, or its history is not a list of objects.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, DocumentError> {
         let json: Value =
             serde_json::from_slice(&bytes).map_err(|source| DocumentError::Json { what: "config", source })?;
@@ -30,7 +30,11 @@ impl ImageConfig {
             key: "rootfs.diff_ids",
             source,
         })?;
-        Ok(Self { bytes, json, diff_ids })
+        let config = Self { bytes, json, diff_ids };
+        match config.history().iter().position(|line| !line.is_object()) {
+            Some(line) => Err(DocumentError::History { line: line + 1 }),
+            None => Ok(config),
+        }
     }
 
     /// Returns the bytes as they were.

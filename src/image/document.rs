@@ -9,6 +9,9 @@ use super::media_type;
 /// The largest manifest, index or config that is read, in bytes; registries allow 4 MiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 
+/// How deep indexes may lie in indexes.
+pub const MAX_NESTED_INDEXES: usize = 8;
+
 /// A manifest or an index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
@@ -47,6 +50,15 @@ pub enum DocumentError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A line of the history is no object.
+    #[error("line {line} of the config's history is not an object")]
+    History {
+        /// Which, counted from 1.
+        line: usize,
+    },
+    /// Indexes in indexes in indexes.
+    #[error("indexes are nested more than {MAX_NESTED_INDEXES} deep")]
+    Nested,
     /// A Docker schema 1 manifest.
     #[error("the manifest is of Docker's schema 1, which registries gave up in 2019")]
     SchemaOne,

@@ -44,7 +44,7 @@ pub fn layer_compression(media_type: &str) -> Result<Compression, LayerTypeError
     if media_type.ends_with("+encrypted") {
         return Err(LayerTypeError::Encrypted(media_type.to_owned()));
     }
-    if media_type.contains("nondistributable") || media_type.contains(".foreign.") {
+    if is_foreign(media_type) {
         return Err(LayerTypeError::Foreign(media_type.to_owned()));
     }
     let suffix = media_type.strip_prefix(OCI_LAYER).or_else(|| media_type.strip_prefix(DOCKER_LAYER));
@@ -55,6 +55,11 @@ pub fn layer_compression(media_type: &str) -> Result<Compression, LayerTypeError
         Some("+zstd" | ".zstd") => Ok(Compression::Zstd),
         _ => Err(LayerTypeError::Unknown(media_type.to_owned())),
     }
+}
+
+/// Reports whether a layer of this media type lies at a URL instead of in the registry.
+pub fn is_foreign(media_type: &str) -> bool {
+    media_type.contains("nondistributable") || media_type.contains(".foreign.")
 }
 
 /// Returns the OCI media type of a layer.

@@ -21,6 +21,30 @@ pub struct Platform {
     pub rest: Map<String, Value>,
 }
 
+impl Platform {
+    /// Returns the names that Docker compares: `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`, and `x86_64` is
+    /// `amd64`. Source: containerd, `platforms/database.go`.
+    fn normalized(os: &str, architecture: &str, variant: Option<&str>) -> (String, String, Option<String>) {
+        let os = match os.to_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            os => os.to_owned(),
+        };
+        let variant = variant.map(str::to_lowercase).filter(|variant| !variant.is_empty());
+        let (architecture, variant) = match (architecture.to_lowercase().as_str(), variant.as_deref()) {
+            ("x86_64" | "x86-64" | "amd64", None | Some("v1")) => ("amd64".to_owned(), None),
+            ("x86_64" | "x86-64", Some(variant)) => ("amd64".to_owned(), Some(variant.to_owned())),
+            ("aarch64" | "arm64", None | Some("8" | "v8")) => ("arm64".to_owned(), None),
+            ("aarch64", Some(variant)) => ("arm64".to_owned(), Some(variant.to_owned())),
+            ("i386", _) => ("386".to_owned(), None),
+            ("armhf", _) | ("arm", None | Some("7")) => ("arm".to_owned(), Some("v7".to_owned())),
+            ("armel", _) => ("arm".to_owned(), Some("v6".to_owned())),
+            ("arm", Some(digit @ ("5" | "6" | "8"))) => ("arm".to_owned(), Some(format!("v{digit}"))),
+            (architecture, variant) => (architecture.to_owned(), variant.map(str::to_owned)),
+        };
+        (os, architecture, variant)
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -54,9 +78,9 @@ impl PlatformChoice {
         match self {
             Self::All => true,
             Self::One { os, architecture, variant } => {
-                *os == platform.os
-                    && *architecture == platform.architecture
-                    && (variant.is_none() || *variant == platform.variant)
+                let wanted = Platform::normalized(os, architecture, variant.as_deref());
+                let found = Platform::normalized(&platform.os, &platform.architecture, platform.variant.as_deref());
+                (wanted.0, wanted.1) == (found.0, found.1) && (variant.is_none() || wanted.2 == found.2)
             }
         }
     }
@@ -107,6 +131,13 @@ mod tests {
         assert!(choice("linux/arm/v7").takes(&armv7));
         assert!(!choice("linux/arm/v6").takes(&armv7));
         assert!(choice("all").takes(&armv7));
+        let arm64 = Platform { architecture: "arm64".into(), variant: None, ..armv7.clone() };
+        for name in ["linux/arm64/v8", "linux/aarch64", "linux/arm64", "Linux/arm64/8"] {
+            assert!(choice(name).takes(&arm64), "{name}");
+        }
+        assert!(choice("linux/arm64").takes(&Platform { variant: Some("v8".into()), ..arm64.clone() }));
+        assert!(!choice("linux/arm64/v9").takes(&arm64));
+        assert!(choice("linux/x86_64").takes(&Platform { architecture: "amd64".into(), ..arm64 }));
         assert!("linux".parse::<PlatformChoice>().is_err());
         assert!("linux//v7".parse::<PlatformChoice>().is_err());
     }

@@ -1,5 +1,6 @@
 //! Why a job fails: what was attempted, on which image and layer.
 
+use crate::budget::OverBudget;
 use crate::digest::Digest;
 use crate::image::PlatformChoice;
 use crate::image::document::DocumentError;
@@ -101,6 +102,14 @@ pub enum SlimError {
         /// Why.
         source: TarError,
     },
+    /// The image is larger than any that pydock reads.
+    #[error("cannot read `{image}`")]
+    Budget {
+        /// The source.
+        image: String,
+        /// What it has too much of.
+        source: OverBudget,
+    },
     /// Layers cannot be merged.
     #[error("cannot merge layer {number} of `{image}`")]
     Merge {
@@ -168,7 +177,26 @@ pub enum SlimError {
         /// The source.
         image: String,
     },
+    /// The outcome was refused before the new image became visible.
+    #[error(transparent)]
+    Review(Box<dyn std::error::Error + Send + Sync>),
     /// Work was stopped.
     #[error(transparent)]
     Stopped(#[from] TransportError),
+}
+
+impl SlimError {
+    /// Reports whether an image is of a kind that pydock does not slim. In an index, it is copied unchanged.
+    pub(super) fn is_of_one_image(&self) -> bool {
+        matches!(self, Self::NotLinux { .. } | Self::Layers { source: StackError::Layer { .. }, .. })
+    }
+
+    /// Returns why, without the image's name.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::NotLinux { os, .. } => format!("it is an image for {os}"),
+            Self::Layers { source, .. } => source.to_string(),
+            error => error.to_string(),
+        }
+    }
 }

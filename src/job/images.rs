@@ -1,6 +1,7 @@
 //! Which images a reference means: one, or those of an index.
 
 use super::{Job, SlimError};
+use crate::budget::Resource;
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 use crate::image::index::{Index, is_attestation};
@@ -56,8 +57,13 @@ pub enum Member {
     Image(Box<Image>),
     /// An attestation, which is dropped.
     Attestation(Descriptor),
-    /// Something else, which is passed on.
-    Other(Descriptor),
+    /// Something else, which is copied unchanged.
+    Other {
+        /// Its entry.
+        entry: Descriptor,
+        /// Why it is not slimmed.
+        why: String,
+    },
 }
 
 impl Image {
@@ -107,37 +113,67 @@ impl Job {
     }
 
     async fn members(&self, index: Index) -> Result<Selection, SlimError> {
-        let mut members = Vec::new();
+        let (mut members, mut first_error) = (Vec::new(), None);
         for entry in &index.manifests {
             if is_attestation(entry) {
                 members.push(Member::Attestation(entry.clone()));
                 continue;
             }
             let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
+            let other = |why: String| Member::Other { entry: entry.clone(), why };
             members.push(match self.document(bytes, Some(&entry.media_type))? {
                 Document::Manifest(manifest) if manifest.is_image() => {
-                    Member::Image(self.image(*manifest, Some(entry.clone())).await?.into())
+                    match self.image(*manifest, Some(entry.clone())).await {
+                        Ok(image) => Member::Image(image.into()),
+                        Err(error) if error.is_of_one_image() => {
+                            let why = error.reason();
+                            first_error.get_or_insert(error);
+                            other(why)
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
-                _ => Member::Other(entry.clone()),
+                Document::Manifest(manifest) => other(format!("its config is `{}`", manifest.config.media_type)),
+                Document::Index(_) => other("it is an index in an index".to_owned()),
             });
         }
         if !members.iter().any(|member| matches!(member, Member::Image(_))) {
-            return Err(self.no_platform(&PlatformChoice::All, Vec::new()));
+            return Err(match first_error {
+                Some(error) => error,
+                None => self.no_platform(&PlatformChoice::All, Vec::new()),
+            });
         }
         Ok(Selection::Index { index, members })
     }
 
     async fn one_of(&self, index: Index, choice: &PlatformChoice) -> Result<Selection, SlimError> {
-        let wanted = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| choice.takes(platform));
-        let Some(entry) = index.manifests.iter().find(wanted) else {
-            let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-            return Err(self.no_platform(choice, platforms.map(ToString::to_string).collect()));
-        };
-        let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
-        match self.document(bytes, Some(&entry.media_type))? {
-            Document::Manifest(manifest) => Ok(Selection::One(self.image(*manifest, None).await?.into())),
-            Document::Index(_) => Err(self.no_platform(choice, Vec::new())),
+        let images = index.manifests.iter().filter(|entry| !is_attestation(entry)).collect::<Vec<_>>();
+        let wanted = |entry: &Descriptor| entry.platform.as_ref().is_some_and(|platform| choice.takes(platform));
+        if let Some(entry) = images.iter().find(|entry| wanted(entry)) {
+            let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
+            return match self.document(bytes, Some(&entry.media_type))? {
+                Document::Manifest(manifest) => Ok(Selection::One(self.image(*manifest, None).await?.into())),
+                Document::Index(_) => Err(self.no_platform(choice, Vec::new())),
+            };
         }
+        // An index need not say what its entries are for; their configs do.
+        let mut there =
+            images.iter().filter_map(|entry| Some(entry.platform.as_ref()?.to_string())).collect::<Vec<_>>();
+        for entry in images.iter().filter(|entry| entry.platform.is_none()) {
+            let bytes = self.source.manifest(entry).await.map_err(|source| self.source_error(source))?;
+            let Document::Manifest(manifest) = self.document(bytes, Some(&entry.media_type))? else { continue };
+            if !manifest.is_image() {
+                continue;
+            }
+            let config = self.config(&manifest).await?;
+            match config.platform() {
+                Some(platform) if choice.takes(&platform) => {
+                    return Ok(Selection::One(self.image(*manifest, None).await?.into()));
+                }
+                platform => there.extend(platform.map(|platform| platform.to_string())),
+            }
+        }
+        Err(self.no_platform(choice, there))
     }
 
     /// Reads the config of an image.
@@ -145,14 +181,7 @@ impl Job {
         if !manifest.is_image() {
             return Err(SlimError::NotAnImage { image: self.image.clone(), media_type: manifest.config.media_type });
         }
-        let reader =
-            self.source.blob(&manifest.config, Hasher::default()).await.map_err(|source| self.source_error(source))?;
-        let descriptor = manifest.config.clone();
-        let bytes = super::blocking(move || read_document("config", reader, &descriptor))
-            .await?
-            .map_err(|source| self.source_error(source))?;
-        let config =
-            ImageConfig::parse(bytes).map_err(|source| SlimError::Document { image: self.image.clone(), source })?;
+        let config = self.config(&manifest).await?;
         if let Some(platform) = config.platform().filter(|platform| platform.os != "linux") {
             return Err(SlimError::NotLinux { image: self.image.clone(), os: platform.os });
         }
@@ -161,7 +190,24 @@ impl Job {
         Ok(Image { manifest, config, stack, entry })
     }
 
+    async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, SlimError> {
+        let reader =
+            self.source.blob(&manifest.config, Hasher::default()).await.map_err(|source| self.source_error(source))?;
+        let descriptor = manifest.config.clone();
+        let bytes = super::blocking(move || read_document("config", reader, &descriptor))
+            .await?
+            .map_err(|source| self.source_error(source))?;
+        self.count_document(&bytes)?;
+        ImageConfig::parse(bytes).map_err(|source| SlimError::Document { image: self.image.clone(), source })
+    }
+
+    fn count_document(&self, bytes: &[u8]) -> Result<(), SlimError> {
+        let spent = self.documents.spend(Resource::Documents, bytes.len() as u64);
+        spent.map_err(|source| SlimError::Budget { image: self.image.clone(), source })
+    }
+
     fn document(&self, bytes: Vec<u8>, media_type: Option<&str>) -> Result<Document, SlimError> {
+        self.count_document(&bytes)?;
         Document::parse(bytes, media_type).map_err(|source| SlimError::Document { image: self.image.clone(), source })
     }
 

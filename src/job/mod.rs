@@ -23,6 +23,7 @@ use images::Member;
 use keeping::Keeping;
 use shared::Shared;
 
+use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::hasher::Hasher;
 use crate::image::Descriptor;
@@ -38,6 +39,8 @@ pub struct Job {
     pub image: String,
     /// What earlier runs learned and made, if it is kept.
     pub cache: Option<Arc<Cache>>,
+    /// What the documents of the source may cost.
+    documents: Budget,
     shared: Shared,
     keeping: Keeping,
     progress: Arc<dyn Progress>,
@@ -53,6 +56,7 @@ impl Job {
             source: source.into(),
             image,
             cache: None,
+            documents: Budget::default(),
             shared: Shared::default(),
             keeping: Keeping::default(),
             progress,

@@ -9,8 +9,9 @@ use super::{Job, SlimError};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 use crate::image::artifact::Artifact;
+use crate::image::document::{DocumentError, MAX_NESTED_INDEXES};
 use crate::image::rebuild::Rebuilt;
-use crate::image::{Descriptor, Document, Manifest};
+use crate::image::{Descriptor, Document, Manifest, media_type};
 use crate::progress::Stage;
 use crate::transport::{Blob, Sink};
 
@@ -106,28 +107,48 @@ impl Job {
     /// # Errors
     /// As [`Job::push_blobs`].
     pub async fn pass_on_blobs(&self, manifest: &Manifest, to: &Destination) -> Result<(), SlimError> {
-        for blob in manifest.layers.iter().chain([&manifest.config]) {
+        // Layers of Windows are at URLs that the manifest names, not in the registry.
+        let is_here = |layer: &&Descriptor| !media_type::is_foreign(&layer.media_type);
+        for blob in manifest.layers.iter().filter(is_here).chain([&manifest.config]) {
             self.push_blob(blob, None, to).await?;
         }
         Ok(())
     }
 
-    /// Passes on an entry of an index as it is, with all that it points at.
+    /// Copies entries of an index unchanged, with all that they point at; each document once, however often it is listed.
     ///
     /// # Errors
-    /// As [`Job::push_blobs`].
-    pub async fn pass_on(&self, entry: &Descriptor, to: &Destination) -> Result<(), SlimError> {
-        let bytes = self.source.manifest(entry).await.map_err(|error| self.source_error(error))?;
-        let document = Document::parse(bytes.clone(), Some(&entry.media_type));
-        match document.map_err(|source| SlimError::Document { image: self.image.clone(), source })? {
-            Document::Manifest(manifest) => self.pass_on_blobs(&manifest, to).await?,
-            Document::Index(index) => {
-                for entry in &index.manifests {
-                    Box::pin(self.pass_on(entry, to)).await?;
+    /// As [`Job::push_blobs`], or if indexes are nested too deep.
+    pub async fn pass_on(&self, entries: &[Descriptor], to: &Destination) -> Result<(), SlimError> {
+        let mut seen = HashSet::new();
+        self.pass_on_unseen(entries, to, &mut seen, 0).await
+    }
+
+    async fn pass_on_unseen(
+        &self,
+        entries: &[Descriptor],
+        to: &Destination,
+        seen: &mut HashSet<Digest>,
+        depth: usize,
+    ) -> Result<(), SlimError> {
+        let document_error = |source| SlimError::Document { image: self.image.clone(), source };
+        if depth > MAX_NESTED_INDEXES {
+            return Err(document_error(DocumentError::Nested));
+        }
+        for entry in entries {
+            if !seen.insert(entry.digest) {
+                continue;
+            }
+            let bytes = self.source.manifest(entry).await.map_err(|error| self.source_error(error))?;
+            match Document::parse(bytes.clone(), Some(&entry.media_type)).map_err(document_error)? {
+                Document::Manifest(manifest) => self.pass_on_blobs(&manifest, to).await?,
+                Document::Index(index) => {
+                    Box::pin(self.pass_on_unseen(&index.manifests, to, seen, depth + 1)).await?;
                 }
             }
+            to.sink.put_manifest(entry, &bytes).await.map_err(|error| to.error(error))?;
         }
-        to.sink.put_manifest(entry, &bytes).await.map_err(|error| to.error(error))
+        Ok(())
     }
 
     /// Puts the manifest of an image that an index lists.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::SlimError;
 use super::images::Image;
+use super::scan::key_of;
 use crate::cache::RewriteKey;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -90,10 +91,10 @@ impl Recipe {
         match self {
             Self::Keep | Self::Drop => None,
             Self::Cut(parts) => {
-                let old = parts.iter().map(|part| (part.layer.descriptor.digest, part.layer.diff_id, &*part.cut));
+                let old = parts.iter().map(|part| (key_of(&part.layer), &*part.cut));
                 Some(RewriteKey::of_cuts(packing, old))
             }
-            Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, layer.descriptor.digest)),
+            Self::Recompress(layer) => Some(RewriteKey::of_whole(packing, &key_of(layer))),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
 use crate::layer::cut::CutList;
-use crate::layer::rewrite::{LayerWriter, Packing, Refit, RewriteError, Rewritten};
+use crate::layer::rewrite::{LayerWriter, Packing, RewriteError, Rewritten};
 use crate::layer::scan;
 use crate::layering::{Change, OutputLayer};
 use crate::progress::{MeteredReader, Stage};
@@ -31,8 +31,6 @@ pub struct Wanted {
     pub compression: Option<Compression>,
     /// Whether what stays of a rewritten layer is compressed anew.
     pub recompress: bool,
-    /// Which rewritten layers are refitted, if it is not.
-    pub refit: Refit,
     /// The level at which it is; `None` for the compression's usual one.
     pub level: Option<u32>,
 }
@@ -75,7 +73,8 @@ impl Job {
         let compression = wanted.compression.unwrap_or(Compression::Gzip);
         let packings = outputs.iter().map(|output| Packing {
             compression,
-            reuse: (!wanted.recompress).then(|| wanted.refit.reuse(output.old.len())),
+            // All of a squashed layer is written again anyway, and squashing asks for a small image.
+            reuse: (!wanted.recompress).then(|| if output.old.len() > 1 { Reuse::Refit } else { Reuse::Copy }),
             level: wanted.level,
         });
         let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::images::Image;
 use super::pile::Pile;
 use super::{Job, SlimError};
+use crate::budget::Budget;
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, LayerDatabase, SeenSources};
 use crate::hasher::{Hasher, LayerHashers};
@@ -46,6 +47,7 @@ impl Job {
         let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
         let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
         let pile = Arc::new(Pile::new());
+        let budget = Budget::default();
         let mut tasks = Vec::new();
         for (index, layer) in image.stack.layers.iter().enumerate() {
             let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
@@ -54,6 +56,7 @@ impl Job {
                 layer: layer.clone(),
                 seen: seen.clone(),
                 map: scratch.map(|scratch| SeekMap::new(Box::new(scratch))),
+                budget: budget.clone(),
             };
             let (job, pile) = (self.clone(), pile.clone());
             let cost = if known[index] { 0 } else { layer.descriptor.size };
@@ -81,7 +84,7 @@ impl Job {
 
     /// Scans one layer, unless the cache knows what is in it: then there is no map of it.
     async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<SeekMap>>), SlimError> {
-        let Pass { number, layer, seen, mut map } = pass;
+        let Pass { number, layer, seen, mut map, budget } = pass;
         let key = key_of(&layer);
         let StackedLayer { descriptor, diff_id, compression, .. } = layer;
         if let Some(shared) = self.shared.scan(&key) {
@@ -104,9 +107,9 @@ impl Job {
         let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let scanned = super::blocking(move || {
-            let mut collector =
-                seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
-            let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut())?;
+            let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
+            let mut collector = collector.within(budget.clone());
+            let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
             let scanned = ScannedLayer { index, found: collector.finish() };
             Ok((scanned, map.map(Arc::new)))
         });
@@ -136,6 +139,8 @@ struct Pass {
     /// Sources that were read, if they are to be.
     seen: Option<SeenSources>,
     map: Option<SeekMap>,
+    /// What the image may cost.
+    budget: Budget,
 }
 
 /// Returns what each layer says of installed packages, the lowest first.

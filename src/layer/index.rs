@@ -33,6 +33,11 @@ impl LayerIndex {
         self.spans.count
     }
 
+    /// Returns how many bytes the entries take in memory.
+    pub fn weight(&self) -> u64 {
+        (self.spans.bytes.len() + self.names.bytes.len()) as u64
+    }
+
     /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

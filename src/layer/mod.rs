@@ -20,6 +20,7 @@ pub mod entry;
 pub mod header;
 pub mod index;
 mod located;
+pub mod pax;
 pub mod rewrite;
 pub mod scan;
 pub mod tar;

@@ -8,12 +8,8 @@
 //! An old gzip layer that was mapped by the scan is not read again from its start: what is kept is decoded from near
 //! where it lies, for the new diff ID, and its deflate symbols are used again.
 
-use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Compression, Encoder, Old, Reuse, SeekMap, SpliceError, Workers};
 use super::cut::{CutList, Piece};
@@ -56,53 +52,6 @@ pub enum RewriteError {
         /// Why.
         source: HeaderError,
     },
-}
-
-/// Which rewritten layers are made of refitted symbols rather than of copied ones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Refit {
-    /// None.
-    Never,
-    /// Those that were several layers: all of them is written anew anyway, and whoever squashes wants a small image.
-    #[default]
-    Squashed,
-    /// All.
-    Always,
-}
-
-impl Refit {
-    /// Returns how symbols are used again in a layer that is made of so many old ones.
-    pub fn reuse(self, old_layers: usize) -> Reuse {
-        match self {
-            Self::Squashed if old_layers > 1 => Reuse::Refit,
-            Self::Always => Reuse::Refit,
-            Self::Never | Self::Squashed => Reuse::Copy,
-        }
-    }
-}
-
-impl fmt::Display for Refit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Never => "never",
-            Self::Squashed => "squashed",
-            Self::Always => "always",
-        })
-    }
-}
-
-impl FromStr for Refit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self::Never),
-            "squashed" => Ok(Self::Squashed),
-            "always" => Ok(Self::Always),
-            _ => Err(format!("`{text}` is not `never`, `squashed` or `always`")),
-        }
-    }
 }
 
 /// How a new layer is compressed.

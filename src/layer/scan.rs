@@ -8,6 +8,7 @@ use super::index::LayerIndex;
 use super::located::Located;
 use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingLayer;
+use crate::budget::{Budget, Resource};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 
@@ -31,7 +32,7 @@ impl Observer for () {
 ///
 /// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
 /// the config says of the decompressed bytes, which the hasher beside it verifies; there is none for a layer that is not compressed, if
-/// the descriptor says the same. If there is a `map`, points to seek to in a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
+/// the descriptor says the same. `budget` is the image's. If there is a `map`, points to seek to in a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
@@ -41,6 +42,7 @@ pub fn scan(
     diff_id: Option<(Digest, Hasher)>,
     observer: &mut dyn Observer,
     map: Option<&mut SeekMap>,
+    budget: &Budget,
 ) -> Result<LayerIndex, TarError> {
     let decoded =
         codec::mapping_decoder(compression, blob, map).map_err(|source| TarError::Read { offset: 0, source })?;
@@ -60,7 +62,10 @@ pub fn scan(
         }
         tar.finish_entry(&entry)?;
         packed_start = places.of(tar.offset());
+        let before = index.weight();
         index.push(&entry.span, &entry.path, &entry.kind);
+        budget.spend(Resource::Entries, 1)?;
+        budget.spend(Resource::Names, index.weight() - before)?;
     }
     index.size = tar.offset();
     index.shrink();

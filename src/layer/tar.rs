@@ -1,21 +1,28 @@
 //! Walks the members of a tar stream and says which bytes each one takes, extension headers included.
 //!
-//! Field decoding is the `tar` crate's; the walk is ours, because pydock needs byte ranges, and limits that hold before
-//! memory is taken. Follows POSIX pax and GNU tar as Go's `archive/tar` reads them, for that is what unpacks images:
-//! extension headers of at most 1 MiB, no data after a link or a directory, global headers reported but not applied.
+//! The walk is ours, because pydock needs byte ranges, and limits that hold before memory is taken. It follows POSIX pax and GNU
+//! tar as Go's `archive/tar` reads them (`reader.go`), because that is what unpacks images: extension headers of at most 1 MiB, no
+//! data after a link or a directory whatever their size field says, an empty field is zero, global headers are reported but not
+//! applied.
 
 use std::io::{self, BufRead, Read};
 
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
 use super::entry::{Entry, EntryKind, Span};
+use super::pax;
 use crate::blob::read_full;
-use crate::rootfs_path::{PathError, RootfsPath, escape};
+use crate::budget::OverBudget;
+use crate::rootfs_path::{PathError, RootfsPath, excerpt};
 
 /// Size of a tar block, in bytes.
 pub const BLOCK: u64 = 512;
 /// The largest extension header that is read into memory, in bytes; Go's `archive/tar` has the same limit.
 pub const MAX_EXTENSION: u64 = 1 << 20;
+/// The most that all headers of one member may take, in bytes: they are read to memory when the member is edited.
+pub const MAX_HEADERS: u64 = 8 << 20;
+/// The magic of a header whose prefix field continues the path, whatever its version field says. GNU's has a space at its end.
+pub(super) const USTAR_MAGIC: &[u8; 6] = b"ustar\0";
 
 /// What is wrong with a tar stream. Offsets are in bytes into the decompressed layer.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +77,17 @@ pub enum TarError {
         /// What it claims.
         size: u64,
     },
+    /// The headers of one member are larger than [`MAX_HEADERS`].
+    #[error("the headers of the entry at byte {0} are larger than {MAX_HEADERS} bytes")]
+    Headers(u64),
+    /// The image is too large.
+    #[error(transparent)]
+    Budget(#[from] OverBudget),
     /// A PAX record is not `LENGTH KEY=VALUE\n`.
     #[error("a PAX header at byte {0} holds a malformed record")]
     Pax(u64),
-    /// A link, directory or device claims to carry data.
-    #[error("entry `{path}` is no regular file but claims {size} bytes of data")]
+    /// An entry of a kind that no unpacker of images knows carries data.
+    #[error("entry `{path}` is of an unknown kind and has {size} bytes of data")]
     Payload {
         /// Whose.
         path: String,
@@ -92,9 +105,6 @@ pub enum TarError {
     /// There is something after the end marker.
     #[error("trailing bytes after the end of the tar, from byte {0}")]
     Trailing(u64),
-    /// Extension headers with no member after them.
-    #[error("the tar ends at byte {0} after an extension header that belongs to no entry")]
-    Orphan(u64),
 }
 
 /// Reads a tar stream member by member.
@@ -109,10 +119,20 @@ pub struct TarReader<R> {
 /// What extension headers say about the member that follows.
 #[derive(Default)]
 struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
+    /// The last PAX header; earlier ones do not count.
+    pax: Pax,
+    /// GNU's long name and link target, which count more than PAX's.
+    path: Vec<u8>,
+    link: Vec<u8>,
+}
+
+/// What a PAX header says. An empty value leaves the field of the member's own header.
+#[derive(Default)]
+struct Pax {
+    path: Vec<u8>,
+    link: Vec<u8>,
     size: Option<u64>,
-    sparse_name: Option<Vec<u8>>,
+    sparse_name: Vec<u8>,
 }
 
 impl<R: BufRead> TarReader<R> {
@@ -136,22 +156,21 @@ impl<R: BufRead> TarReader<R> {
         let mut extensions = Extensions::default();
         loop {
             let at = self.offset;
-            let Some(block) = self.block()? else {
-                return if at == start { Ok(None) } else { Err(TarError::Orphan(at)) };
-            };
+            if at - start > MAX_HEADERS {
+                return Err(TarError::Headers(start));
+            }
+            // Extension headers at the end belong to nothing.
+            let Some(block) = self.block()? else { return Ok(None) };
             if block.iter().all(|&b| b == 0) {
-                if at != start {
-                    return Err(TarError::Orphan(at));
-                }
                 self.drain_zeros()?;
                 return Ok(None);
             }
             let header = Header::from_byte_slice(&block);
             verify_checksum(&block, header, at)?;
             match header.entry_type() {
-                EntryType::XHeader => extensions.apply_pax(&self.extension(header, at)?, at)?,
-                EntryType::GNULongName => extensions.path = Some(text(self.extension(header, at)?)),
-                EntryType::GNULongLink => extensions.link = Some(text(self.extension(header, at)?)),
+                EntryType::XHeader => extensions.pax = Pax::parse(&self.extension(header, at)?, at)?,
+                EntryType::GNULongName => extensions.path = text(self.extension(header, at)?),
+                EntryType::GNULongLink => extensions.link = text(self.extension(header, at)?),
                 _ => return self.member(start, at, header, extensions).map(Some),
             }
         }
@@ -165,7 +184,7 @@ impl<R: BufRead> TarReader<R> {
 
     /// Words an error of the reader that [`Self::data`] gave.
     pub fn data_error(&self, entry: &Entry, source: io::Error) -> TarError {
-        TarError::ReadData { path: entry.path.to_string(), offset: self.offset, source }
+        TarError::ReadData { path: excerpt(entry.path.as_bytes()), offset: self.offset, source }
     }
 
     /// Skips the rest of `entry`, the one that [`Self::next_entry`] gave last.
@@ -177,7 +196,7 @@ impl<R: BufRead> TarReader<R> {
         let skipped = self.skip(left).map_err(|source| self.data_error(entry, source))?;
         let data_end = entry.span.data_start + entry.size;
         if self.offset < data_end {
-            return Err(TarError::CutData { path: entry.path.to_string(), missing: data_end - self.offset });
+            return Err(TarError::CutData { path: excerpt(entry.path.as_bytes()), missing: data_end - self.offset });
         }
         if skipped < left {
             return Err(TarError::CutHeader(self.offset));
@@ -206,35 +225,42 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn member(&mut self, start: u64, at: u64, header: &Header, extensions: Extensions) -> Result<Entry, TarError> {
-        let raw = extensions.sparse_name.or(extensions.path).unwrap_or_else(|| header.path_bytes().into_owned());
-        let field = |field| TarError::Field { path: escape(&raw), field, offset: at };
-        let size = match extensions.size {
+        let Extensions { pax, path, link } = extensions;
+        let raw = [pax.sparse_name, path, pax.path].into_iter().find(|path| !path.is_empty());
+        let raw = raw.unwrap_or_else(|| header_path(header));
+        let field = |field| TarError::Field { path: excerpt(&raw), field, offset: at };
+        let size = match pax.size {
             Some(size) => size,
-            None => header.entry_size().map_err(|_| field("size"))?,
+            None => number(&header.as_old().size).ok_or_else(|| field("size"))?,
         };
-        let path_error = |source| TarError::Path { entry: escape(&raw), source };
+        let path_error = |source| TarError::Path { entry: excerpt(&raw), source };
         if header.entry_type() == EntryType::GNUSparse {
             self.sparse_blocks(header)?;
         }
-        let link = || {
-            extensions
-                .link
-                .clone()
-                .or_else(|| header.link_name_bytes().map(|link| link.into_owned()))
-                .unwrap_or_default()
-        };
+        let link = [link, pax.link].into_iter().find(|link| !link.is_empty());
+        let link = link.unwrap_or_else(|| text(header.as_old().linkname.to_vec()));
         let kind = match header.entry_type() {
             // A V7 tar marks a directory by its name alone.
-            EntryType::Regular if raw.ends_with(b"/") => EntryKind::Directory,
+            EntryType::Regular if raw.ends_with(b"/") && header.as_old().linkflag == [0] => EntryKind::Directory,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => EntryKind::File,
-            EntryType::Link => EntryKind::HardLink(RootfsPath::parse(&link()).map_err(path_error)?),
-            EntryType::Symlink => EntryKind::Symlink(link().into()),
+            EntryType::Link => EntryKind::HardLink(RootfsPath::parse(&link).map_err(path_error)?),
+            EntryType::Symlink if link.len() > RootfsPath::MAX => {
+                return Err(path_error(PathError::TooLong(excerpt(&link))));
+            }
+            EntryType::Symlink => EntryKind::Symlink(link.into()),
             EntryType::Directory => EntryKind::Directory,
             EntryType::XGlobalHeader => EntryKind::GlobalHeader,
             _ => EntryKind::Special,
         };
-        if size > 0 && !matches!(kind, EntryKind::File | EntryKind::GlobalHeader) {
-            return Err(TarError::Payload { path: escape(&raw), size });
+        let has_data = match kind {
+            EntryKind::File | EntryKind::GlobalHeader => true,
+            EntryKind::Special => !matches!(header.entry_type(), EntryType::Char | EntryType::Block | EntryType::Fifo),
+            _ => false,
+        };
+        // Some writers give a link the size of its target.
+        let size = if has_data { size } else { 0 };
+        if size > 0 && kind == EntryKind::Special {
+            return Err(TarError::Payload { path: excerpt(&raw), size });
         }
         let path = match kind {
             EntryKind::GlobalHeader => RootfsPath::root(),
@@ -250,7 +276,7 @@ impl<R: BufRead> TarReader<R> {
             size,
             path,
             kind,
-            mode: (header.mode().unwrap_or(0) & 0o7777) as u16,
+            mode: (number(&header.as_old().mode).unwrap_or(0) & 0o7777) as u16,
         })
     }
 
@@ -268,7 +294,7 @@ impl<R: BufRead> TarReader<R> {
 
     /// Reads the data of an extension header.
     fn extension(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
-        let size = header.entry_size().map_err(|_| TarError::Pax(at))?;
+        let size = number(&header.as_old().size).ok_or(TarError::Pax(at))?;
         if size > MAX_EXTENSION {
             return Err(TarError::Extension { offset: at, size });
         }
@@ -342,24 +368,57 @@ impl<R: Read> Read for Data<'_, R> {
     }
 }
 
-impl Extensions {
-    fn apply_pax(&mut self, records: &[u8], at: u64) -> Result<(), TarError> {
-        for record in PaxExtensions::new(records) {
-            let record = record.map_err(|_| TarError::Pax(at))?;
-            let value = record.value_bytes();
-            match record.key_bytes() {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
+impl Pax {
+    fn parse(records: &[u8], at: u64) -> Result<Self, TarError> {
+        let mut parsed = Self::default();
+        for record in pax::records(records) {
+            let pax::Record { key, value } = record.map_err(|pax::Malformed| TarError::Pax(at))?;
+            match key {
+                b"path" => parsed.path = value.to_vec(),
+                b"linkpath" => parsed.link = value.to_vec(),
+                b"GNU.sparse.name" => parsed.sparse_name = value.to_vec(),
+                b"size" if value.is_empty() => parsed.size = None,
                 b"size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                    self.size = Some(size.ok_or(TarError::Pax(at))?);
+                    parsed.size = Some(size.ok_or(TarError::Pax(at))?);
                 }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(parsed)
     }
+}
+
+/// Returns the path in a member's own header. The prefix field of a ustar header, or a shorter one of a star header, comes before
+/// the name; a GNU header keeps times there.
+fn header_path(header: &Header) -> Vec<u8> {
+    let block = header.as_bytes();
+    let name = text(block[..100].to_vec());
+    if block[257..263] != *USTAR_MAGIC {
+        return name;
+    }
+    let prefix = if block[508..512] == *b"tar\0" { &block[345..476] } else { &block[345..500] };
+    let prefix = text(prefix.to_vec());
+    if prefix.is_empty() { name } else { [&prefix[..], b"/", &name].concat() }
+}
+
+/// Reads a numeric field: octal digits between spaces and NULs, or GNU's base-256; blank is zero. `None` if it is neither, or
+/// negative, or too large.
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    if field.first().is_some_and(|first| first & 0x80 != 0) {
+        let bytes = std::iter::once(field[0] & 0x7f).chain(field[1..].iter().copied());
+        let is_negative = field[0] & 0x40 != 0;
+        let value = bytes
+            .into_iter()
+            .try_fold(0_u64, |value, byte| value.checked_mul(256).map(|value| value | u64::from(byte)));
+        return value.filter(|_| !is_negative);
+    }
+    let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
+    let Some(start) = field.iter().position(|byte| !is_blank(byte)) else { return Some(0) };
+    let digits = &field[start..];
+    let digits = &digits[..digits.iter().position(|&byte| byte == 0).unwrap_or(digits.len())];
+    let end = digits.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
+    u64::from_str_radix(std::str::from_utf8(&digits[..end]).ok().filter(|text| !text.starts_with('+'))?, 8).ok()
 }
 
 /// A GNU long name ends at its first NUL.
@@ -372,7 +431,8 @@ fn text(mut data: Vec<u8>) -> Vec<u8> {
 
 /// Old archives sum signed bytes; both sums are in use.
 fn verify_checksum(block: &[u8; BLOCK as usize], header: &Header, at: u64) -> Result<(), TarError> {
-    let expected = header.cksum().map_err(|_| TarError::Checksum(at))?;
+    let expected = number(&header.as_old().cksum).and_then(|sum| u32::try_from(sum).ok());
+    let expected = expected.ok_or(TarError::Checksum(at))?;
     let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
     let unsigned: u32 = bytes().map(|&b| u32::from(b)).sum();
     let signed: i32 = bytes().map(|&b| i32::from(b as i8)).sum();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, Texts, stanzas};
+use super::{DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, SourcePackage, Texts, stanzas};
 use crate::rootfs_path::RootfsPath;
 
 const INSTALLED: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
@@ -63,6 +63,10 @@ fn parse(stanza: &str) -> Package {
             }
             "V" => package.version = value.to_owned(),
             "A" => package.architecture = value.to_owned(),
+            // The origin: what it was built from, of the same version.
+            "o" if value != package.name => {
+                package.source = Some(SourcePackage { name: value.to_owned(), version: None });
+            }
             // `!name` is a conflict.
             "D" => {
                 let names = value.split_whitespace().filter(|name| !name.starts_with('!'));

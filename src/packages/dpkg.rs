@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::{DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, Texts, alternatives, stanzas};
+use super::{
+    DatabaseChange, IsGone, Manager, Package, PackageDb, PackageId, SourcePackage, Texts, alternatives, stanzas,
+};
 use crate::rootfs_path::RootfsPath;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -52,11 +54,11 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                     report(format!("{STATUS}: package {} stands there twice", package.name));
                     continue;
                 }
-                let is_automatic = |(name, architecture): &(String, String)| {
-                    // apt notes its own architecture for packages of all.
-                    *name == package.name && (*architecture == package.architecture || package.architecture == "all")
-                };
-                package.is_manual = !automatic.iter().any(is_automatic);
+                // apt notes its own architecture for packages of all.
+                let is_automatic = automatic.get(package.name.as_str()).is_some_and(|architectures| {
+                    package.architecture == "all" || architectures.contains(package.architecture.as_str())
+                });
+                package.is_manual = !is_automatic;
                 packages.push(package);
             }
             let lists = packages.par_iter_mut().map(|package| {
@@ -104,6 +106,7 @@ fn parse(stanza: &str) -> Option<Package> {
     Some(Package {
         name,
         version: get("Version").to_owned(),
+        source: source(get("Source")),
         architecture: get("Architecture").to_owned(),
         section: get("Section").rsplit('/').next().unwrap_or_default().to_owned(),
         is_protected: yes("Essential") || yes("Protected") || yes("Important") || get("Priority") == "required",
@@ -114,6 +117,14 @@ fn parse(stanza: &str) -> Option<Package> {
         provides: relations(get("Provides")).into_iter().flatten().collect(),
         files: Vec::new(),
     })
+}
+
+/// Reads `NAME` or `NAME (VERSION)`. Source: deb-control(5), "Source".
+fn source(field: &str) -> Option<SourcePackage> {
+    let (name, version) = field.split_once(' ').unwrap_or((field, ""));
+    let version = version.trim().trim_start_matches('(').trim_end_matches(')');
+    let version = Some(version).filter(|version| !version.is_empty()).map(str::to_owned);
+    (!name.is_empty()).then(|| SourcePackage { name: name.to_owned(), version })
 }
 
 /// The states of a package of which something lies in the image. Source: dpkg(1), "Package states".
@@ -153,13 +164,15 @@ fn relations(text: &str) -> Vec<Vec<String>> {
     items.map(|item| item.split('|').map(|relation| name(relation.trim())).collect()).collect()
 }
 
-/// Returns `(name, architecture)` of packages that came as dependencies.
-fn automatic(extended_states: &str) -> BTreeSet<(String, String)> {
-    stanzas(extended_states)
-        .map(fields)
-        .filter(|fields| fields.get("Auto-Installed") == Some(&"1"))
-        .filter_map(|fields| Some(((*fields.get("Package")?).to_owned(), (*fields.get("Architecture")?).to_owned())))
-        .collect()
+/// Returns the packages that came as dependencies, each with its architectures.
+fn automatic(extended_states: &str) -> HashMap<&str, BTreeSet<&str>> {
+    let mut found = HashMap::<_, BTreeSet<_>>::new();
+    for fields in stanzas(extended_states).map(fields).filter(|fields| fields.get("Auto-Installed") == Some(&"1")) {
+        if let (Some(name), Some(architecture)) = (fields.get("Package"), fields.get("Architecture")) {
+            found.entry(*name).or_default().insert(*architecture);
+        }
+    }
+    found
 }
 
 fn owned(line: &str) -> Option<RootfsPath> {

@@ -17,6 +17,8 @@ pub struct Package {
     pub name: String,
     /// Its version, as the distribution writes it.
     pub version: String,
+    /// The source package that it was built from, if that has another name or version.
+    pub source: Option<SourcePackage>,
     /// Its processor, for packages that may be installed for several.
     pub architecture: String,
     /// Its section (`libs`, `devel`); empty where the distribution has none.
@@ -35,6 +37,15 @@ pub struct Package {
     pub provides: Vec<String>,
     /// The paths that it owns, as its list writes them; parents may be symlinks.
     pub files: Vec<RootfsPath>,
+}
+
+/// A source package: security advisories name these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourcePackage {
+    /// Its name.
+    pub name: String,
+    /// Its version, if that is another than the package's own.
+    pub version: Option<String>,
 }
 
 /// Which package of a [`PackageDb`], by its place there.

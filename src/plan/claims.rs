@@ -7,7 +7,7 @@ use super::Claim;
 use super::conda::CondaPackages;
 use super::naming::{Named, Naming};
 use super::ownership::Ownership;
-use crate::evidence::python::Import;
+use crate::evidence::python::{FFI_COMPILE, Import};
 use crate::evidence::world::{self, Site};
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
@@ -133,7 +133,7 @@ fn keep_what_is_used(
     evidence: &Evidence,
     claims: &mut Claims,
 ) {
-    let installed = Installed::new(rootfs, rules, evidence, claims);
+    let installed = Installed::new(rootfs, rules, ownership, evidence, claims);
     let is_there = |module: &str| {
         let top = top_level(module);
         let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
@@ -248,9 +248,10 @@ fn wanted_part<'a>(import: &'a Import, wanted: &BTreeSet<&str>) -> Option<&'a st
 }
 
 impl Installed {
-    fn new(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence, claims: &Claims) -> Self {
+    fn new(rootfs: &Rootfs, rules: &[Rules], ownership: &Ownership, evidence: &Evidence, claims: &Claims) -> Self {
         let wanted = rules.iter().flat_map(|rules| &rules.unless_imported).map(|module| top_level(module));
         let wanted = wanted.collect::<BTreeSet<_>>();
+        let is_own = |node| evidence.is_own(rootfs, node, ownership.is_owned(node));
         let mut installed = Self { distributions: BTreeSet::new(), imported: HashMap::new() };
         for (node, facts) in evidence.files().filter(|(node, _)| !claims.paths.contains(*node)) {
             if rootfs.name(node) == b"RECORD" {
@@ -264,6 +265,9 @@ impl Installed {
             };
             for import in &python.imports {
                 let Some(module) = wanted_part(import, &wanted) else { continue };
+                if module == FFI_COMPILE && !is_own(node) {
+                    continue;
+                }
                 let (top, path) = (top_level(module), rootfs.path(node));
                 if path.components().any(|part| part == top.as_bytes()) {
                     continue;
@@ -284,8 +288,9 @@ impl Installed {
         if let Some(name) = distribution {
             return Some((Reason::Uses { what: format!("the distribution {name}") }, true));
         }
-        let imported = rules.unless_imported.iter().find_map(|module| Some((module, self.imported.get(module)?)));
-        let imported = imported.filter(|(module, found)| found.is_vendored || is_there(module));
+        // Libraries import what may be absent: such an import says nothing, and another module may be present.
+        let mut imported = rules.unless_imported.iter().filter_map(|module| Some((module, self.imported.get(module)?)));
+        let imported = imported.find(|(module, found)| found.is_vendored || is_there(module));
         imported.map(|(module, Imported { by, .. })| {
             (Reason::Uses { what: format!("the module {module}, which {by} imports,") }, false)
         })

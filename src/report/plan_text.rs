@@ -1,4 +1,4 @@
-//! The plan as text: what goes, folder by folder, and what stays although a rule names it.
+//! The plan as text: what is removed, folder by folder, and what is kept although a rule matches it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ pub fn render(outcome: &Outcome) -> String {
     let mut text = String::new();
     for image in &outcome.images {
         let _ = writeln!(text, "plan for {} {}\n", image.platform, image.source);
-        // Only the topmost path of what goes together; the count says how much is below.
+        // Only the topmost of the paths that are removed together; the count is of what lies below.
         let mut tops: BTreeMap<(&str, &RootfsPath), usize> = BTreeMap::new();
         let mut top: Option<&crate::plan::Removed> = None;
         for item in &image.plan.removed {
@@ -32,7 +32,7 @@ pub fn render(outcome: &Outcome) -> String {
         }
         if image.plan.kept.len() > KEPT_LINES {
             let _ =
-                writeln!(text, "keep    … and {} more; `--plan FILE` lists all", image.plan.kept.len() - KEPT_LINES);
+                writeln!(text, "keep    … and {} more; `--plan FILE` saves all", image.plan.kept.len() - KEPT_LINES);
         }
         text += "\n";
     }

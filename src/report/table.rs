@@ -35,7 +35,7 @@ fn layers(image: &ImageReport) -> String {
     let after = image.after.map_or_else(String::new, |after| human(after.packed));
     rows.push(row(["all, compressed", &human(image.before.packed), &after, &change(image, |s| s.packed), ""]));
     let after = image.after.map_or_else(String::new, |after| human(after.bytes));
-    rows.push(row(["all, decompressed", &human(image.before.bytes), &after, &change(image, |s| s.bytes), ""]));
+    rows.push(row(["all, uncompressed", &human(image.before.bytes), &after, &change(image, |s| s.bytes), ""]));
     align(&rows, [Left, Right, Right, Left, Left])
 }
 
@@ -63,22 +63,27 @@ fn change(image: &ImageReport, size: impl Fn(&Sizes) -> u64) -> String {
 }
 
 fn savings(image: &ImageReport) -> String {
-    let mut rows = vec![row(["profile", "entries", "decompressed", "compressed, about"])];
+    let mut rows = vec![row(["profile", "entries", "uncompressed", "compressed (est.)"])];
     for saving in &image.savings {
         rows.push(row([&saving.profile, &saving.entries.to_string(), &human(saving.bytes), &human(saving.packed)]));
     }
     let mut text = align(&rows, [Left, Right, Right, Right]);
     if !image.removed_packages.is_empty() {
         let (gone, left) = (image.removed_packages.len(), image.kept_packages.len());
-        let _ = writeln!(text, "{gone} of {} operating-system packages go", gone + left);
+        let _ = writeln!(text, "{gone} of {} operating-system packages are removed", gone + left);
     }
     if !image.unread.is_empty() {
-        let _ = writeln!(text, "{} files could not be read, or not in full; the report lists them", image.unread.len());
+        let _ = writeln!(text, "{} could not be read completely; the report lists them", files(image.unread.len()));
     }
     if !image.kept.is_empty() {
-        let _ = writeln!(text, "{} paths stay although a rule names them", image.kept.len());
+        let (paths, are) = if image.kept.len() == 1 { ("path", "is") } else { ("paths", "are") };
+        let _ = writeln!(text, "{} {paths} that a rule matches {are} kept: something needs them", image.kept.len());
     }
     text
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

@@ -15,7 +15,7 @@ pub use self::merge::Merging;
 pub use self::tree::Nodes;
 use self::tree::{Kind, Tree};
 use crate::layer::{LayerIndex, Span};
-use crate::rootfs_path::RootfsPath;
+use crate::rootfs_path::{RootfsPath, excerpt};
 
 /// The root.
 const ROOT: NodeId = NodeId(0);
@@ -151,7 +151,7 @@ impl Owner {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RootfsError {
     /// A path leads through more symlinks than Linux follows.
-    #[error("entry `{path}` lies behind more than {MAX_SYMLINKS} symlinks")]
+    #[error("entry `{}` lies behind more than {MAX_SYMLINKS} symlinks", excerpt(.path.as_bytes()))]
     Loop {
         /// The layer.
         layer: usize,
@@ -159,7 +159,7 @@ pub enum RootfsError {
         path: RootfsPath,
     },
     /// A hard link names something that is not there.
-    #[error("entry `{path}` is a hard link to `{target}`, which is not there")]
+    #[error("entry `{}` is a hard link to `{}`, which does not exist", excerpt(.path.as_bytes()), excerpt(.target.as_bytes()))]
     BrokenLink {
         /// The layer.
         layer: usize,
@@ -169,7 +169,7 @@ pub enum RootfsError {
         target: RootfsPath,
     },
     /// A path lies deeper than 512 folders.
-    #[error("entry `{path}` lies more than {MAX_DEPTH} folders deep")]
+    #[error("entry `{}` lies more than {MAX_DEPTH} folders deep", excerpt(.path.as_bytes()))]
     Depth {
         /// The layer.
         layer: usize,

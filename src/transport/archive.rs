@@ -14,10 +14,12 @@ use super::layout::{self, Files, LayoutSource};
 use super::spool::{Spool, SpooledBlob};
 use super::staging::{Place, StagedSink, Staging};
 use super::{FileSlice, Source};
+use crate::blob::read_full;
 use crate::digest::Digest;
+use crate::image::document::MAX_NESTED_INDEXES;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest, index};
 use crate::layer::codec::{self, Compression};
-use crate::layer::tar::TarReader;
+use crate::layer::tar::{TarError, TarReader};
 use crate::layer::{Entry, EntryKind};
 use crate::rootfs_path::RootfsPath;
 
@@ -32,12 +34,19 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Indexes the members of a tar file.
+    /// Indexes the members of a tar file; one that is compressed is copied to a spool in `work`.
     ///
     /// # Errors
     /// If it cannot be read, or is no tar.
-    pub fn open(path: &Path) -> Result<Self, TransportError> {
-        Self::index(path.to_owned(), format!("`{}`", path.display()), None)
+    pub fn open(path: &Path, work: &Path) -> Result<Self, TransportError> {
+        let read = || TransportError::file("read", path);
+        let mut start = [0; 4];
+        let count = File::open(path).and_then(|mut file| read_full(&mut file, &mut start)).map_err(read())?;
+        let place = format!("`{}`", path.display());
+        if Compression::sniff(&start[..count]) == Compression::None {
+            return Self::index(path.to_owned(), place, None);
+        }
+        Self::decompressed(File::open(path).map_err(read())?, place, work, read())
     }
 
     /// Copies an archive from standard input to a spool in `work`, decompressing it if need be.
@@ -45,16 +54,26 @@ impl Archive {
     /// # Errors
     /// As [`Archive::open`].
     pub fn from_stdin(work: &Path) -> Result<Self, TransportError> {
-        let spool = Spool::new(work)?;
-        let path = spool.path().join("stdin.tar");
         let read = |source| TransportError::Stdio { action: "read", source };
-        let mut input = BufReader::new(io::stdin().lock());
-        let start = io::BufRead::fill_buf(&mut input).map_err(read)?;
-        let compression = Compression::sniff(start);
-        let mut input = codec::decoder(compression, input).map_err(read)?;
+        Self::decompressed(io::stdin().lock(), "the archive on standard input".to_owned(), work, read)
+    }
+
+    fn decompressed(
+        input: impl io::Read,
+        place: String,
+        work: &Path,
+        read: impl FnOnce(io::Error) -> TransportError,
+    ) -> Result<Self, TransportError> {
+        let spool = Spool::new(work)?;
+        let path = spool.path().join("archive.tar");
         let mut file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
-        io::copy(&mut input, &mut file).map_err(read)?;
-        Self::index(path, "the archive on standard input".to_owned(), Some(spool))
+        let mut input = BufReader::new(input);
+        let copied = io::BufRead::fill_buf(&mut input)
+            .map(Compression::sniff)
+            .and_then(|compression| codec::decoder(compression, input))
+            .and_then(|mut input| io::copy(&mut input, &mut file));
+        copied.map_err(read)?;
+        Self::index(path, place, Some(spool))
     }
 
     /// Copies an archive to a spool, and indexes it meanwhile.
@@ -66,8 +85,9 @@ impl Archive {
         let file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
         let mut input = BufReader::with_capacity(1 << 20, Copying { input, file });
         let members = Self::members(&mut input, &place)?;
-        // What follows the end of the archive is nobody's, but whoever sends it wants to be heard out.
-        io::copy(&mut input, &mut io::sink()).map_err(TransportError::file("write", &path))?;
+        // The sender goes on to the end of its stream.
+        io::copy(&mut input, &mut io::sink())
+            .map_err(|source| TransportError::Archive { place: place.clone(), source: cut_short(source) })?;
         Ok(Self { path, place, members, _spool: Some(spool) })
     }
 
@@ -113,6 +133,11 @@ impl Archive {
         }
         None
     }
+}
+
+/// Words a stream that breaks after the last member of an archive.
+fn cut_short(source: io::Error) -> TarError {
+    TarError::Read { offset: 0, source }
 }
 
 /// Writes to a file what is read.
@@ -234,7 +259,7 @@ pub(super) fn write_archive(
     let blobs = blobs.into_iter().map(|blob| (blob.facts.digest, blob)).collect::<HashMap<_, _>>();
     let read = |digest: &Digest| blobs.get(digest).and_then(|blob| std::fs::read(&blob.path).ok());
     let manifest = docker_manifest(root, tags, &read);
-    let index = layout::index_with(None, root, tags);
+    let index = layout::LayoutIndex::default().with(root, tags);
     let mut files = vec![
         ("oci-layout".to_owned(), Content::Bytes(layout::OCI_LAYOUT.into())),
         ("index.json".to_owned(), Content::Bytes(index.to_string().into())),
@@ -287,7 +312,7 @@ fn write_tar(output: impl Write, files: &[(String, Content<'_>)]) -> io::Result<
 /// Returns the `manifest.json` that makes an archive loadable by Docker: of an index, for the image that runs here.
 /// `None` if there is no such image.
 fn docker_manifest(root: &Descriptor, tags: &[String], read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Value> {
-    let manifest = loadable(root, read)?;
+    let manifest = loadable(root, read, 0)?;
     ImageConfig::parse(read(&manifest.config.digest)?).ok()?;
     let layers = manifest.layers.iter().map(|layer| layout::blob_path(&layer.digest));
     Some(json!([{
@@ -297,7 +322,10 @@ fn docker_manifest(root: &Descriptor, tags: &[String], read: &dyn Fn(&Digest) ->
     }]))
 }
 
-fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Manifest> {
+fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>, depth: usize) -> Option<Manifest> {
+    if depth > MAX_NESTED_INDEXES {
+        return None;
+    }
     match Document::parse(read(&root.digest)?, Some(&root.media_type)).ok()? {
         Document::Manifest(manifest) => manifest.is_image().then_some(*manifest),
         Document::Index(list) => {
@@ -311,7 +339,7 @@ fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Opt
                 .filter(|entry| !index::is_attestation(entry))
                 .find(here)
                 .or(list.manifests.first())?;
-            loadable(entry, read)
+            loadable(entry, read, depth + 1)
         }
     }
 }

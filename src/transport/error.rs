@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::Digest;
+use crate::image::document::MAX_DOCUMENT;
 
 /// What was attempted, where, and why it failed.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,14 @@ pub enum TransportError {
         file: String,
         /// Why.
         source: serde_json::Error,
+    },
+    /// A JSON file of a layout or archive is too large.
+    #[error("`{file}` in {place} is larger than {MAX_DOCUMENT} bytes")]
+    TooLarge {
+        /// Where.
+        place: String,
+        /// Which file.
+        file: String,
     },
     /// An archive is no tar, or a damaged one.
     #[error("{place} is a damaged archive")]

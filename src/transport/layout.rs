@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::TransportError;
 use super::slice::FileSlice;
@@ -19,6 +19,8 @@ use crate::image::{Descriptor, media_type};
 
 /// Annotation of an index entry that holds its tag. Spec: image-spec `annotations.md`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The file of a layout that lists its images.
+const INDEX: &str = "index.json";
 /// Content of the file `oci-layout`.
 pub const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -52,8 +54,11 @@ pub fn blob_path(digest: &Digest) -> String {
 pub(super) fn read_json(files: &dyn Files, path: &str) -> Result<Option<Value>, TransportError> {
     let Some(reader) = files.open(path)? else { return Ok(None) };
     let mut text = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(reader, MAX_DOCUMENT), &mut text)
+    io::Read::read_to_end(&mut io::Read::take(reader, MAX_DOCUMENT + 1), &mut text)
         .map_err(TransportError::file("read", path))?;
+    if text.len() as u64 > MAX_DOCUMENT {
+        return Err(TransportError::TooLarge { place: files.place(), file: path.to_owned() });
+    }
     let json = serde_json::from_slice(&text).map_err(|source| TransportError::Json {
         place: files.place(),
         file: path.to_owned(),
@@ -198,21 +203,32 @@ impl Place for LayoutPlace {
     }
 
     async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
+        let files = Folder(self.folder.clone());
+        // An index that cannot be added to is found before anything is written.
+        LayoutIndex::read(&files)?;
         let blobs = self.folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(TransportError::file("create", &blobs))?;
         for blob in staging.take() {
             let path = blobs.join(blob.facts.digest.hex());
             readable_by_all(&blob.path)?;
+            // An index must not outlive the blobs that it names.
+            sync(&blob.path)?;
             blob.path.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))?;
         }
+        sync(&blobs)?;
         self.write(staging, "oci-layout", OCI_LAYOUT)?;
         // Two runs may write two images to one layout: each must add to what the other wrote.
         let lock = File::open(&blobs).map_err(TransportError::file("lock", &blobs))?;
         lock.lock().map_err(TransportError::file("lock", &blobs))?;
-        let index = read_json(&Folder(self.folder.clone()), "index.json")?;
-        let index = index_with(index, root, &self.tags);
-        self.write(staging, "index.json", &index.to_string())
+        let index = LayoutIndex::read(&files)?.unwrap_or_default().with(root, &self.tags);
+        self.write(staging, "index.json", &index.to_string())?;
+        sync(&self.folder)
     }
+}
+
+/// Writes a file, or the names in a folder, to the disk.
+fn sync(path: &Path) -> Result<(), TransportError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(TransportError::file("write", path))
 }
 
 /// Returns the folder in which `path` is to be made.
@@ -229,29 +245,56 @@ pub(super) fn readable_by_all(path: &Path) -> Result<(), TransportError> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(TransportError::file("write", path))
 }
 
-/// Returns an `index.json` in which `tags` mean `descriptor`, whatever they meant before; if there are none, what has no tag does.
-pub(super) fn index_with(old: Option<Value>, descriptor: &Descriptor, tags: &[String]) -> Value {
-    match tags {
-        [] => index_with_one(old, descriptor, None),
-        tags => {
-            tags.iter().fold(old, |index, tag| Some(index_with_one(index, descriptor, Some(tag)))).unwrap_or_default()
-        }
+/// An `index.json`, of which only the list of manifests is touched.
+#[derive(Debug, Clone)]
+pub(super) struct LayoutIndex {
+    json: Map<String, Value>,
+    entries: Vec<Value>,
+}
+
+impl Default for LayoutIndex {
+    fn default() -> Self {
+        let json = Map::from_iter([
+            ("schemaVersion".to_owned(), 2.into()),
+            ("mediaType".to_owned(), media_type::OCI_INDEX.into()),
+        ]);
+        Self { json, entries: Vec::new() }
     }
 }
 
-fn index_with_one(old: Option<Value>, descriptor: &Descriptor, tag: Option<&str>) -> Value {
-    let mut index = old.unwrap_or_else(|| json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX}));
-    let mut entry = descriptor.clone();
-    if let Some(tag) = tag {
-        entry.annotations.insert(REF_NAME.to_owned(), tag.into());
+impl LayoutIndex {
+    /// Reads the index of a layout; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it is no object with a list of manifests.
+    fn read(files: &dyn Files) -> Result<Option<Self>, TransportError> {
+        let Some(json) = read_json(files, INDEX)? else { return Ok(None) };
+        let malformed = |source| TransportError::Json { place: files.place(), file: INDEX.to_owned(), source };
+        let mut json = serde_json::from_value::<Map<String, Value>>(json).map_err(malformed)?;
+        let entries = json.shift_remove("manifests").unwrap_or_else(|| Vec::<Value>::new().into());
+        Ok(Some(Self { json, entries: serde_json::from_value(entries).map_err(malformed)? }))
     }
-    let same = |other: &Value| {
-        let name = other.pointer("/annotations").and_then(|annotations| annotations.get(REF_NAME));
-        name.and_then(Value::as_str) == tag
-    };
-    let mut entries = index["manifests"].as_array().cloned().unwrap_or_default();
-    entries.retain(|other| !same(other));
-    entries.push(json!(entry));
-    index["manifests"] = entries.into();
-    index
+
+    /// Returns an index in which `tags` mean `descriptor`, whatever they meant before; without tags, the entry without a tag does.
+    pub(super) fn with(mut self, descriptor: &Descriptor, tags: &[String]) -> Value {
+        match tags {
+            [] => self.put(descriptor, None),
+            tags => tags.iter().for_each(|tag| self.put(descriptor, Some(tag))),
+        }
+        self.json.insert("manifests".to_owned(), self.entries.into());
+        self.json.into()
+    }
+
+    fn put(&mut self, descriptor: &Descriptor, tag: Option<&str>) {
+        let mut entry = descriptor.clone();
+        if let Some(tag) = tag {
+            entry.annotations.insert(REF_NAME.to_owned(), tag.into());
+        }
+        let is_same = |other: &Value| {
+            let name = other.get("annotations").and_then(|annotations| annotations.get(REF_NAME));
+            name.and_then(Value::as_str) == tag
+        };
+        self.entries.retain(|other| !is_same(other));
+        self.entries.push(json!(entry));
+    }
 }

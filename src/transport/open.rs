@@ -34,10 +34,10 @@ pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Sour
         Reference::Registry(name) => Ok(Box::new(RegistrySource::new(name.clone(), access).await?)),
         Reference::Layout(place) => Ok(Box::new(LayoutSource::new(Folder(place.path.clone()), place.tag.clone()))),
         Reference::OciArchive(place) => {
-            archive::source(Archive::open(&place.path)?, ArchiveKind::Oci, place.tag.clone())
+            archive::source(Archive::open(&place.path, &access.work)?, ArchiveKind::Oci, place.tag.clone())
         }
         Reference::DockerArchive(place) => {
-            archive::source(Archive::open(&place.path)?, ArchiveKind::Docker, place.tag.clone())
+            archive::source(Archive::open(&place.path, &access.work)?, ArchiveKind::Docker, place.tag.clone())
         }
         Reference::DockerDaemon(name) => daemon::open(name, access).await,
         Reference::Stdio => archive::source(Archive::from_stdin(&access.work)?, ArchiveKind::Any, None),

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,7 +42,6 @@ impl Spool {
     /// # Errors
     /// If the folder cannot be written to.
     pub fn new(place: &Path) -> Result<Self, TransportError> {
-        sweep(place);
         let make = || {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
             // Locked before it has its name, so that another run never finds it unlocked.
@@ -53,6 +52,9 @@ impl Spool {
             Ok((folder, lock))
         };
         let (folder, lock) = make().map_err(TransportError::file("make a work folder in", place))?;
+        if let Ok(own) = fs::metadata(folder.path()) {
+            sweep(place, own.uid());
+        }
         Ok(Self { folder, _lock: lock, next: AtomicU64::new(0) })
     }
 
@@ -107,23 +109,35 @@ impl Scratch for ScratchFile {
     }
 }
 
-/// Removes the spools in `place` that no run holds. What cannot be removed is left: it is in nobody's way.
-fn sweep(place: &Path) {
+/// Removes the spools of a user in `place` that no run holds. What cannot be removed is left: it is in nobody's way.
+fn sweep(place: &Path, user: u32) {
     let Ok(folders) = fs::read_dir(place) else { return };
     for folder in folders.flatten() {
-        if folder.file_name().to_string_lossy().starts_with(PREFIX) && is_abandoned(&folder.path()) {
+        if folder.file_name().to_string_lossy().starts_with(PREFIX) && is_abandoned(&folder.path(), user) {
             tracing::debug!(folder = %folder.path().display(), "removing the work folder of a killed run");
             let _ = fs::remove_dir_all(folder.path());
         }
     }
 }
 
-fn is_abandoned(folder: &Path) -> bool {
-    match File::open(folder.join(LOCK)) {
+fn is_abandoned(folder: &Path, user: u32) -> bool {
+    // In a folder that users share, anybody can make folders of that name: with a FIFO in it, whose opening never ends, or a
+    // link. Another user's cannot be removed anyway.
+    let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
+    if !metadata.is_dir() || metadata.uid() != user {
+        return false;
+    }
+    let lock = folder.join(LOCK);
+    match fs::symlink_metadata(&lock) {
+        Ok(lock) if !lock.is_file() => return false,
+        _ => {}
+    }
+    match File::open(lock) {
         Ok(lock) => lock.try_lock().is_ok(),
-        Err(_) => fs::metadata(folder)
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > UNLOCKED_FOR)),
+        Err(_) => {
+            let modified = metadata.modified();
+            modified.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > UNLOCKED_FOR))
+        }
     }
 }
 

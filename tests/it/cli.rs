@@ -159,9 +159,6 @@ fn a_file_holds_the_same_choices_and_profiles_of_its_own() {
     std::fs::write(place.path().join("pydock.toml"), "levle = 'safe'\n").unwrap();
     let error = pydock(["slim", "-q", &reference, "oci:out"]).folder(place.path()).error();
     assert!(error.contains("`pydock.toml` cannot be read") && error.contains("levle"), "{error}");
-    std::fs::write(place.path().join("pydock.toml"), "recompress = true\nrefit = 'always'\n").unwrap();
-    let error = pydock(["slim", "-q", &reference, "oci:out"]).folder(place.path()).error();
-    assert!(error.contains("`recompress` and `refit` exclude each other"), "{error}");
 }
 
 #[test]

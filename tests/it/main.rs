@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod evidence;
 mod gzip_makers;
+mod hostile;
 mod images;
 mod large;
 mod layering;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::images::slim;
 use crate::support::image::root;
-use crate::support::{Image, pydock, tree};
+use crate::support::{Image, Run, pydock, tree};
 
 /// Names from so few letters that layers collide all the time.
 fn path() -> impl Strategy<Value = String> {
@@ -45,13 +45,14 @@ fn sane(layers: Vec<Vec<String>>) -> Vec<Vec<String>> {
             let clash = kept.iter().any(|other| {
                 let at = subject(other);
                 (whiteout(other) || whiteout(&line)) && (within(&at, &path) || within(&path, &at))
+                    || whiteout(other) && target(&line).is_some_and(|target| within(target, &at))
+                    || whiteout(&line) && target(other).is_some_and(|target| within(target, &path))
                     || at == path
                     || within(&path, &at) && !other.starts_with("d ")
                     || within(&at, &path) && !line.starts_with("d ")
             });
-            let link_target = line.strip_prefix("h ").and_then(|rest| rest.split_once(" = ")).map(|(_, target)| target);
-            let file = |other: &String| other.starts_with("f ") && Some(subject(other).as_str()) == link_target;
-            let linkable = link_target.is_none_or(|_| kept.iter().any(file));
+            let file = |other: &String| other.starts_with("f ") && Some(subject(other).as_str()) == target(&line);
+            let linkable = target(&line).is_none_or(|_| kept.iter().chain(&lower).any(file));
             if !clash && linkable {
                 kept.push(line);
             }
@@ -66,6 +67,23 @@ fn sane(layers: Vec<Vec<String>>) -> Vec<Vec<String>> {
     result
 }
 
+/// Returns the target of a hard link.
+fn target(line: &str) -> Option<&str> {
+    line.strip_prefix("h ")?.split_once(" = ").map(|(_, target)| target)
+}
+
+/// Returns whether a run ended well. One that did not must say why: some random layers lead through a loop of symlinks, or link to
+/// what a whiteout removed.
+fn ends_well(run: Run) -> bool {
+    let output = run.output();
+    let error = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => true,
+        Some(1) if error.starts_with("error: cannot merge layer") => false,
+        code => panic!("exit code {code:?}: {error}"),
+    }
+}
+
 fn image(layers: &[Vec<String>]) -> Image {
     let lines = layers.iter().map(|lines| lines.iter().map(String::as_str).collect::<Vec<_>>()).collect::<Vec<_>>();
     Image::of(&lines.iter().map(Vec::as_slice).collect::<Vec<_>>())
@@ -76,18 +94,21 @@ proptest! {
 
     /// Invariant 1: unpack(slim(x)) = unpack(x) - removed, read by an unpacker that shares nothing with the program.
     #[test]
-    fn the_new_rootfs_is_the_old_one_minus_the_plan(layers in layers(), glob in "[abc*]{1,2}(/[abc])?", squash in prop_oneof!["none", "all"]) {
+    fn the_new_rootfs_is_the_old_one_minus_the_plan(
+        layers in layers(),
+        glob in "[abc*]{1,2}(/[abc])?",
+        squash in prop_oneof!["none", "all"],
+        packing in prop::sample::select(vec![&[][..], &["--recompress"], &["--compression", "zstd"]]),
+    ) {
         let source = tempfile::tempdir().unwrap();
         image(&layers).write(source.path());
         let plan = source.path().join("plan.json");
         let reference = format!("oci:{}", source.path().display());
-        let planned = pydock(["slim", "-q", "--dry-run", "--remove", &glob, &reference, "--plan"]).arg(&plan).output();
-        // Some random layers lead through a loop of symlinks: refused, which is right.
-        prop_assume!(planned.status.success());
+        prop_assume!(ends_well(pydock(["slim", "-q", "--dry-run", "--remove", &glob, &reference, "--plan"]).arg(&plan)));
         let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
         let removed = plan["images"][0]["removed"].as_array().unwrap().iter();
         let removed = removed.map(|item| item["path"].as_str().unwrap().as_bytes().to_vec()).collect::<BTreeSet<_>>();
-        let out = slim(source.path(), &["--remove", &glob, "--squash", &squash]);
+        let out = slim(source.path(), &[&["--remove", glob.as_str(), "--squash", &squash][..], packing].concat());
         let without_implied = |tree: tree::Tree| tree.into_iter().filter(|(_, line)| !line.contains("implied")).collect();
         let old: tree::Tree = without_implied(tree::of_layout(source.path()));
         let new: tree::Tree = without_implied(tree::of_layout(out.path()));
@@ -100,7 +121,7 @@ proptest! {
         let source = tempfile::tempdir().unwrap();
         image(&layers).write(source.path());
         let reference = format!("oci:{}", source.path().display());
-        prop_assume!(pydock(["slim", "-q", "--dry-run", &reference]).output().status.success());
+        prop_assume!(ends_well(pydock(["slim", "-q", "--dry-run", &reference])));
         let once = slim(source.path(), &["--squash", &squash]);
         let twice = slim(once.path(), &["--squash", "none"]);
         prop_assert_eq!(root(once.path())["digest"].clone(), root(twice.path())["digest"].clone());

@@ -18,7 +18,7 @@ const PACKAGES: [(&str, &str, &[&str]); 27] = [
     ("ghostscript", "text", &["usr/bin/gs"]),
     ("file", "utils", &["usr/bin/file"]),
     ("make", "devel", &["usr/bin/make"]),
-    ("gcc", "devel", &["usr/bin/gcc"]),
+    ("gcc", "devel", &["usr/bin/gcc", "usr/lib/gcc/x86_64-linux-gnu/12/cc1"]),
     ("imagemagick", "graphics", &["usr/bin/convert"]),
     ("curl", "web", &["usr/bin/curl"]),
     ("vim", "editors", &["usr/bin/vim"]),
@@ -302,6 +302,9 @@ fn what_compiles_when_it_is_used_keeps_the_compiler_and_headers() {
         ("pyximport/__init__.py", "import pyximport"),
         ("torch/__init__.py", "import torch\nmodel = torch.compile(model)"),
         ("skimage/_vendored/pyximport.py", "from skimage._vendored import pyximport"),
+        // Of several modules that compile, one is installed.
+        ("pyximport/__init__.py", "try:\n    import triton\nexcept ImportError:\n    import pyximport"),
+        ("cffi/__init__.py", "from cffi import FFI\nffi = FFI()\nffi.set_source('x', '')\nffi.compile()"),
     ] {
         let case = Case::new().file(&format!("{SITE}/{module}"), "").file("app/a.py", source).file(&header, "");
         let (left, report) = case.slim(&[]);
@@ -309,6 +312,23 @@ fn what_compiles_when_it_is_used_keeps_the_compiler_and_headers() {
     }
     let (left, _) = Case::new().file("app/a.py", "import jwt\njwt.verify('x')").file(&header, "").slim(&[]);
     assert!(!left.contains(&header));
+    // Packages keep the scripts by which they were built.
+    let build = "from cffi import FFI\nffi = FFI()\nif __name__ == '__main__':\n    ffi.compile()";
+    let case = Case::new().file(&format!("{SITE}/cffi/__init__.py"), "").file(&header, "");
+    let record = format!("{SITE}/pkg-1.dist-info/RECORD");
+    let (left, _) = case.file(&format!("{SITE}/pkg/build.py"), build).file(&record, "pkg/build.py,,\n").slim(&[]);
+    assert!(!left.contains(&header));
+}
+
+#[test]
+fn a_compiler_that_the_application_runs_keeps_headers() {
+    let header = "usr/include/math.h";
+    for (source, is_kept) in [("subprocess.run(['gcc', 'x.c'])", true), ("pass", false)] {
+        let case = Case::new().file("app/a.py", &format!("import subprocess\n{source}")).file(header, "");
+        let (left, report) = case.slim(&[]);
+        assert_eq!(left.contains(header), is_kept, "{source}: {report}");
+        assert_eq!(left.contains("usr/lib/gcc/x86_64-linux-gnu/12/cc1"), is_kept, "{source}");
+    }
 }
 
 #[test]

@@ -49,21 +49,31 @@ impl LoginFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoginError::File { path: path.to_owned(), source }),
         };
-        let parsed = serde_json::from_slice::<Self>(&text);
-        let file = parsed.map_err(|source| LoginError::File { path: path.to_owned(), source: source.into() })?;
+        // serde_json's own message quotes values, which may be secrets.
+        let malformed = |error: serde_json::Error| LoginError::Malformed {
+            path: path.to_owned(),
+            line: error.line(),
+            column: error.column(),
+        };
+        let file = serde_json::from_slice::<Self>(&text).map_err(malformed)?;
         Ok(Some(Self { path: path.to_owned(), ..file }))
     }
 
     /// Returns the login that the file has for a repository, the most exact of those that fit.
-    pub(super) fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, LoginError> {
+    pub(super) async fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, LoginError> {
         let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
         let helper = self.cred_helpers.iter().find(|(key, _)| host(key) == registry).map(|(_, helper)| helper);
         let helper = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty());
         if let Some(helper) = helper
-            && let Some(login) = helper::ask(helper, server)?
+            && let Some(login) = helper::ask(helper, server).await?
         {
             return Ok(Some(login));
         }
+        Ok(self.kept_login(registry, repository))
+    }
+
+    /// Returns the login that the file itself holds for a repository.
+    fn kept_login(&self, registry: &str, repository: &str) -> Option<Login> {
         let name = format!("{registry}/{repository}");
         let fits = |key: &str| {
             let key = plain(key);
@@ -73,7 +83,7 @@ impl LoginFile {
         // `quay.io/team/app` goes before `quay.io/team`, and that before `quay.io`.
         let mut auths = auths.filter_map(|(key, auth)| Some((plain(key).len(), auth.login()?))).collect::<Vec<_>>();
         auths.sort_by_key(|(length, _)| *length);
-        Ok(auths.pop().map(|(_, login)| login))
+        auths.pop().map(|(_, login)| login)
     }
 }
 
@@ -145,7 +155,7 @@ mod tests {
             "acr.io": {"auth": "dTpw", "identitytoken": "secret-token"},
             "empty.io": {}}}"#,
         );
-        let login = |registry| file.login(registry, "a/b").unwrap();
+        let login = |registry| file.kept_login(registry, "a/b");
         assert_eq!(login("docker.io"), Some(password("me", "secret:pass")));
         assert_eq!(login("localhost:5000"), Some(password("u", "secret")));
         assert_eq!(login("acr.io"), Some(Login::IdentityToken("secret-token".to_owned().into())));
@@ -162,7 +172,7 @@ mod tests {
             "quay.io/team/app": {"username": "app", "password": "3"}}}"#,
         );
         for (repository, user) in [("other/x", "all"), ("team/x", "team"), ("team/app", "app"), ("teams/x", "all")] {
-            let login = file.login("quay.io", repository).unwrap();
+            let login = file.kept_login("quay.io", repository);
             assert!(matches!(login, Some(Login::Password { user: ref found, .. }) if found == user), "{repository}");
         }
     }
@@ -171,7 +181,7 @@ mod tests {
     fn a_file_without_logins_has_none() {
         for text in ["{}", r#"{"auths": null, "credHelpers": null, "credsStore": null}"#, r#"{"auths": {"a.io": {}}}"#]
         {
-            assert_eq!(file(text).login("a.io", "b").unwrap(), None, "{text}");
+            assert_eq!(file(text).kept_login("a.io", "b"), None, "{text}");
         }
     }
 
@@ -182,16 +192,16 @@ mod tests {
         ) {
             let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
             let file = file(&serde_json::json!({ "auths": { (key.clone()): { "auth": auth } } }).to_string());
-            prop_assert_eq!(file.login(&key, "x/y").unwrap(), Some(password(&user, &secret)));
+            prop_assert_eq!(file.kept_login(&key, "x/y"), Some(password(&user, &secret)));
             prop_assume!(other != key);
-            prop_assert_eq!(file.login(&other, "x/y").unwrap(), None);
+            prop_assert_eq!(file.kept_login(&other, "x/y"), None);
         }
 
         #[test]
         fn any_keys_and_logins_are_read_without_a_panic(key in any::<String>(), auth in any::<String>(), name in any::<String>()) {
             let text = serde_json::json!({ "auths": { (key.clone()): { "auth": auth } } }).to_string();
-            let _ = file(&text).login(&name, &key);
-            let _ = file(&text).login(&key, &name);
+            let _ = file(&text).kept_login(&name, &key);
+            let _ = file(&text).kept_login(&key, &name);
         }
     }
 }

@@ -86,15 +86,11 @@ impl Logins {
         if let Some(login) = &self.typed {
             return Ok(login.clone());
         }
-        let (files, registry, repository) = (self.files.clone(), registry.to_owned(), repository.to_owned());
-        let find = move || {
-            for file in &files {
-                if let Some(login) = file.login(&registry, &repository)? {
-                    return Ok(login);
-                }
+        for file in &self.files {
+            if let Some(login) = file.login(registry, repository).await? {
+                return Ok(login);
             }
-            Ok(Login::Anonymous)
-        };
-        tokio::task::spawn_blocking(find).await.map_err(|_| LoginError::Stopped)?
+        }
+        Ok(Login::Anonymous)
     }
 }

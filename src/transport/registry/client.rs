@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use super::error::{self, RegistryError};
+use super::redirects;
 use super::retry::retrying;
 use super::scopes::Scopes;
 use super::token::{TokenServer, Tokens};
@@ -35,8 +36,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     /// For requests with a body: a registry is silent as long as that is on its way.
     uploads: reqwest::Client,
-    /// Verifies certificates, also if the registry's own are not verified.
-    strict: reqwest::Client,
+    /// For token servers. Verifies certificates, also if the registry's own are not verified.
+    token_servers: reqwest::Client,
     /// Whether the registry may be spoken to without encryption, if it does not know how to encrypt.
     may_be_plain: bool,
     base: OnceCell<Url>,
@@ -50,17 +51,15 @@ impl Client {
         let loopback = is_loopback(host);
         let unverified = access.insecure.iter().any(|named| named == host);
         let builder = || builder(&access.tls, loopback);
-        let strict = builder().read_timeout(SILENCE).build().map_err(RegistryError::Tls)?;
-        let http = match unverified {
-            true => builder().read_timeout(SILENCE).tls_danger_accept_invalid_certs(true).build(),
-            false => Ok(strict.clone()),
-        };
-        let uploads = builder().tls_danger_accept_invalid_certs(unverified).build();
+        let token_servers = builder().read_timeout(SILENCE).redirect(redirects::to_same_host()).build();
+        let blobs = || builder().tls_danger_accept_invalid_certs(unverified).redirect(redirects::anywhere());
+        let http = blobs().read_timeout(SILENCE).build();
+        let uploads = blobs().build();
         Ok(Self {
             host: host.to_owned(),
             http: http.map_err(RegistryError::Tls)?,
             uploads: uploads.map_err(RegistryError::Tls)?,
-            strict,
+            token_servers: token_servers.map_err(RegistryError::Tls)?,
             may_be_plain: loopback || unverified,
             base: OnceCell::new(),
             tokens: Tokens::new(login),
@@ -95,7 +94,7 @@ impl Client {
         let url = target.url(base).ok_or_else(|| self.answer("a location that is no URL"))?;
         // A login is for the registry alone, wherever it sends its clients.
         let own = url.origin() == base.origin();
-        let server = TokenServer { http: &self.strict, host: &self.host, plain: base.scheme() == "http" };
+        let server = TokenServer { http: &self.token_servers, host: &self.host, plain: base.scheme() == "http" };
         let http = if [Method::PATCH, Method::PUT].contains(&method) { &self.uploads } else { &self.http };
         let mut answers = 0;
         loop {
@@ -105,16 +104,20 @@ impl Client {
                 call = call.header(AUTHORIZATION, login);
             }
             let response = call.send().await.map_err(RegistryError::connection(&self.host))?;
-            let refused = response.status() == StatusCode::UNAUTHORIZED;
-            if refused && own && answers < MAX_ANSWERS && self.tokens.learn(response.headers(), scopes, login.as_ref())
-            {
-                answers += 1;
-                continue;
-            }
             if response.status().is_success() {
                 return Ok(response);
             }
-            return Err(RegistryError::of(&self.host, method, response).await);
+            // Only the registry may ask for the login, not a host that it redirected the request to.
+            let is_redirected = response.url().origin() != url.origin();
+            let is_challenge = response.status() == StatusCode::UNAUTHORIZED && own && !is_redirected;
+            if is_challenge && answers < MAX_ANSWERS && self.tokens.learn(response.headers(), scopes, login.as_ref()) {
+                answers += 1;
+                continue;
+            }
+            return Err(match is_redirected {
+                true => RegistryError::redirected(&self.host, method, response).await,
+                false => RegistryError::of(&self.host, method, response).await,
+            });
         }
     }
 

@@ -1,15 +1,19 @@
 //! Why a registry could not be asked, or said no.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
+use super::redirects::Refused;
 use crate::digest::Digest;
 use crate::transport::logins::LoginError;
 
 /// How many bytes of an error's body are read: registries answer with a line or two, proxies with pages.
 const MAX_BODY: usize = 64 << 10;
+/// A pause that is worth a word.
+pub(super) const LONG_WAIT: Duration = Duration::from_secs(60);
 /// How many characters of a body that is not a registry's are shown.
 const MAX_SHOWN: usize = 200;
 
@@ -24,20 +28,28 @@ pub enum RegistryError {
         /// Why.
         source: reqwest::Error,
     },
+    /// An upload stood still for minutes.
+    #[error("{host} took nothing of an upload for minutes")]
+    Stalled {
+        /// The registry.
+        host: String,
+    },
     /// It answered with an error.
-    #[error("{host} answered {method} {path} with {status}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("{host} {} {status}{}{}", asked(.method, .path, .redirected_to), said(.message), wanted(.wait))]
     Status {
         /// The registry, or its token server.
         host: String,
         /// What was asked.
         method: Method,
         /// The URL's path.
-        path: String,
+        path: Box<str>,
+        /// The host that it redirected the request to, if that gave the answer.
+        redirected_to: Option<Box<str>>,
         /// The answer.
         status: StatusCode,
         /// What it said.
-        message: Option<String>,
-        /// How long it wants to be left alone.
+        message: Option<Box<str>>,
+        /// How long it wants to be left alone, in its `Retry-After`.
         wait: Option<Duration>,
     },
     /// It answered with something that the specification does not allow.
@@ -94,12 +106,30 @@ struct OneError {
 
 impl RegistryError {
     pub(super) fn connection(host: &str) -> impl Fn(reqwest::Error) -> Self {
-        move |source| Self::Connection { host: host.to_owned(), source: source.without_url() }
+        move |source| {
+            let host = host.to_owned();
+            match refused_redirect(&source) {
+                Some(why) => Self::Answer { host, what: format!("redirects that are not followed: {why}") },
+                None => Self::Connection { host, source: source.without_url() },
+            }
+        }
+    }
+
+    /// Reads the answer of a host that the registry `host` redirected a request to.
+    pub(super) async fn redirected(host: &str, method: Method, response: Response) -> Self {
+        let url = response.url();
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let other = format!("{}{port}", url.host_str().unwrap_or_default());
+        let mut error = Self::of(host, method, response).await;
+        if let Self::Status { redirected_to, .. } = &mut error {
+            *redirected_to = Some(other.into());
+        }
+        error
     }
 
     /// Reads what an answer that is no success says.
     pub(super) async fn of(host: &str, method: Method, mut response: Response) -> Self {
-        let (status, path) = (response.status(), response.url().path().to_owned());
+        let (status, path) = (response.status(), response.url().path().into());
         let wait =
             response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
         let mut body = Vec::new();
@@ -109,7 +139,8 @@ impl RegistryError {
                 break;
             }
         }
-        Self::Status { host: host.to_owned(), method, path, status, message: message(&body), wait }
+        let message = message(&body).map(Into::into);
+        Self::Status { host: host.to_owned(), method, path, redirected_to: None, status, message, wait }
     }
 
     /// Returns the status that the registry answered with, if it did.
@@ -129,9 +160,17 @@ impl RegistryError {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Connection { .. } => !self.is_certificate(),
-            Self::Status { status, .. } => matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+            Self::Stalled { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+            }
             _ => false,
         }
+    }
+
+    /// Reports whether the registry wants to be left alone for longer than a run waits.
+    pub fn asks_for_too_long_a_wait(&self) -> bool {
+        self.wait().is_some_and(|wait| wait > super::retry::LONGEST_WAIT)
     }
 
     /// Returns how long the registry wants to be left alone.
@@ -143,16 +182,68 @@ impl RegistryError {
     }
 }
 
-/// A certificate that is wrong now will be wrong in a second, too.
-pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if cause.to_string().contains("certificate") {
-            return true;
-        }
-        source = cause.source();
+/// Words a request.
+fn asked(method: &Method, path: &str, redirected_to: &Option<Box<str>>) -> String {
+    match redirected_to {
+        Some(other) => format!("redirected {method} {path} to {other}, which answered with"),
+        None => format!("answered {method} {path} with"),
     }
-    false
+}
+
+/// Words an answer's text.
+fn said(message: &Option<Box<str>>) -> String {
+    message.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+/// Words for how long a registry wants to be left alone, if that is long.
+fn wanted(wait: &Option<Duration>) -> String {
+    match wait.filter(|wait| *wait >= LONG_WAIT) {
+        Some(wait) => {
+            format!(" (it asks for a pause of {})", humantime::format_duration(Duration::from_secs(wait.as_secs())))
+        }
+        None => String::new(),
+    }
+}
+
+/// Reports whether the other side's certificate was not accepted, or ours not by it. Such an error does not pass.
+pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        matches!(
+            cause.downcast_ref::<rustls::Error>(),
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+                    | rustls::Error::AlertReceived(
+                        rustls::AlertDescription::BadCertificate
+                            | rustls::AlertDescription::UnsupportedCertificate
+                            | rustls::AlertDescription::CertificateRevoked
+                            | rustls::AlertDescription::CertificateExpired
+                            | rustls::AlertDescription::CertificateUnknown
+                            | rustls::AlertDescription::CertificateRequired
+                            | rustls::AlertDescription::UnknownCA
+                    )
+            )
+        )
+    })
+}
+
+/// Returns why a redirect was not followed, if that is the error.
+fn refused_redirect(error: &reqwest::Error) -> Option<String> {
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<Refused>());
+    refused.map(Refused::to_string)
+}
+
+/// Returns the causes of an error, the nearest first.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause_of(cause))
+}
+
+/// Returns the cause of an error. `io::Error` hides the one that it wraps.
+fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as &'a (dyn Error + 'static)),
+        None => error.source(),
+    }
 }
 
 /// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).

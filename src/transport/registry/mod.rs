@@ -7,6 +7,7 @@ mod error;
 mod pull;
 mod push;
 mod ranges;
+mod redirects;
 mod referrers;
 mod repository;
 mod retry;
@@ -14,6 +15,7 @@ mod scopes;
 mod sink;
 mod source;
 mod token;
+mod watch;
 
 pub use error::RegistryError;
 pub use sink::RegistrySink;

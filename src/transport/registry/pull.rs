@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::error::RegistryError;
 use super::ranges;
-use super::repository::Repository;
+use super::repository::{Repository, failed};
 use super::retry::{Waits, retrying};
 use crate::digest::Digest;
 
@@ -24,6 +24,7 @@ pub(super) async fn pull(repository: &Repository, digest: Digest) -> Result<Pull
     let repository = repository.clone();
     tokio::spawn(async move {
         if let Err(error) = pump(&repository, &digest, response, &sender).await {
+            let error = failed(format!("pull blob {digest} of `{}`", repository.name))(error);
             let _ = sender.send(Err(io::Error::other(error))).await;
         }
     });

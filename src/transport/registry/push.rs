@@ -8,18 +8,21 @@ use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 
-use super::client::{Target, patience};
+use super::client::Target;
 use super::error::RegistryError;
 use super::ranges;
 use super::repository::Repository;
 use super::retry::Waits;
+use super::watch::Watch;
 use crate::blob::{BlobFacts, ReadAt};
 use crate::transport::slice::FileSlice;
 
 /// A blob of at most so many bytes is sent with the request that ends its upload: one request less.
 const SMALL: u64 = 256 << 10;
-/// How much is sent at once to a registry, or a proxy before it, that finds a whole blob too large.
+/// How much is sent at once, at first, to a registry, or a proxy before it, that finds a whole blob too large.
 const CHUNK: u64 = 16 << 20;
+/// The smallest chunk that is tried: nginx takes 1 MB unless it is told otherwise.
+const SMALLEST_CHUNK: u64 = 512 << 10;
 /// The smallest chunk that a registry takes, but for the last.
 const MIN_CHUNK: &str = "oci-chunk-min-length";
 /// How much of a file is read at once.
@@ -62,9 +65,10 @@ impl Upload<'_> {
                 furthest = sent;
                 waits = Waits::new();
             }
-            // What a registry kept of an upload that broke need not be what was sent: it tells when the upload ends.
+            // What a registry kept of an upload that broke need not be what was sent: it reports that when the upload ends.
             let resumed = session.as_ref().is_some_and(|session| session.resumed);
-            let spoiled = resumed && error.status().is_some_and(|status| status.is_client_error());
+            let is_forgotten = error.status() == Some(StatusCode::NOT_FOUND) && sent > 0;
+            let spoiled = is_forgotten || resumed && error.status().is_some_and(|status| status.is_client_error());
             let lost_place = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
             if !error.is_transient() && !lost_place && !spoiled {
                 return Err(error);
@@ -92,9 +96,10 @@ impl Upload<'_> {
         while session.sent < self.blob.size {
             let Err(error) = self.send_chunk(session).await else { continue };
             match error.status().map(|status| status.as_u16()) {
-                Some(413) if session.chunk > CHUNK => {
+                Some(413) if session.chunk > SMALLEST_CHUNK.max(session.min_chunk) => {
+                    let chunk = CHUNK.min(session.chunk.min(self.blob.size) / 2).max(SMALLEST_CHUNK);
                     let begun = self.begin().await?;
-                    *session = Session { chunk: CHUNK.max(begun.min_chunk), ..begun };
+                    *session = Session { chunk: chunk.max(begun.min_chunk), ..begun };
                 }
                 // A registry that takes whole blobs only.
                 Some(404 | 405 | 415 | 501) if session.sent == 0 => {
@@ -130,13 +135,15 @@ impl Upload<'_> {
         let range = format!("{}-{}", session.sent, session.sent + length - 1);
         let whole = length == self.blob.size;
         let slice = self.content.part(session.sent, length)?;
+        let watch = Watch::new();
         let with_body = |request: RequestBuilder| {
             // Docker sends whole blobs without a range; every registry understands that.
             let request = if whole { request } else { request.header(CONTENT_RANGE, &range) };
-            with_body(request, &slice)
+            with_body(request, &slice, &watch)
         };
         let repository = self.repository;
-        let sent = repository.client.send_once(Method::PATCH, &session.at, &repository.scopes, with_body).await?;
+        let sent = repository.client.send_once(Method::PATCH, &session.at, &repository.scopes, with_body);
+        let sent = watch.wait_for(repository.client.host(), sent).await?;
         session.at = self.location(&sent)?;
         session.sent += length;
         Ok(())
@@ -164,11 +171,16 @@ impl Upload<'_> {
     async fn end(&self, session: &Session, with_all: bool) -> Result<(), RegistryError> {
         let target = session.at.clone().with_query("digest", &self.blob.digest.to_string());
         let repository = self.repository;
+        let watch = Watch::new();
         let request = |request: RequestBuilder| match with_all {
-            true => with_body(request, self.content),
-            false => request.header(CONTENT_LENGTH, 0).timeout(patience(self.blob.size)),
+            true => with_body(request, self.content, &watch),
+            false => {
+                watch.sent(self.blob.size);
+                request.header(CONTENT_LENGTH, 0)
+            }
         };
-        repository.client.send_once(Method::PUT, &target, &repository.scopes, request).await.map(|_| ())
+        let sent = repository.client.send_once(Method::PUT, &target, &repository.scopes, request);
+        watch.wait_for(repository.client.host(), sent).await.map(|_| ())
     }
 
     async fn send(
@@ -203,22 +215,25 @@ pub(super) async fn mount(repository: &Repository, blob: &BlobFacts, from: &str)
     })
 }
 
-fn with_body(request: RequestBuilder, slice: &FileSlice) -> RequestBuilder {
-    let request = request.header(CONTENT_TYPE, BYTES).header(CONTENT_LENGTH, slice.size).timeout(patience(slice.size));
+fn with_body(request: RequestBuilder, slice: &FileSlice, watch: &Watch) -> RequestBuilder {
+    let request = request.header(CONTENT_TYPE, BYTES).header(CONTENT_LENGTH, slice.size);
     // A request that is made again reads the file again, while the old one may not know yet that it is over: each reads at
     // positions of its own.
     let first = slice.part(0, slice.size).map(|slice| (slice, 0));
-    let chunks = stream::try_unfold(Some(first), |state| async {
+    let watch = watch.clone();
+    let chunks = stream::try_unfold((Some(first), watch), |(state, watch)| async move {
         let Some(next) = state else { return Ok(None) };
         let (slice, position) = next?;
         if position == slice.size {
+            watch.sent(slice.size);
             return Ok(None);
         }
+        watch.moved();
         let read = tokio::task::spawn_blocking(move || {
             let mut chunk = vec![0; READ.min(slice.size - position) as usize];
             slice.read_at(&mut chunk, position)?;
             let next = position + chunk.len() as u64;
-            Ok::<_, io::Error>((Bytes::from(chunk), Some(Ok((slice, next)))))
+            Ok::<_, io::Error>((Bytes::from(chunk), (Some(Ok((slice, next))), watch)))
         });
         read.await.map_err(io::Error::other)?.map(Some)
     });

@@ -28,7 +28,11 @@ pub(super) async fn attach(
     }
     let tag = tag(&subject.digest);
     let index = match found(repository.manifest(&tag).await)? {
-        Some((bytes, _)) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        // What cannot be read is not replaced: it may list what others attached.
+        Some((bytes, _)) => serde_json::from_slice::<Value>(&bytes)
+            .ok()
+            .filter(|index| index.get("manifests").is_some_and(Value::is_array))
+            .ok_or_else(|| repository.client.answer(format!("an index of referrers, `{tag}`, that cannot be read")))?,
         None => Value::Null,
     };
     let bytes = with(index, &listed).to_string().into_bytes();

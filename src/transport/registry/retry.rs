@@ -5,24 +5,19 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 
-use super::error::RegistryError;
+use super::error::{LONG_WAIT, RegistryError};
 
 /// How often a request is made again.
 const RETRIES: usize = 8;
 /// The longest that is waited because a registry says so; who wants more is overloaded for longer than a run should last.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// Makes a request again while it fails for a passing reason: later each time, at random so that many clients do not come back
 /// at once, and not before the registry wants it.
 pub(super) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
     attempt: impl FnMut() -> F,
 ) -> Result<T, RegistryError> {
-    attempt
-        .retry(builder())
-        .when(RegistryError::is_transient)
-        .adjust(as_asked)
-        .notify(|error, wait| tracing::info!(%error, ?wait, "trying again"))
-        .await
+    attempt.retry(builder()).when(RegistryError::is_transient).adjust(as_asked).notify(announce).await
 }
 
 /// The waits between attempts to get on, for who makes the attempts.
@@ -36,7 +31,20 @@ impl Waits {
 
     /// Returns how long to wait after an error; `None` if that was the last attempt, or the registry wants too long a wait.
     pub(super) fn after(&mut self, error: &RegistryError) -> Option<Duration> {
-        as_asked(error, self.0.next())
+        let wait = as_asked(error, self.0.next());
+        if let Some(wait) = wait {
+            announce(error, wait);
+        }
+        wait
+    }
+}
+
+/// Logs that a request is made again; a long wait is a warning, so that nobody takes it for a hang.
+fn announce(error: &RegistryError, wait: Duration) {
+    if wait >= LONG_WAIT {
+        tracing::warn!(%error, "waiting for {}", humantime::format_duration(Duration::from_secs(wait.as_secs())));
+    } else {
+        tracing::info!(%error, ?wait, "trying again");
     }
 }
 

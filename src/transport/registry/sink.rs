@@ -140,8 +140,15 @@ impl Sink for RegistrySink {
     }
 
     async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        for tag in &self.tags {
-            self.put_document(tag, descriptor, bytes).await?;
+        for (number, tag) in self.tags.iter().enumerate() {
+            let put = self.repository.put_manifest(tag, descriptor, bytes).await;
+            // A registry moves one tag at a time.
+            let moved = match &self.tags[..number] {
+                [] => String::new(),
+                moved => format!(" (already moved: `{}`)", moved.join("`, `")),
+            };
+            let name = &self.repository.name;
+            put.map_err(failed(format!("push tag `{tag}` of `{}/{}`{moved}", name.registry, name.repository)))?;
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Source for RegistrySource {
         Ok(Box::new(TeeReader {
             inner: VerifyingReader::blob(reader, descriptor.facts(), hasher),
             file,
-            done: Some((digest, path, self.pulled.clone())),
+            path,
+            done: Some((digest, self.pulled.clone())),
         }))
     }
 
@@ -117,18 +118,20 @@ fn verify(bytes: &[u8], expected: Digest) -> Result<(), TransportError> {
 struct TeeReader<R> {
     inner: R,
     file: File,
-    done: Option<(Digest, PathBuf, Pulled)>,
+    path: PathBuf,
+    done: Option<(Digest, Pulled)>,
 }
 
 impl<R: Read> Read for TeeReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.file.write_all(&buffer[..count])?;
+        let write = |source| io::Error::other(TransportError::file("write", &self.path)(source));
+        self.file.write_all(&buffer[..count]).map_err(write)?;
         if count == 0
             && !buffer.is_empty()
-            && let Some((digest, path, pulled)) = self.done.take()
+            && let Some((digest, pulled)) = self.done.take()
         {
-            pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, path);
+            pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, self.path.clone());
         }
         Ok(count)
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use http_auth::parse_challenges;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, Url};
+use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
 use super::error::RegistryError;
@@ -20,6 +20,10 @@ use crate::transport::logins::{Login, Secret};
 const USUAL_LIFE: u64 = 60;
 /// A token is renewed when it has so long to live: a request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(10);
+/// The longest life that is believed: a token that lasts longer is renewed anyway.
+const MAX_LIFE: u64 = 24 * 60 * 60;
+/// How many bytes of a token server's answer are read. Tokens have some kilobytes.
+const MAX_ANSWER: usize = 1 << 20;
 /// Who asks for tokens.
 const CLIENT_ID: &str = "pydock";
 
@@ -160,11 +164,13 @@ impl Tokens {
         if !response.status().is_success() {
             return Err(RegistryError::of(&host, method, response).await);
         }
-        let answer: Answer = response.json().await.map_err(RegistryError::connection(&host))?;
-        let token = answer.token.or(answer.access_token).ok_or_else(|| invalid("no token"))?;
+        let answer = read_answer(response, &host).await?;
+        let invalid = |what: &str| RegistryError::Answer { host: host.clone(), what: what.to_owned() };
+        let token = answer.token.or(answer.access_token).filter(|token| !token.reveal().is_empty());
+        let token = token.ok_or_else(|| invalid("no token"))?;
         let header = secret_header(&format!("Bearer {}", token.reveal()))
             .ok_or_else(|| invalid("a token of control characters"))?;
-        let life = Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE));
+        let life = Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE).min(MAX_LIFE));
         // A token that lives for less than the margin is used at least once.
         let renew_at = Instant::now() + life.saturating_sub(MARGIN).max(life / 2);
         Ok(Token { header, renew_at })
@@ -173,6 +179,19 @@ impl Tokens {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads a token server's answer. What it says is left out of errors: it may be a token.
+async fn read_answer(mut response: Response, host: &str) -> Result<Answer, RegistryError> {
+    let invalid = |what: &str| RegistryError::Answer { host: host.to_owned(), what: what.to_owned() };
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(RegistryError::connection(host))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_ANSWER {
+            return Err(invalid("an endless token"));
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|_| invalid("something else than a token"))
 }
 
 fn secret_header(text: &str) -> Option<HeaderValue> {

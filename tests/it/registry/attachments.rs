@@ -87,13 +87,16 @@ fn a_registry_that_lists_referrers_without_their_types_lists_them_all() {
     run("crane", ["validate", "--insecure", "--remote", &image]);
 }
 
-/// `type name version` of what a purl names, as far as we list it.
+/// `type name version source` of what a purl names, as far as we list it.
 fn component(purl: &str) -> Option<String> {
-    let purl = purl.split('?').next()?.replace("%2B", "+").replace("%2b", "+").replace("%3A", ":").replace("%7E", "~");
+    let decoded = [("%2B", "+"), ("%2b", "+"), ("%3A", ":"), ("%3a", ":"), ("%7E", "~"), ("%7e", "~"), ("%40", "@")];
+    let purl = decoded.iter().fold(purl.to_owned(), |purl, (code, character)| purl.replace(code, character));
+    let (purl, qualifiers) = purl.split_once('?').unwrap_or((&purl, ""));
+    let source = qualifiers.split('&').find_map(|qualifier| qualifier.strip_prefix("upstream=")).unwrap_or_default();
     let (name, version) = purl.rsplit_once('@')?;
     let kind = name.strip_prefix("pkg:")?.split('/').next()?;
     let name = name.rsplit('/').next()?.to_lowercase().replace(['_', '.'], "-");
-    ["pypi", "deb", "apk"].contains(&kind).then(|| format!("{kind} {name} {version}"))
+    ["pypi", "deb", "apk"].contains(&kind).then(|| format!("{kind} {name} {version} {source}"))
 }
 
 fn components(purls: impl Iterator<Item = String>) -> BTreeSet<String> {
@@ -114,6 +117,9 @@ fn the_bill_of_materials_is_what_syft_finds() {
     let theirs = components(found["artifacts"].as_array().unwrap().iter().map(purl));
     assert!(theirs.len() > 3, "{theirs:?}");
     assert_eq!(ours, theirs);
+    let system = attached(&image, SBOM)["components"][0].clone();
+    let name = found["distro"]["id"].as_str().filter(|name| !name.is_empty());
+    assert_eq!(name, (system["type"] == "operating-system").then(|| system["name"].as_str().unwrap()));
 }
 
 fn cosign(folder: &Path, args: &[&str]) -> String {

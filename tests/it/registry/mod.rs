@@ -2,6 +2,7 @@
 
 mod attachments;
 mod faults;
+mod hostile;
 mod in_place;
 mod logins;
 mod shared_layers;

@@ -1,0 +1,67 @@
+//! Requests that send a body: they may take as long as bytes move.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::client::patience;
+use super::error::RegistryError;
+
+/// How long an upload may stand still. A slow line takes minutes to drain the buffers between here and there.
+const STALL: Duration = Duration::from_secs(300);
+
+/// When a body moved last.
+#[derive(Debug, Clone)]
+pub(super) struct Watch(Arc<Mutex<Moved>>);
+
+#[derive(Debug)]
+struct Moved {
+    at: Instant,
+    /// How long nothing may happen from then on.
+    patience: Duration,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Moved { at: Instant::now(), patience: STALL })))
+    }
+
+    /// Notes that a part of a body was taken.
+    pub(super) fn moved(&self) {
+        self.set(STALL);
+    }
+
+    /// Notes that all of a body of `size` bytes was taken: the registry may read it again before it answers.
+    pub(super) fn sent(&self, size: u64) {
+        self.set(patience(size));
+    }
+
+    fn set(&self, patience: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Moved { at: Instant::now(), patience };
+    }
+
+    fn deadline(&self) -> Instant {
+        let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.at + moved.patience
+    }
+
+    /// Waits for a request's answer as long as its body moves.
+    pub(super) async fn wait_for<T>(
+        &self,
+        host: &str,
+        request: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let mut request = std::pin::pin!(request);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                answer = &mut request => return answer,
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+            if self.deadline() <= Instant::now() {
+                return Err(RegistryError::Stalled { host: host.to_owned() });
+            }
+        }
+    }
+}
