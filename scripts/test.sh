@@ -7,6 +7,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
 export PATH=$PATH:$(go env GOPATH)/bin
+if [ "${1:-}" != quick ]; then
+  # Building images waits for the network, compiling for the processor.
+  mkdir -p target
+  bash scripts/lab.sh > target/lab.log 2>&1 &
+  lab=$!
+fi
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --quiet
@@ -17,8 +23,10 @@ cargo fetch --locked --quiet
 cargo deny --offline check bans licenses sources 2>&1 | tail -5
 cargo test --quiet
 if [ "${1:-}" != quick ]; then
-  bash scripts/lab.sh
+  wait $lab || { tail -50 target/lab.log; exit 1; }
   cargo test --release --quiet --test it -- --ignored --test-threads 1
+  # The commands of README.md and docs/cli.md, and what they print.
+  python3 scripts/picture.py --check target/release/pydock
 fi
 if [ "${1:-}" = full ]; then
   [ -d target/lab/oci/compat ] || bash fixtures/images/build.sh base python compat export compat:1

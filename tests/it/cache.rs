@@ -137,14 +137,9 @@ fn a_damaged_cache_never_gives_another_image() {
                 .output();
             (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
         };
-        // The blob of a layer is verified as it is used: that run fails, and says so; the next one does the work again.
+        // What is damaged is made again, in the same run.
         let (done, error) = run();
-        assert!(done || error.contains("it was removed, run again"), "byte {at}: {error}");
-        let mut runs = 0;
-        while !run().0 {
-            runs += 1;
-            assert!(runs < 4, "byte {at}");
-        }
+        assert!(done, "byte {at}: {error}");
         assert_eq!(root(&lab.path("out"))["digest"], plain, "byte {at}");
         fs::remove_dir_all(lab.path("out")).unwrap();
     }

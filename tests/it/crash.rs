@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::fault_server::FaultServer;
 use crate::support::image::root;
 use crate::support::tools::{fixture, run};
-use crate::support::{pydock, tree};
+use crate::support::{Image, pydock, tree};
 
 fn leftovers(folder: &Path) -> Vec<String> {
     let names =
@@ -47,20 +48,52 @@ fn a_run_that_is_killed_at_any_moment_leaves_the_destination_as_before_or_comple
 }
 
 #[test]
-fn ctrl_c_cleans_up_and_exits_with_130() {
+fn signals_end_a_run_clean_it_up_and_are_its_exit_code() {
+    let image = tempfile::tempdir().unwrap();
+    Image::of(&[&["f a 1"]]).write(image.path());
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        let registry = FaultServer::start(|request| {
+            // Long enough that the run waits for it when the signal comes.
+            if request.path.contains("/blobs/") {
+                std::thread::sleep(Duration::from_secs(20));
+            }
+            None
+        });
+        registry.load("app:1", image.path());
+        let place = tempfile::tempdir().unwrap();
+        let out = format!("oci:{}", place.path().join("out").display());
+        let run_it = pydock(["slim", "-q", &registry.image("app:1"), &out]).env("TMPDIR", place.path());
+        let mut child = run_it.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !registry.asked().iter().any(|request| request.path.contains("/blobs/")) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        run("kill", [signal, &child.id().to_string()]);
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{signal}");
+    }
+}
+
+#[test]
+fn a_full_disk_here_and_a_connection_that_breaks_are_not_blamed_on_the_image() {
+    let image = tempfile::tempdir().unwrap();
+    let mut state = 1_u64;
+    let noise = (0..6_000_000).map(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + (state >> 33) as u8 % 90)
+    });
+    Image::of(&[&[&format!("f noise {}", noise.collect::<String>())]]).write(image.path());
+    let registry = FaultServer::start(|_| None);
+    registry.load("app:1", image.path());
     let place = tempfile::tempdir().unwrap();
-    let out = place.path().join("out");
-    let source = format!("oci-archive:{}", fixture().display());
-    let mut child = pydock(["slim", "-q", &source, &format!("oci:{}", out.display())])
-        .command()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    run("kill", ["-INT", &child.id().to_string()]);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", place.path().to_str().unwrap()]);
+    let out = format!("oci:{}", image.path().join("out").display());
+    let ran = pydock(["slim", "-q", &registry.image("app:1"), &out]).env("TMPDIR", place.path()).output();
+    let left = std::fs::read_dir(place.path()).unwrap().count();
+    run("umount", [place.path()]);
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!((ran.status.code(), left), (Some(1), 0), "{error}");
+    assert!(error.contains("No space left on device") && error.contains("set TMPDIR"), "{error}");
+    assert!(!error.contains("damaged"), "{error}");
 }
 
 #[test]

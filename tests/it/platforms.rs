@@ -79,3 +79,33 @@ fn one_platform_gives_one_image() {
     let error = run.arg(format!("oci:{}", source.path().display())).arg("oci:unused").error();
     assert!(error.contains("has no image for linux/s390x") && error.contains("linux/amd64, linux/arm/v7"), "{error}");
 }
+
+#[test]
+fn what_cannot_be_slimmed_is_copied_unchanged_and_reported() {
+    let source = tempfile::tempdir().unwrap();
+    let linux = Image::of(&[&["f a 1", "f x/__pycache__/y.pyc 1"]]).write_blobs(source.path());
+    // An image for Windows: its base layer lies at a URL, not in the registry.
+    let mut windows = Image::of(&[&["f Files/a 1"]]);
+    windows.config["os"] = "windows".into();
+    let windows = windows.spoil_manifest(|manifest| {
+        let kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let foreign = json!({"mediaType": kind, "size": 9, "digest": digest, "urls": ["https://example.com/base"]});
+        manifest["layers"].as_array_mut().unwrap().push(foreign);
+    });
+    let mut windows = windows.write_blobs(source.path());
+    windows["platform"] = json!({"os": "windows", "architecture": "amd64"});
+    let nested = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [linux]});
+    let nested = write_blob(source.path(), INDEX, nested.to_string().as_bytes());
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [linux, windows, nested]});
+    write_index(source.path(), &[write_blob(source.path(), INDEX, index.to_string().as_bytes())]);
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let ran = pydock(["slim", &format!("oci:{}", source.path().display()), &format!("oci:{}", out.display())]).ok();
+    assert!(ran.stdout.contains("windows/amd64 is copied unchanged: it is an image for windows"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("is copied unchanged: it is an index in an index"), "{}", ran.stdout);
+    let new = read_json(&out, &root(&out));
+    assert_ne!(new["manifests"][0]["digest"], linux["digest"]);
+    assert_eq!(new["manifests"][1], windows);
+    assert_eq!(new["manifests"][2], nested);
+}
