@@ -15,7 +15,10 @@ const STATEMENT: &str = "application/vnd.in-toto+json";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 /// Annotation by which tools tell statements apart without reading them, as BuildKit has it.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
-const BUILDER: &str = env!("CARGO_PKG_REPOSITORY");
+/// This program as a package URL, which names it wherever it came from. Source: purl-spec.
+const BUILDER: &str = concat!("pkg:cargo/pydock@", env!("CARGO_PKG_VERSION"));
+/// What `externalParameters` mean.
+const BUILD_TYPE: &str = "pkg:cargo/pydock#slim/v1";
 
 /// Tells of which image a new one was made, and how. Tells no time, so that the same run gives the same statement.
 pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan: &Plan) -> Artifact {
@@ -26,7 +29,7 @@ pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
-                "buildType": format!("{BUILDER}/slim/v1"),
+                "buildType": BUILD_TYPE,
                 "externalParameters": parameters(request, plan),
                 "resolvedDependencies": [{"uri": request.source.to_string(), "digest": digest_set(source)}],
             },

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::client::patience;
 use super::error::RegistryError;
@@ -57,11 +59,33 @@ impl Watch {
             let deadline = self.deadline();
             tokio::select! {
                 answer = &mut request => return answer,
-                () = tokio::time::sleep_until(deadline.into()) => {}
+                () = tokio::time::sleep_until(deadline) => {}
             }
             if self.deadline() <= Instant::now() {
                 return Err(RegistryError::Stalled { host: host.to_owned() });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_may_take_hours_as_long_as_it_moves() {
+        let watch = Watch::new();
+        let slow = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(200)).await;
+                watch.moved();
+            }
+            watch.sent(1 << 30);
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            Ok(())
+        };
+        assert!(watch.wait_for("host", slow).await.is_ok());
+        let stalled = watch.wait_for("host", std::future::pending::<Result<(), _>>()).await;
+        assert!(matches!(stalled, Err(RegistryError::Stalled { .. })));
     }
 }
