@@ -1,47 +1,48 @@
-//! Bytes pass, and their digest and size fall out.
+//! Computes digests and sizes while bytes are read or written.
 //!
-//! A blob is read only through [`VerifyingReader`], and what it decompresses to through [`VerifyingLayer`], so that nothing can forget to verify it, and written only through
-//! [`HashingWriter`], whose consuming `finish` is the one way to learn a digest.
+//! A blob is read only through [`VerifyingReader`], and its decompressed bytes only through [`VerifyingLayer`], so
+//! verification cannot be forgotten. A blob is written only through [`HashingWriter`]. Only its consuming `finish`
+//! returns a digest.
 
 use std::io::{self, BufRead, Read, Write};
 
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 
-/// Digest and size, in bytes, of a finished blob.
+/// Digest and size of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobFacts {
-    /// Digest of the blob's bytes.
+    /// Digest of the blob.
     pub digest: Digest,
-    /// Number of bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// How bytes differ from what their descriptor or config says. Travels inside an [`io::Error`].
+/// How bytes differ from their descriptor or config. Wrapped in an [`io::Error`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The bytes hash to something else.
+    /// The bytes have another digest.
     #[error("{what} mismatch: expected {expected}, the bytes give {actual}")]
     Digest {
         /// `digest` or `diff ID`.
         what: &'static str,
-        /// What the descriptor or config says.
+        /// The digest in the descriptor or config.
         expected: Digest,
-        /// What the bytes give.
+        /// The digest of the bytes.
         actual: Digest,
     },
-    /// There are more bytes than the descriptor says.
+    /// There are more bytes than in the descriptor.
     #[error("blob is longer than the {expected} bytes its descriptor says")]
     TooLong {
-        /// What the descriptor says.
+        /// The size in the descriptor.
         expected: u64,
     },
-    /// There are fewer bytes than the descriptor says.
+    /// There are fewer bytes than in the descriptor.
     #[error("blob ends after {actual} of the {expected} bytes its descriptor says")]
     TooShort {
-        /// What the descriptor says.
+        /// The size in the descriptor.
         expected: u64,
-        /// How many there are.
+        /// The number of bytes.
         actual: u64,
     },
 }
@@ -52,18 +53,18 @@ impl From<Mismatch> for io::Error {
     }
 }
 
-/// A blob that can be read anywhere.
+/// A blob with random access.
 pub trait ReadAt: Send + Sync {
-    /// Reads all of `buffer` from `offset`, in bytes.
+    /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
-    /// If it cannot be read, or ends before.
+    /// If the blob cannot be read, or ends too early.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-/// A place outside of memory for what is needed again later.
+/// Storage outside of memory.
 pub trait Scratch: ReadAt {
-    /// Adds bytes at the end; returns where they start.
+    /// Appends bytes and returns their offset.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -87,10 +88,10 @@ impl Scratch for Vec<u8> {
     }
 }
 
-/// Reads until `buffer` is full or there is no more; returns how many bytes there were.
+/// Reads until `buffer` is full or the reader ends. Returns the number of bytes read.
 ///
 /// # Errors
-/// Those of the reader.
+/// If the reader fails.
 pub fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -104,21 +105,21 @@ pub fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Re
     Ok(filled)
 }
 
-/// Reads as [`Read::read`] does, for a reader that does its work where it is read by its buffer.
+/// Implements [`Read::read`] for a buffered reader.
 ///
 /// # Errors
-/// Those of the reader.
+/// If the reader fails.
 pub fn read_buffered(reader: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
     let count = reader.fill_buf()?.read(buffer)?;
     reader.consume(count);
     Ok(count)
 }
 
-/// Adds at most `count` bytes of a reader to `bytes`; returns how many there were. Unlike [`Read::read_to_end`] it clears no
-/// memory before it writes to it.
+/// Appends at most `count` bytes of a reader to `bytes` and returns their number. Unlike [`Read::read_to_end`], it does
+/// not clear memory before writing to it.
 ///
 /// # Errors
-/// Those of the reader.
+/// If the reader fails.
 pub fn read_onto(bytes: &mut Vec<u8>, reader: &mut (impl BufRead + ?Sized), count: u64) -> io::Result<u64> {
     let mut left = count;
     while left > 0 {
@@ -136,7 +137,7 @@ pub fn read_onto(bytes: &mut Vec<u8>, reader: &mut (impl BufRead + ?Sized), coun
     Ok(count - left)
 }
 
-/// What bytes must be, and what of them went by.
+/// The expected digest and size, and the bytes so far.
 #[derive(Debug)]
 struct Expected {
     what: &'static str,
@@ -173,8 +174,8 @@ impl Expected {
     }
 }
 
-/// A reader of a blob that fails at the end of its bytes if they are not the ones that were asked for, and before the end as soon
-/// as there are too many.
+/// A reader that verifies a blob. It fails at the end if the bytes do not match the digest or size, and earlier if
+/// there are too many bytes.
 #[derive(Debug)]
 pub struct VerifyingReader<R> {
     inner: R,
@@ -182,7 +183,7 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Verifies a blob against the digest and size of its descriptor, with the help of `hasher`, which is new.
+    /// Verifies a blob against the digest and size of its descriptor. `hasher` must be new.
     pub fn blob(inner: R, expected: BlobFacts, hasher: Hasher) -> Self {
         let BlobFacts { digest, size } = expected;
         let expected = Expected { what: "digest", hasher: Some(hasher), digest, size: Some(size), read: 0 };
@@ -205,17 +206,17 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
-/// As [`VerifyingReader`], for the decompressed bytes of a layer; they are not copied.
+/// A reader that verifies the decompressed bytes of a layer, without copying them.
 #[derive(Debug)]
 pub struct VerifyingLayer<R> {
     inner: R,
     expected: Expected,
-    /// Bytes that were hashed, but not consumed.
+    /// Bytes that were hashed but not consumed.
     ahead: usize,
 }
 
 impl<R: BufRead> VerifyingLayer<R> {
-    /// Verifies a layer against its diff ID, with the help of `hasher`, which is new.
+    /// Verifies a layer against its diff ID. `hasher` must be new.
     pub fn new(inner: R, diff_id: Digest, hasher: Hasher) -> Self {
         let expected = Expected { what: "diff ID", hasher: Some(hasher), digest: diff_id, size: None, read: 0 };
         Self { inner, expected, ahead: 0 }
@@ -248,7 +249,7 @@ impl<R: BufRead> Read for VerifyingLayer<R> {
     }
 }
 
-/// Hashes and counts bytes that go by.
+/// Hashes and counts bytes.
 #[derive(Debug, Default)]
 pub struct Tally {
     hasher: Hasher,
@@ -256,7 +257,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Starts with a hasher, which is new.
+    /// Starts with a new hasher.
     pub fn new(hasher: Hasher) -> Self {
         Self { hasher, size: 0 }
     }
@@ -267,13 +268,13 @@ impl Tally {
         self.size += bytes.len() as u64;
     }
 
-    /// Returns what went by.
+    /// Returns the digest and size of the bytes.
     pub fn finish(self) -> BlobFacts {
         BlobFacts { digest: self.hasher.finish(), size: self.size }
     }
 }
 
-/// A writer that hashes and counts what it passes on.
+/// A writer that hashes and counts the bytes that pass through it.
 #[derive(Debug)]
 pub struct HashingWriter<W> {
     inner: W,
@@ -281,12 +282,12 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Wraps `inner`; `hasher` is new.
+    /// Wraps `inner`. `hasher` must be new.
     pub fn new(inner: W, hasher: Hasher) -> Self {
         Self { inner, tally: Tally::new(hasher) }
     }
 
-    /// Returns the inner writer, and what passed.
+    /// Returns the inner writer, and the digest and size of the written bytes.
     pub fn finish(self) -> (W, BlobFacts) {
         (self.inner, self.tally.finish())
     }

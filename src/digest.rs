@@ -1,6 +1,7 @@
-//! Content digests, as the OCI image spec writes them (`sha256:<64 hex digits>`).
+//! Content digests in the format of the OCI image spec (`sha256:<64 hex digits>`).
 //!
-//! Spec: image-spec `descriptor.md`, "Digests". Only SHA-256 is read: every registry and every tool in use writes it.
+//! Spec: image-spec `descriptor.md`, "Digests". Only SHA-256 is supported, because all registries and tools in use
+//! write it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,12 +37,12 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Returns the 64 hexadecimal digits, without the algorithm; the file name of a blob in an OCI layout.
+    /// Returns the 64 hexadecimal digits without the algorithm: the file name of a blob in an OCI layout.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Returns the first twelve hexadecimal digits, for messages to people.
+    /// Returns the first twelve hexadecimal digits, for messages.
     pub fn short(&self) -> String {
         self.hex()[..12].to_owned()
     }

@@ -1,5 +1,5 @@
-//! Why a path is kept or removed: the rule that matches it, what needs it, and what needs that, up to something that is kept by
-//! itself.
+//! Explains why a path is kept or removed: the rule that matches it, what needs it, and what needs that, up to
+//! something that is kept by itself.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::rootfs::Rootfs;
 use crate::rootfs_path::RootfsPath;
 
-/// How many reasons a chain holds at most.
+/// The largest number of reasons in a chain.
 const MAX_CHAIN: usize = 30;
 
 /// The answer for one path.
@@ -18,17 +18,17 @@ const MAX_CHAIN: usize = 30;
 pub struct Explanation {
     /// The path, with the symlinks of its parents followed.
     pub path: RootfsPath,
-    /// What becomes of it.
+    /// What happens to it.
     pub verdict: Verdict,
-    /// The profile and the rule that name it, if any do.
+    /// The profile and the rule that match it, if any.
     pub rule: Option<(String, String)>,
     /// The packages that own it.
     pub packages: Vec<String>,
-    /// Why, the nearest reason first.
+    /// The reasons, the nearest first.
     pub chain: Vec<String>,
 }
 
-/// What becomes of a path.
+/// What happens to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -65,7 +65,7 @@ pub fn explain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Explanation {
     Explanation { path, verdict, rule, packages, chain }
 }
 
-/// Follows reasons from a path to something that stays by itself.
+/// Follows reasons from a path to something that is kept by itself.
 fn chain(plan: &Plan, rootfs: &Rootfs, path: &RootfsPath) -> Vec<String> {
     let mut chain = Vec::new();
     let mut at = Some(path.clone());
@@ -93,7 +93,7 @@ fn package<'a>(plan: &'a Plan, name: &str) -> Option<&'a Reason> {
     plan.kept_packages.iter().find(|kept| kept.name == name).map(|kept| &kept.reason)
 }
 
-/// Follows dependencies up to a package that stays for another reason; returns that reason if it comes from a file.
+/// Follows dependencies up to a package that is kept for another reason. Returns that reason if it comes from a file.
 fn follow_packages(plan: &Plan, name: &str, chain: &mut Vec<String>) -> Option<Reason> {
     let mut name = name.to_owned();
     while chain.len() < MAX_CHAIN {

@@ -1,4 +1,4 @@
-//! What is installed in an image: for bills of materials. Pure.
+//! What is installed in an image, for SBOMs. Pure.
 
 use std::collections::HashSet;
 
@@ -8,16 +8,16 @@ use crate::plan::Plan;
 use crate::rootfs::Rootfs;
 use crate::rootfs_path::RootfsPath;
 
-/// What is installed.
+/// The installed software.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// The distribution, if the image says which it is.
+    /// The distribution, if the image names it.
     pub distribution: Option<Distribution>,
-    /// What is installed, sorted.
+    /// The components, sorted.
     pub components: Vec<Component>,
 }
 
-/// A distribution of Linux. Source: os-release(5).
+/// A Linux distribution. Source: os-release(5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     /// `debian`, `alpine`, …
@@ -26,27 +26,27 @@ pub struct Distribution {
     pub version: String,
 }
 
-/// Something that is installed.
+/// An installed component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Component {
-    /// What it is.
+    /// Its kind.
     pub kind: ComponentKind,
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// The source package that it was built from, if that has another name or version.
+    /// The source package that it was built from, if its name or version differs.
     pub source: Option<SourcePackage>,
 }
 
-/// What a component is.
+/// The kind of a component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentKind {
-    /// A Python distribution, by the file that describes it.
+    /// A Python distribution, with the path of its metadata file.
     Python(RootfsPath),
-    /// A Debian package, with its processor.
+    /// A Debian package, with its architecture.
     Dpkg(String),
-    /// An Alpine package, with its processor.
+    /// An Alpine package, with its architecture.
     Apk(String),
 }
 
@@ -60,7 +60,7 @@ impl Inventory {
         Self { distribution: distribution(rootfs, evidence), components }
     }
 
-    /// Returns what is left when a plan is carried out.
+    /// Returns what is left after a plan is applied.
     pub fn without(mut self, plan: &Plan) -> Self {
         let paths = plan.removed.iter().map(|removed| &removed.path).collect::<HashSet<_>>();
         let packages = plan.removed_packages.iter().map(|package| package.name.as_str()).collect::<HashSet<_>>();
@@ -84,7 +84,8 @@ fn packages(db: &PackageDb) -> impl Iterator<Item = Component> + '_ {
     })
 }
 
-/// Finds Python distributions by the folders that describe them. Source: packaging.python.org, "Recording installed projects".
+/// Finds Python distributions by their dist-info and egg-info folders. Source: packaging.python.org, "Recording
+/// installed projects".
 fn python(rootfs: &Rootfs) -> Vec<Component> {
     let mut found = Vec::new();
     let mut walk = vec![(rootfs.root(), RootfsPath::root())];
@@ -100,7 +101,7 @@ fn python(rootfs: &Rootfs) -> Vec<Component> {
     found
 }
 
-/// Reads `name-1.0.dist-info` and `name-1.0-py3.11.egg-info`.
+/// Reads the name and version of `name-1.0.dist-info` or `name-1.0-py3.11.egg-info`.
 fn described(folder: &str, path: &RootfsPath, holds: &dyn Fn(&str) -> bool) -> Option<Component> {
     let (stem, metadata) = match (folder.strip_suffix(".dist-info"), folder.strip_suffix(".egg-info")) {
         (Some(stem), _) if holds("METADATA") => (stem, path.join(b"METADATA")),

@@ -1,8 +1,8 @@
-//! Plan and squash mode, to one list of cut lists for each output layer. Pure.
+//! Turns a plan and a squash mode into cut lists for each output layer. Pure.
 //!
-//! Here the rules of rewriting live: what no container can see is dropped, a whiteout that hides nothing any more is
-//! dropped with it, a hard link whose first name goes is promoted to carry the data, and a layer that loses nothing is
-//! left alone.
+//! These are the rewriting rules. Entries that no container can see are dropped, and so are whiteouts that hide nothing
+//! any more. If the first name of a hard link is removed, another name is promoted to carry the data. A layer without
+//! removed or edited entries is not rewritten.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,16 +19,16 @@ use crate::layer::tar::BLOCK;
 use crate::rootfs::{EntryId, Fate, Link, NodeId, NodeKind, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Which layers become one.
+/// Which layers are merged into one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Squash {
-    /// None: each layer stays a layer.
+    /// None. Each layer is kept separate.
     #[default]
     None,
-    /// Those above the base image.
+    /// The layers above the base image.
     App,
-    /// All.
+    /// All layers.
     All,
 }
 
@@ -55,27 +55,27 @@ impl FromStr for Squash {
     }
 }
 
-/// What becomes of one group of old layers: a single one, or those that are squashed.
+/// The change of one group of old layers: a single layer, or those that are squashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLayer {
-    /// The old layers, counted from 0, that stand in the group.
+    /// The old layers of the group, counted from 0.
     pub old: Range<usize>,
-    /// What to make of them.
+    /// The change.
     pub change: Change,
 }
 
-/// What to make of a group of old layers.
+/// The change of a group of old layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The one old layer stays the very same blob.
+    /// Keeps the single old layer as the same blob.
     Keep,
-    /// One new layer of what these cut lists keep; old layers of which nothing is kept are not listed.
+    /// Writes one new layer from these cut lists. Old layers of which nothing is kept are not listed.
     Rewrite(Vec<(usize, Arc<CutList>)>),
-    /// Nothing is left.
+    /// Removes the group: nothing is left.
     Drop,
 }
 
-/// Groups of layers that become one, the lowest first. `base` is the number of layers of the base image.
+/// Returns the groups of layers that become one layer, lowest first. `base` is the number of layers of the base image.
 pub fn groups(squash: Squash, layers: usize, base: usize) -> Vec<Range<usize>> {
     let single = |layer: usize| layer..layer + 1;
     let base = match squash {
@@ -90,7 +90,7 @@ pub fn groups(squash: Squash, layers: usize, base: usize) -> Vec<Range<usize>> {
     groups
 }
 
-/// Lays the rootfs, minus `removed` and with new contents for `edited` files, out in new layers.
+/// Distributes the rootfs, without `removed` and with the new contents of `edited` files, over new layers.
 pub fn layering(
     rootfs: &Rootfs,
     removed: &NodeSet,
@@ -117,7 +117,7 @@ pub fn layering(
     layout.move_data_of_hard_links();
     layout.keep_whiteouts_that_hide();
     let mut layers = (0..groups.len()).map(|group| layout.output(group)).collect::<Vec<_>>();
-    // An image has at least one layer (image-spec `manifest.md`); of an empty rootfs, an empty one.
+    // An image has at least one layer (image-spec `manifest.md`). An empty rootfs gets an empty one.
     if let Some(first) = layers.first_mut()
         && layout.is_empty
     {
@@ -131,7 +131,7 @@ fn entries_of(rootfs: &Rootfs, layers: Range<usize>) -> impl Iterator<Item = Ent
     layers.flat_map(|layer| rootfs.ids(layer))
 }
 
-/// Returns the entry that carries a file's data.
+/// Returns the entry with a file's data.
 fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
     match rootfs.node(node).kind {
         NodeKind::File { data } => Some(data),
@@ -139,7 +139,7 @@ fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
     }
 }
 
-/// What becomes of one entry.
+/// The decision on one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict<'a> {
     Keep,
@@ -154,13 +154,13 @@ struct Layout<'a> {
     group_of: Vec<usize>,
     /// For each layer and entry, whether it is dropped.
     dropped: Vec<Vec<bool>>,
-    /// New headers of entries that are kept.
+    /// New headers of kept entries.
     edits: HashMap<EntryId, HeaderEdit>,
     /// Entries whose data is replaced.
     contents: HashMap<EntryId, &'a [u8]>,
-    /// Entries that no container sees but whose data a link in a later layer shares, with their paths.
+    /// Entries that no container sees, but whose data a hard link in a later layer shares, with their paths.
     pinned: BTreeMap<EntryId, RootfsPath>,
-    /// Whether no layer so far has an entry left.
+    /// Whether all layers so far are empty.
     is_empty: bool,
 }
 
@@ -185,7 +185,7 @@ impl<'a> Layout<'a> {
         self.dropped[id.layer as usize][id.index as usize] = is_dropped;
     }
 
-    /// Keeps an entry as it was.
+    /// Keeps an entry unchanged.
     fn bring_back(&mut self, id: EntryId) {
         self.set_dropped(id, false);
         self.edits.remove(&id);
@@ -199,18 +199,18 @@ impl<'a> Layout<'a> {
         self.rootfs.is_alive(node) && !self.removed.contains(node)
     }
 
-    /// Drops what no container sees and what the plan removes. Whiteouts are dropped here and brought back if they
-    /// still hide something.
+    /// Drops what no container sees and what the plan removes. Whiteouts are dropped here. Those that still hide
+    /// something are brought back later.
     fn judge_entries(&mut self) {
         for id in self.all_entries() {
             let keep = match self.rootfs.fate(id) {
                 Fate::Visible(node) => self.stays(node),
-                // In one squashed layer, the later statement of a directory is enough.
+                // In a squashed layer, only the last entry of a directory is needed.
                 Fate::Restated(node) => {
                     let later = self.rootfs.node(node).source;
                     self.stays(node) && later.is_some_and(|later| self.group(later) != self.group(id))
                 }
-                // Container runtimes ignore global headers; among entries of other layers they could mislead other tools.
+                // Container runtimes ignore global headers. In a squashed layer they could mislead other tools.
                 Fate::NoPath => self.groups[self.group(id)].len() == 1,
                 Fate::Shadowed | Fate::Whiteout => false,
             };
@@ -218,8 +218,8 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// An entry that was unpacked through a symlink which is not in the new image would land elsewhere: it is given
-    /// the path at which a container sees it.
+    /// Gives an entry the path at which a container sees it, if the entry was unpacked through a removed symlink.
+    /// Otherwise the entry would be unpacked to another place.
     fn follow_gone_symlinks(&mut self) {
         for id in self.all_entries() {
             let gone = |&via: &NodeId| !self.stays(via);
@@ -229,7 +229,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Lets `change` edit the headers of an entry; it is given the entry's path in the rootfs.
+    /// Edits the headers of an entry with `change`, which gets the entry's path in the rootfs.
     fn edit(&mut self, id: EntryId, change: impl FnOnce(&mut HeaderEdit, &RootfsPath)) {
         let Some(node) = self.rootfs.owner(id) else { return };
         change(self.edits.entry(id).or_default(), &self.rootfs.path(node));
@@ -250,7 +250,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Makes sure that the data of a hard link is there; returns the path that has it.
+    /// Makes sure that the data of a hard link is kept. Returns the path of the entry that has it.
     fn place_data(&mut self, carrier: EntryId, links: &[(EntryId, Link)]) -> RootfsPath {
         let path_of = |layout: &Self, id| {
             let node = layout.rootfs.owner(id);
@@ -261,7 +261,7 @@ impl<'a> Layout<'a> {
         }
         let heir = links.iter().find(|(id, _)| self.group(*id) == self.group(carrier));
         let Some((heir, _)) = heir else {
-            // Data does not move between layers: the entry stays, hidden as it was.
+            // Data does not move between layers: the entry is kept, still hidden.
             let path = path_of(self, carrier);
             self.bring_back(carrier);
             self.pinned.insert(carrier, path.clone());
@@ -274,7 +274,7 @@ impl<'a> Layout<'a> {
         path
     }
 
-    /// Points a hard link at `first_name` if the name it has is no longer there when the link is unpacked.
+    /// Points a hard link at `first_name` if its old target will not exist when the link is unpacked.
     fn point_link(&mut self, id: EntryId, link: &Link, first_name: &RootfsPath) {
         let renamed = |verdict| matches!(verdict, Verdict::Edit(HeaderEdit { path: Some(_), .. }));
         let target_stands = self.is_kept(link.target)
@@ -285,7 +285,8 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// All that whiteouts hid is dropped, and they with it, except above pinned entries.
+    /// Brings back whiteouts that hide pinned entries. Everything else that whiteouts hid is dropped, so no other is
+    /// needed.
     fn keep_whiteouts_that_hide(&mut self) {
         if self.pinned.is_empty() {
             return;
@@ -315,8 +316,7 @@ impl<'a> Layout<'a> {
         OutputLayer { old, change }
     }
 
-    /// In a layer that is rewritten anyway, a directory that a later layer states again is not worth an entry unless it
-    /// still holds something here.
+    /// Drops directories that a later layer contains again, if they have no other entries in this rewritten layer.
     fn drop_idle_directories(&mut self, layers: &Range<usize>) {
         let restated = |id: EntryId| matches!(self.rootfs.fate(id), Fate::Restated(_));
         let mut holding = NodeSet::default();
@@ -363,7 +363,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Puts another content in the place of an entry's own.
+/// Replaces the content of an entry.
 fn replace(cut: &mut CutList, span: &Span, verdict: Verdict<'_>, content: &[u8]) {
     let mut edit = match verdict {
         Verdict::Edit(edit) => edit.clone(),

@@ -1,15 +1,15 @@
 //! pydock slims container images of Python applications that are already built.
 //!
-//! It reads an image, decides which files it can do without, rewrites only the layers that change, recomputes every
-//! digest, and writes a new OCI image. Nothing is rebuilt, and nothing of the image is run.
+//! It reads an image, decides which files are not needed, rewrites only the layers that change, recomputes every
+//! digest, and writes a new OCI image. Nothing is rebuilt, and nothing from the image is run.
 //!
 //! ```text
 //! reference ──> source ──> scan ──> rootfs ──> plan ──> rewrite ──> sink
 //! ```
 //!
 //! The modules are in tiers, and a file imports only from lower ones (`ARCHITECTURE.md` has the table, and a test
-//! guards it). [`slim`] is the whole flow as one function; [`transport`] does all I/O; everything from [`image`] to
-//! [`plan`] and [`layering`] is values in, values out.
+//! checks it). [`slim`] is the whole flow as one function. [`transport`] and [`cache`] do the I/O. Everything from
+//! [`image`] to [`plan`] and [`layering`] takes and returns values.
 
 pub mod attach;
 pub mod blob;

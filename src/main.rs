@@ -1,8 +1,8 @@
-//! The `pydock` program: start, and the exit code.
+//! The `pydock` program: startup and the exit code.
 
 mod cli;
 
-/// Parsing sources makes many small values: this allocator makes them in half the time of the system's.
+/// Parsing sources allocates many small values. This allocator takes half the time of the system's.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,4 +1,4 @@
-//! What a run did.
+//! The outcome of a run.
 
 use crate::digest::Digest;
 use crate::explain::Explanation;
@@ -9,22 +9,22 @@ use crate::plan::Plan;
 use crate::saved_plan::{ImagePlan, SavedPlan, VERSION};
 use crate::savings::Saving;
 
-/// What was done.
+/// What a run did.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Digest of the old manifest or index.
     pub source: Digest,
-    /// Descriptor of the new manifest or index; `None` after a dry run.
+    /// Descriptor of the new manifest or index; `None` after a dry run, or if a gate prevented a copy.
     pub root: Option<Descriptor>,
-    /// What became of each image.
+    /// The outcome for each image.
     pub images: Vec<ImageOutcome>,
-    /// What else there is to say.
+    /// Further notes.
     pub notes: Vec<String>,
-    /// The gates that were not met, in words; if there are any, nothing was written.
+    /// The gates that were not met, as messages. If there are any, nothing was written.
     pub unmet: Vec<String>,
 }
 
-/// What became of one image.
+/// The outcome for one image.
 #[derive(Debug, Clone)]
 pub struct ImageOutcome {
     /// `os/arch[/variant]`.
@@ -33,28 +33,28 @@ pub struct ImageOutcome {
     pub source: Digest,
     /// Descriptor of the new manifest; `None` after a dry run.
     pub new: Option<Descriptor>,
-    /// What became of each layer.
+    /// The outcome for each layer.
     pub layers: Vec<LayerOutcome>,
     /// What each profile saves.
     pub savings: Vec<Saving>,
-    /// What goes and what stays.
+    /// What is removed and what is kept.
     pub plan: Plan,
-    /// What is installed in the new image, if that is to be attached.
+    /// What is installed in the new image, if an SBOM is to be attached.
     pub inventory: Option<Inventory>,
-    /// Why the paths that were asked for stay or go.
+    /// Explanations of the paths that were asked for.
     pub explanations: Vec<Explanation>,
 }
 
-/// What became of one layer. Sizes are in bytes.
+/// The outcome for one layer. Sizes are in bytes.
 #[derive(Debug, Clone)]
 pub struct LayerOutcome {
     /// The old blob.
     pub source: Descriptor,
-    /// Size of the old layer, decompressed.
+    /// Uncompressed size of the old layer.
     pub bytes: u64,
     /// Its line of history.
     pub created_by: Option<String>,
-    /// What it became; `None` after a dry run.
+    /// What happened to it; `None` after a dry run.
     pub change: Option<LayerChange>,
 }
 
@@ -64,7 +64,7 @@ impl ImageOutcome {
         self.layers.iter().map(|layer| layer.source.size).sum()
     }
 
-    /// Returns the decompressed size of the old layers.
+    /// Returns the uncompressed size of the old layers.
     pub fn bytes_before(&self) -> u64 {
         self.layers.iter().map(|layer| layer.bytes).sum()
     }
@@ -74,7 +74,7 @@ impl ImageOutcome {
         self.sum_after(|layer| layer.blob.size, |old| old.source.size)
     }
 
-    /// Returns the decompressed size of the new layers; `None` after a dry run.
+    /// Returns the uncompressed size of the new layers; `None` after a dry run.
     pub fn bytes_after(&self) -> Option<u64> {
         self.sum_after(|layer| layer.tar.size, |old| old.bytes)
     }
@@ -94,7 +94,7 @@ impl ImageOutcome {
 }
 
 impl Outcome {
-    /// Returns the plans of all images, as a file holds them.
+    /// Returns the plans of all images in the form of a plan file.
     pub fn saved_plan(&self) -> SavedPlan {
         SavedPlan {
             version: VERSION,

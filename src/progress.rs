@@ -1,4 +1,4 @@
-//! What a long job tells while it runs, to whoever wants to know.
+//! Progress reports of a long job.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::blob::ReadAt;
 
-/// A stage of the flow.
+/// A stage of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// A layer is read (and pulled).
@@ -17,19 +17,19 @@ pub enum Stage {
     Push,
 }
 
-/// Listens to a job.
+/// Receives the progress of a job.
 pub trait Progress: Send + Sync {
-    /// A piece of work of `total` bytes begins.
+    /// Begins a piece of work of `total` bytes.
     fn begin(&self, stage: Stage, what: &str, total: u64) -> Box<dyn Meter>;
 }
 
-/// Listens to one piece of work, which ends when this is dropped.
+/// Receives the progress of one piece of work, which ends when this is dropped.
 pub trait Meter: Send + Sync {
-    /// Some bytes more are done.
+    /// Reports that more bytes are done.
     fn advance(&self, bytes: u64);
 }
 
-/// Listens to nothing.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Silent;
 
@@ -43,12 +43,12 @@ impl Meter for Silent {
     fn advance(&self, _: u64) {}
 }
 
-/// Stops the threads of a job when the job ends, however it ends.
+/// Stops the threads of a job when it is dropped, however the job ends.
 #[derive(Debug, Default)]
 pub struct StopOnDrop(Arc<AtomicBool>);
 
 impl StopOnDrop {
-    /// Returns a flag that turns true when this is dropped.
+    /// Returns a flag that becomes true when this is dropped.
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.0.clone()
     }
@@ -60,7 +60,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// A reader that tells a meter, and fails once the job has ended.
+/// A reader that reports to a meter and fails once the job has ended.
 pub struct MeteredReader<R> {
     inner: R,
     meter: Box<dyn Meter>,

@@ -1,6 +1,6 @@
-//! References: `transport:location`, as skopeo writes them.
+//! References to images: `transport:location`, as in skopeo.
 //!
-//! Source of the rules: containers-transports(5), and distribution/reference for the names of registry images.
+//! Sources of the syntax: containers-transports(5), and distribution/reference for the names of registry images.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::digest::Digest;
 
-/// Where an image is.
+/// The location of an image.
 ///
 /// ```
 /// use pydock::reference::Reference;
@@ -18,15 +18,15 @@ use crate::digest::Digest;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// `docker://host/repo:tag`, or the bare `host/repo:tag`: an image in a registry.
+    /// `docker://host/repo:tag`, or just `host/repo:tag`: an image in a registry.
     Registry(ImageName),
     /// `oci:dir[:tag]`: an OCI image layout.
     Layout(TaggedPath),
-    /// `oci-archive:file[:tag]`: a tar of an OCI image layout.
+    /// `oci-archive:file[:tag]`: a tar archive of an OCI image layout.
     OciArchive(TaggedPath),
-    /// `docker-archive:file[:tag]`: what `docker save` writes.
+    /// `docker-archive:file[:tag]`: the output of `docker save`.
     DockerArchive(TaggedPath),
-    /// `docker-daemon:name[:tag]`: an image of the Docker daemon on this machine, or of that at `DOCKER_HOST`.
+    /// `docker-daemon:name[:tag]`: an image of the local Docker daemon, or of the daemon at `DOCKER_HOST`.
     DockerDaemon(ImageName),
     /// `-`: an archive on standard input or output.
     Stdio,
@@ -37,18 +37,18 @@ pub enum Reference {
 pub struct TaggedPath {
     /// The file or folder.
     pub path: PathBuf,
-    /// The tag, or full image name, after it.
+    /// The tag or full image name after the path.
     pub tag: Option<String>,
 }
 
 /// The name of an image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageName {
-    /// Host, with a port if one is given; `docker.io` if the name has none.
+    /// The host, with a port if given. `docker.io` if the name has no host.
     pub registry: String,
-    /// Repository, `library/` included for Docker Hub's own images.
+    /// The repository, including `library/` for Docker Hub's official images.
     pub repository: String,
-    /// The tag; `latest` if neither tag nor digest is given.
+    /// The tag. `latest` if neither a tag nor a digest is given.
     pub tag: Option<String>,
     /// The digest after `@`.
     pub digest: Option<Digest>,
@@ -58,11 +58,11 @@ pub struct ImageName {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{text}` is no reference: {why}")]
 pub struct ReferenceError {
-    /// What was given.
+    /// The invalid text.
     pub text: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
-    /// The nearest form that would parse.
+    /// The closest valid form.
     pub nearest: Option<String>,
 }
 
@@ -139,7 +139,7 @@ fn parse(text: &str) -> Result<Reference, String> {
     }
 }
 
-/// Guesses what was meant: the usual slips, tried in turn until one parses.
+/// Guesses the intended reference: tries common mistakes in order until a guess parses.
 fn nearest(text: &str) -> Option<String> {
     let trimmed = text.trim();
     let after_scheme = trimmed.split_once("://").map(|(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! The options of a run.
 
 use std::time::SystemTime;
 
@@ -12,56 +12,59 @@ use crate::reference::Reference;
 use crate::rootfs_path::RootfsPath;
 use crate::saved_plan::SavedPlan;
 
-/// What to do.
+/// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The image to slim.
     pub source: Reference,
-    /// Where to write the new one; `None` for a dry run. If it is the source, nobody else may have moved its tag meanwhile.
+    /// Where to write the new image; `None` for a dry run. If this is the source, the run fails if someone else moved
+    /// its tag meanwhile.
     pub destination: Option<Reference>,
-    /// Tags that the new image gets beside the destination's own.
+    /// Tags of the new image besides the destination's own.
     pub tags: Vec<String>,
-    /// Which platforms of an index.
+    /// Which platforms of an index to slim.
     pub platform: PlatformChoice,
-    /// What decides what goes.
+    /// How it is decided what is removed.
     pub decision: Decision,
-    /// Which layers become one.
+    /// Which layers are squashed into one.
     pub squash: Squash,
-    /// The base image, if the person names it.
+    /// The base image, if the user names it.
     pub base: Option<Reference>,
-    /// How new layers are compressed; `None`: gzip, and layers that stay are left as they are.
+    /// How layers are compressed; `None`: as the destination prefers. Without a preference, new layers use gzip, and
+    /// kept layers change only if they are uncompressed.
     pub compression: Option<Compression>,
-    /// The level at which bytes are compressed; `None` for the compression's usual one.
+    /// The compression level; `None` for the compression's default.
     pub compression_level: Option<u32>,
-    /// Whether what stays of rewritten layers is compressed anew.
+    /// Whether kept data of rewritten layers is compressed again.
     pub recompress: bool,
-    /// What the new image must reach to be written.
+    /// The conditions under which the new image is written.
     pub gates: Gates,
-    /// Whether an image that was slimmed before is slimmed again, rather than copied as it is.
+    /// Whether an image that was slimmed before is slimmed again instead of copied.
     pub again: bool,
-    /// When the new image is said to have been made; `None`: when the old one was.
+    /// The creation time of the new image; `None` for that of the old one.
     pub created: Option<SystemTime>,
-    /// Whether report, provenance and bill of materials are attached, if the destination is in a registry.
+    /// Whether report, provenance and SBOM are attached, if the destination is in a registry.
     pub attach: bool,
     /// How many layers are worked on at once.
     pub threads: usize,
-    /// Where earlier runs may have left what they learned and made, and where this one will.
+    /// The cache of scans and layers that runs share.
     pub cache: Option<Place>,
     /// Paths to explain.
     pub explain: Vec<RootfsPath>,
 }
 
-/// What decides what goes.
+/// How it is decided what is removed.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// Rules.
+    /// By rules.
     Rules(Choice),
-    /// A plan that was made before.
+    /// By a saved plan.
     Saved(SavedPlan),
 }
 
 impl Decision {
-    /// Tells whether it takes evidence to decide: without a rule nothing goes, and a plan that was made before is not asked again.
+    /// Returns whether the decision needs evidence. Without a rule nothing is removed, and a saved plan is applied as
+    /// it is.
     pub fn takes_evidence(&self) -> bool {
         match self {
             Self::Rules(choice) => !choice.profiles.is_empty() || !choice.remove.is_empty(),
@@ -70,50 +73,50 @@ impl Decision {
     }
 }
 
-/// Which rules.
+/// The rules to apply.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// Profiles, in the order in which they claim paths.
     pub profiles: Vec<Profile>,
-    /// Globs of further paths that go.
+    /// Globs of further paths to remove.
     pub remove: Vec<String>,
-    /// Globs of paths that stay, whatever a rule says.
+    /// Globs of paths to keep, whatever a rule says.
     pub keep: Vec<String>,
 }
 
-/// What the new image must reach to be written. Sizes are those of the compressed layers.
+/// The conditions under which the new image is written. Sizes are compressed sizes of the layers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Gates {
     /// At most this many bytes.
     pub max_size: Option<u64>,
-    /// At least this much less.
+    /// At least this much smaller.
     pub min_saving: Option<MinSaving>,
 }
 
 /// How much must be saved.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MinSaving {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
-    /// So many percent of the old size.
+    /// This percentage of the old size.
     Percent(f64),
 }
 
 impl Request {
-    /// Tells whether the new image takes the old one's place.
+    /// Returns whether the new image replaces the old one.
     pub fn is_in_place(&self) -> bool {
         self.destination.as_ref() == Some(&self.source)
     }
 }
 
 impl Gates {
-    /// Tells of an image that is larger than it may be.
+    /// Returns a message if an image is larger than allowed.
     pub(crate) fn too_large(&self, platform: &str, size: u64) -> Option<String> {
         let limit = self.max_size.filter(|&limit| size > limit)?;
         Some(format!("{platform}: {size} bytes are more than --max-size {limit}"))
     }
 
-    /// Returns the gates that an image does not meet, in words.
+    /// Returns the gates that an image does not meet, as messages.
     pub(crate) fn unmet(&self, image: &ImageOutcome) -> Vec<String> {
         let Some(after) = image.packed_after() else { return Vec::new() };
         let before = image.packed_before();

@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A path in a rootfs, relative to its root. The root itself is the empty path.
+/// A path in a rootfs, relative to its root. The root is the empty path.
 ///
-/// Paths in layers are bytes, not text: any byte but NUL is allowed. `Display` and serde escape what is not UTF-8, and
-/// control characters, as `\xNN`, and a backslash as `\\`, so that both are lossless and safe on a terminal; formats that nobody
-/// reads get the bytes.
+/// Paths in layers are bytes, not text: every byte except NUL is allowed. `Display` and serde escape control characters
+/// and bytes that are not UTF-8 as `\xNN`, and a backslash as `\\`. Both are therefore lossless and safe on a terminal.
+/// Binary serde formats contain the raw bytes.
 ///
 /// ```
 /// use pydock::rootfs_path::RootfsPath;
@@ -26,13 +26,13 @@ pub enum PathError {
     /// A component is `..`, which could leave the rootfs.
     #[error("path `{0}` holds `..`")]
     Parent(String),
-    /// The path holds a NUL byte.
+    /// The path contains a NUL byte.
     #[error("path `{0}` holds a NUL byte")]
     Nul(String),
-    /// The path, or a component of it, is longer than Linux allows.
+    /// The path or a component is longer than Linux allows.
     #[error("path `{0}` is longer than Linux allows")]
     TooLong(String),
-    /// An escape in its printed form is not `\\` or `\xNN`.
+    /// An escape in the printed form is neither `\\` nor `\xNN`.
     #[error("path `{0}` holds a bad escape")]
     Escape(String),
 }
@@ -48,7 +48,7 @@ impl RootfsPath {
         Self::default()
     }
 
-    /// Parses a path as a tar header holds it: `./a`, `/a` and `a//` are all `a`.
+    /// Parses a path from a tar header: `./a`, `/a` and `a//` are all `a`.
     ///
     /// # Errors
     /// If a component is `..`, a byte is NUL, or the path is longer than Linux allows.
@@ -85,33 +85,33 @@ impl RootfsPath {
         &self.0
     }
 
-    /// Tells whether this is the root.
+    /// Returns whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the components from the root down.
+    /// Returns the components, from the root down.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|&b| b == b'/').filter(|part| !part.is_empty())
     }
 
-    /// Returns the folder that holds this path; the root's is the root.
+    /// Returns the folder that contains this path. For the root, returns the root.
     pub fn parent(&self) -> Self {
         Self(self.parent_bytes().into())
     }
 
-    /// Returns the bytes of the folder that holds this path.
+    /// Returns the bytes of the folder that contains this path.
     pub fn parent_bytes(&self) -> &[u8] {
         self.0.iter().rposition(|&b| b == b'/').map_or(&[], |slash| &self.0[..slash])
     }
 
-    /// Returns the last component; empty for the root.
+    /// Returns the last component. Empty for the root.
     pub fn file_name(&self) -> &[u8] {
         let start = self.0.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         &self.0[start..]
     }
 
-    /// Returns the path of `name` in this folder. `name` is one component.
+    /// Returns the path of `name` in this folder. `name` must be a single component.
     pub fn join(&self, name: &[u8]) -> Self {
         let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
         path.extend_from_slice(&self.0);
@@ -122,7 +122,7 @@ impl RootfsPath {
         Self(path.into())
     }
 
-    /// Returns the path whose components are these, from the root down.
+    /// Returns the path with these components, from the root down.
     pub fn of_components<'a>(components: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut path = Vec::with_capacity(64);
         for component in components {
@@ -134,15 +134,15 @@ impl RootfsPath {
         Self(path.into())
     }
 
-    /// Tells whether this is `folder` or lies below it.
+    /// Returns whether this path is `folder` or below it.
     pub fn is_within(&self, folder: &Self) -> bool {
         folder.is_root() || self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/'))
     }
 
-    /// Parses the form that `Display` prints.
+    /// Parses the output of `Display`.
     ///
     /// # Errors
-    /// As [`RootfsPath::parse`], and on an escape that `Display` does not write.
+    /// Like [`RootfsPath::parse`]. Also if an escape is invalid.
     pub fn parse_escaped(text: &str) -> Result<Self, PathError> {
         let bad = || PathError::Escape(excerpt(text.as_bytes()));
         let mut bytes = Vec::with_capacity(text.len());
@@ -165,22 +165,22 @@ impl RootfsPath {
     }
 }
 
-/// Tells at a glance that there is nothing to normalise, as in most of the tens of thousands of paths of an image: no component is
-/// empty or begins with a dot.
+/// Returns whether a path is clearly normalised: no component is empty or begins with a dot. Most of the tens of
+/// thousands of paths of an image are.
 fn is_plain(path: &[u8]) -> bool {
     let mut starts = std::iter::once(0).chain(memchr::memchr_iter(b'/', path).map(|slash| slash + 1));
     starts.all(|start| !matches!(path.get(start), None | Some(b'/' | b'.')))
 }
 
-/// Returns bytes as text, losslessly: what is not printable UTF-8 becomes `\xNN`, a backslash `\\`.
+/// Returns bytes as text, losslessly: what is not printable UTF-8 becomes `\xNN`, and a backslash `\\`.
 pub fn escape(bytes: &[u8]) -> String {
     escaped(bytes).into_owned()
 }
 
-/// The most bytes of a path that an error shows.
+/// The most bytes of a path in an error.
 const MAX_SHOWN: usize = 200;
 
-/// Returns a path as an error shows it: escaped, and if it is long, without its middle.
+/// Returns a path for an error: escaped, and shortened in the middle if it is long.
 pub fn excerpt(bytes: &[u8]) -> String {
     if bytes.len() <= MAX_SHOWN {
         return escape(bytes);

@@ -1,14 +1,14 @@
-//! A plan in a file, to be reviewed and applied later. The format is `docs/plan.md`'s.
+//! A plan in a JSON file, to be reviewed and applied later (`docs/cli.md`, "Reviewing the plan").
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::plan::Plan;
 
-/// Version of the format; raised when an old reader would misread a new file.
+/// Version of the format. Incremented when an old reader would misread a new file.
 pub const VERSION: u32 = 1;
 
-/// The plan for one reference: one for each image, for an index has several.
+/// The plans for one reference: one per image, because an index has several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPlan {
     /// Version of the format.
@@ -26,7 +26,7 @@ pub struct ImagePlan {
     pub manifest: Digest,
     /// Its platform, `os/arch[/variant]`.
     pub platform: String,
-    /// What goes and what stays.
+    /// The removed and kept paths.
     #[serde(flatten)]
     pub plan: Plan,
 }
@@ -34,27 +34,27 @@ pub struct ImagePlan {
 /// Why a saved plan cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedPlanError {
-    /// Not a plan.
+    /// The text is not a plan.
     #[error("it is no plan")]
     Json(#[source] serde_json::Error),
-    /// Another version wrote it.
+    /// The plan has another version.
     #[error("it is of version {0}; this pydock reads version {VERSION}")]
     Version(u32),
-    /// It was made for another image.
+    /// The plan was made for another image.
     #[error("it was made for {expected}, and the image is {actual}")]
     OtherImage {
-        /// The image that it was made for.
+        /// The image that the plan was made for.
         expected: Digest,
-        /// The image that is there.
+        /// The image that was given.
         actual: Digest,
     },
 }
 
 impl SavedPlan {
-    /// Reads a plan.
+    /// Parses a plan.
     ///
     /// # Errors
-    /// If it is none, or of another version.
+    /// If the text is not a plan, or has another version.
     pub fn parse(text: &[u8]) -> Result<Self, SavedPlanError> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -79,7 +79,7 @@ impl SavedPlan {
     /// Returns the plan as JSON.
     ///
     /// # Panics
-    /// Never: a plan has no value that JSON cannot hold.
+    /// Never: all values of a plan can be written as JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_else(|error| panic!("{error}")) + "\n"
     }

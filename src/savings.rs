@@ -1,4 +1,4 @@
-//! How much each profile saves. Pure.
+//! Computes how much each profile saves. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Plan;
 use crate::rootfs::{Fate, NodeMap, Rootfs};
 
-/// The name under which dropped entries are counted that no container could see.
+/// The name for dropped entries that no container could see.
 pub const SHADOWED: &str = "(hidden by later layers)";
 
 /// What one profile saves.
@@ -15,16 +15,16 @@ pub const SHADOWED: &str = "(hidden by later layers)";
 pub struct Saving {
     /// The profile.
     pub profile: String,
-    /// Entries of layers that go.
+    /// Number of removed layer entries.
     pub entries: u64,
-    /// Bytes of the decompressed layers, headers included.
+    /// Uncompressed size of the entries, headers included.
     pub bytes: u64,
-    /// Bytes of the compressed layers, measured where the entries lay in the old blobs: an estimate, for the new blobs
-    /// compress a little differently.
+    /// Compressed size of the entries, measured in the old blobs. An estimate, because the new blobs compress slightly
+    /// differently.
     pub packed: u64,
 }
 
-/// Counts what goes, by profile; the largest saving first. `packed_sizes` are those of the old blobs.
+/// Computes the savings per profile, the largest compressed size first. `packed_sizes` are the sizes of the old blobs.
 pub fn savings(rootfs: &Rootfs, plan: &Plan, packed_sizes: &[u64]) -> Vec<Saving> {
     let nodes = rootfs.lookups(plan.removed.iter().map(|removed| &removed.path));
     let removed = nodes.zip(&plan.removed).filter_map(|(node, removed)| Some((node?, removed))).collect::<NodeMap<_>>();
@@ -32,7 +32,7 @@ pub fn savings(rootfs: &Rootfs, plan: &Plan, packed_sizes: &[u64]) -> Vec<Saving
     for (layer, &packed_size) in packed_sizes.iter().enumerate() {
         let mut entries = rootfs.entries(layer).peekable();
         while let Some((id, span)) = entries.next() {
-            // An entry ends in the compressed layer where the next one starts.
+            // In the compressed layer, an entry ends at the start of the next one.
             let packed_end = entries.peek().map_or(packed_size, |(_, next)| next.packed_start);
             let profile = match rootfs.fate(id) {
                 Fate::Shadowed | Fate::Whiteout => SHADOWED,

@@ -1,27 +1,27 @@
-//! Threads that may have nothing to do, and work that moves to one of them when it has.
+//! Offloads work to spare threads.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Threads that may have nothing to do.
+/// Access to spare threads.
 #[derive(Clone)]
 pub struct Spare(Arc<Ask>);
 
 type Ask = dyn Fn() -> Option<Token> + Send + Sync;
 
-/// Stands for a thread that is used; dropping it gives the thread back.
+/// Represents a thread in use. Dropping it returns the thread.
 pub type Token = Box<dyn Send>;
 
 impl Spare {
-    /// `ask` gives a token if a thread is to spare.
+    /// Creates an instance. `ask` returns a token if a thread is spare.
     pub fn new(ask: impl Fn() -> Option<Token> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 
-    /// Starts a thread, if one is to spare, that lets `work` go on with what `state` gives for each item. At most `waiting` items wait for it; with
-    /// them memory is bounded.
+    /// Starts a spare thread, if there is one. It calls `work` with the state from `state` and each item. At most
+    /// `waiting` items wait for it, which bounds the memory.
     pub fn start<T, S>(
         &self,
         name: &str,
@@ -41,7 +41,7 @@ impl Spare {
             let _token = token;
             for mut item in todo {
                 work(&mut state, &mut item);
-                // The other side may have ended.
+                // The receiver may have been dropped.
                 let _ = done.send(item);
             }
             state
@@ -57,7 +57,7 @@ impl fmt::Debug for Spare {
     }
 }
 
-/// A thread that works on items in the order in which they come.
+/// A thread that processes items in order.
 #[derive(Debug)]
 pub struct Helper<T, S> {
     items: SyncSender<T>,
@@ -66,27 +66,27 @@ pub struct Helper<T, S> {
 }
 
 impl<T, S> Helper<T, S> {
-    /// Gives it an item; waits if too many wait already.
+    /// Sends an item. Blocks while too many items wait.
     pub fn send(&self, item: T) {
-        // It fails only if the worker panicked, which `finish` tells.
+        // Fails only if the worker panicked, which `finish` reports.
         let _ = self.items.send(item);
     }
 
-    /// Gives it an item, or gives that back if too many wait already.
+    /// Sends an item, or returns it if too many items wait.
     pub fn offer(&self, item: T) -> Result<(), T> {
         match self.items.try_send(item) {
             Err(TrySendError::Full(item)) => Err(item),
-            // As in `send`.
+            // See `send`.
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }
 
-    /// Returns an item that was worked on, so that its memory can be used again.
+    /// Returns a processed item, so that its memory can be reused.
     pub fn used(&self) -> Option<T> {
         self.used.try_recv().ok()
     }
 
-    /// Waits for the last item.
+    /// Waits until all items are processed and returns the state.
     pub fn finish(self) -> S {
         drop(self.items);
         self.worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -111,7 +111,7 @@ mod tests {
             } else {
                 drop(helper);
             }
-            // A thread that nobody waits for ends by itself.
+            // A thread whose helper was dropped ends by itself.
             while Arc::strong_count(&threads) > 1 {
                 thread::yield_now();
             }
@@ -129,7 +129,7 @@ mod tests {
         let helper = spare.start("test", 1, Vec::new, work).unwrap();
         helper.send(0);
         helper.send(1);
-        // One is worked on, and one waits.
+        // One item is being processed, and one waits.
         assert_eq!(helper.offer(2), Err(2));
         (0..2).for_each(|_| go.send(()).unwrap());
         assert_eq!(helper.finish(), [0, 1]);

@@ -1,4 +1,5 @@
-//! What is attached to a new image: how it was made, what was removed, and what is left in it. Pure.
+//! Documents attached to a new image: provenance (how it was made), report (what was removed), SBOM (what is left).
+//! Pure.
 //!
 //! Spec: image-spec `manifest.md`, "Guidelines for Artifact Usage".
 
@@ -14,8 +15,8 @@ use crate::request::Request;
 /// Media type of the report.
 const REPORT: &str = "application/vnd.pydock.report.v1+json";
 
-/// Returns what is to be attached, each with its subject: to every image that changed all three documents, to an index what is
-/// told of it as a whole.
+/// Returns the artifacts to attach, each with its subject. Every changed image gets all three documents, an index gets
+/// a report on the whole index.
 pub fn artifacts(request: &Request, outcome: &Outcome) -> Vec<(Descriptor, Artifact)> {
     let mut artifacts = Vec::new();
     let mut report = Report::new(request, outcome);
@@ -37,7 +38,7 @@ fn of_one(request: &Request, image: &ImageOutcome, new: &Descriptor, report: &Re
     artifacts.into_iter().map(|artifact| (new.clone(), artifact)).collect()
 }
 
-/// An index of several images is a thing of its own, which somebody may ask about.
+/// Returns the report on a new index as a whole, which users may query by itself.
 fn of_index(request: &Request, outcome: &Outcome) -> Option<(Descriptor, Artifact)> {
     let root = outcome.root.as_ref().filter(|root| root.digest != outcome.source)?;
     let is_index = outcome.images.iter().all(|image| image.new.as_ref() != Some(root));

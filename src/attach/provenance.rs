@@ -1,5 +1,5 @@
-//! Where an image comes from, as an in-toto statement with SLSA provenance. Specs: in-toto attestation `statement.md`, SLSA v1.0
-//! `provenance`.
+//! The provenance of a new image, as an in-toto statement with an SLSA predicate. Specs: in-toto attestation
+//! `statement.md`, SLSA v1.0 `provenance`.
 
 use serde_json::{Map, Value, json};
 
@@ -13,14 +13,16 @@ use crate::request::{Decision, Request};
 /// Media type of an in-toto statement.
 const STATEMENT: &str = "application/vnd.in-toto+json";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
-/// Annotation by which tools tell statements apart without reading them, as BuildKit has it.
+/// Annotation with the predicate type, as BuildKit writes it. Tools use it to distinguish statements without reading
+/// them.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 /// This program as a package URL, which names it wherever it came from. Source: purl-spec.
 const BUILDER: &str = concat!("pkg:cargo/pydock@", env!("CARGO_PKG_VERSION"));
 /// What `externalParameters` mean.
 const BUILD_TYPE: &str = "pkg:cargo/pydock#slim/v1";
 
-/// Tells of which image a new one was made, and how. Tells no time, so that the same run gives the same statement.
+/// Returns a statement of which image a new one was made from, and how. It contains no time, so the same run gives the
+/// same statement.
 pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan: &Plan) -> Artifact {
     let name = request.destination.as_ref().map_or_else(String::new, name);
     let statement = json!({
@@ -65,7 +67,7 @@ fn parameters(request: &Request, plan: &Plan) -> Value {
     parameters.into()
 }
 
-/// A subject's name is the repository's: tags come and go.
+/// Returns the name of a subject: the repository without a tag, because tags can move.
 fn name(destination: &Reference) -> String {
     match destination {
         Reference::Registry(name) => format!("{}/{}", name.registry, name.repository),
@@ -73,7 +75,7 @@ fn name(destination: &Reference) -> String {
     }
 }
 
-/// Spec: in-toto attestation `digest_set.md`.
+/// Returns a digest set. Spec: in-toto attestation `digest_set.md`.
 fn digest_set(digest: Digest) -> Value {
     json!({"sha256": digest.hex()})
 }

@@ -1,4 +1,4 @@
-//! A bill of materials of what is left, as CycloneDX 1.5. The old image's no longer holds.
+//! An SBOM of what is left in the new image, as CycloneDX 1.5. The old image's SBOM does not describe it.
 
 use std::str::FromStr;
 
@@ -11,10 +11,10 @@ use crate::image::artifact::Artifact;
 use crate::inventory::{Component, ComponentKind, Distribution, Inventory};
 use crate::packages::SourcePackage;
 
-/// Media type of a bill of materials.
+/// Media type of an SBOM.
 const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 
-/// Lists what is left. It has no serial number and no time, so that the same image gives the same list.
+/// Lists what is left. The list has no serial number and no time, so the same image gives the same list.
 ///
 /// # Panics
 /// Never: writing to memory does not fail.
@@ -28,7 +28,7 @@ pub(super) fn artifact(inventory: &Inventory) -> Artifact {
     Artifact::new(CYCLONEDX, json)
 }
 
-/// Scanners take the advisories of the operating system that is listed.
+/// Returns the operating system. Scanners select advisories by it.
 fn operating_system(distribution: &Distribution) -> BomComponent {
     let Distribution { id, version } = distribution;
     BomComponent::new(Classification::OperatingSystem, id, version, Some(format!("os:{id}@{version}")))
@@ -36,7 +36,7 @@ fn operating_system(distribution: &Distribution) -> BomComponent {
 
 fn bom_component(component: &Component, distribution: Option<&Distribution>) -> BomComponent {
     let purl = purl(component, distribution);
-    // The same package may be installed for two Pythons: what tells them apart is where it lies.
+    // The same package may be installed for two Pythons. Its location distinguishes the two.
     let place = match &component.kind {
         ComponentKind::Python(metadata) => format!("#{metadata}"),
         ComponentKind::Dpkg(_) | ComponentKind::Apk(_) => String::new(),
@@ -47,7 +47,7 @@ fn bom_component(component: &Component, distribution: Option<&Distribution>) -> 
     listed
 }
 
-/// Source: purl-spec `PURL-TYPES`.
+/// Returns the package URL of a component. Source: purl-spec `PURL-TYPES`.
 fn purl(component: &Component, distribution: Option<&Distribution>) -> Option<String> {
     let name = component.name.as_str();
     let id = distribution.map(|distribution| distribution.id.clone());
@@ -71,7 +71,7 @@ fn purl(component: &Component, distribution: Option<&Distribution>) -> Option<St
             purl.add_qualifier("distro", format!("{}-{}", distribution.id, distribution.version)).ok()?;
         }
     }
-    // What Syft writes and Grype reads.
+    // Syft writes this qualifier, and Grype reads it.
     if let Some(SourcePackage { name, version }) = &component.source {
         let version = version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
         purl.add_qualifier("upstream", format!("{name}{version}")).ok()?;

@@ -1,4 +1,4 @@
-//! A layer that was made, as a file: what it is, its blob, and a hash of that.
+//! A finished layer as a file: its digests and sizes, its blob, and a hash.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Take, Write};
@@ -14,19 +14,19 @@ use crate::layer::cut::CutList;
 use crate::layer::rewrite::{Packing, Rewritten};
 use crate::transport::BlobReader;
 
-/// What a rewritten layer depends on, as a digest.
+/// A digest of everything that a rewritten layer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RewriteKey(String);
 
 impl RewriteKey {
-    /// Returns the key of a layer that is made of what cut lists keep of old layers. The blobs' digests count beside the
-    /// diff IDs, because copied blocks are theirs, and so does how each blob is said to be compressed.
+    /// Returns the key of a layer that is built from cut lists. It includes the old blobs' digests and compressions
+    /// beside the diff IDs, because compressed data is copied from the blobs.
     pub fn of_cuts<'a>(packing: Packing, old: impl Iterator<Item = (ScanKey, &'a CutList)>) -> Self {
         let old = old.map(|(layer, cut)| (layer, cut.pieces())).collect::<Vec<_>>();
         Self(super::name("layer", &(packing.compression, packing.level, packing.reuse, old)))
     }
 
-    /// Returns the key of a layer that is a whole old layer, compressed again.
+    /// Returns the key of a whole old layer that is recompressed.
     pub fn of_whole(packing: Packing, layer: &ScanKey) -> Self {
         Self(super::name("layer", &(packing.compression, packing.level, "whole", layer)))
     }
@@ -36,22 +36,22 @@ impl RewriteKey {
     }
 }
 
-/// A layer that an earlier run made.
+/// A layer that an earlier run wrote.
 #[derive(Debug)]
 pub struct CachedLayer {
-    /// What it is.
+    /// Its digests and sizes.
     pub layer: Rewritten,
     blob: Take<File>,
 }
 
 impl CachedLayer {
-    /// Returns a reader of the blob, verified as any other.
+    /// Returns a verifying reader of the blob.
     pub fn reader(self) -> BlobReader {
         Box::new(VerifyingReader::blob(self.blob, self.layer.blob, Hasher::default()))
     }
 }
 
-/// What stands before the blob.
+/// The record before the blob.
 #[derive(Serialize, Deserialize)]
 struct Head {
     blob: (Digest, u64),
@@ -72,7 +72,7 @@ pub(super) fn write(layer: &Rewritten, mut blob: File, file: &mut File) -> io::R
     Ok(())
 }
 
-/// Opens a layer. Its blob is read once here, so that a damaged one is found while the layer can still be made again.
+/// Opens a layer and reads its blob once, so that damage is found while the layer can still be rebuilt.
 pub(super) fn open(mut file: File) -> io::Result<CachedLayer> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let (mut length, mut hash) = ([0; 4], [0; 8]);
@@ -101,7 +101,7 @@ pub(super) fn open(mut file: File) -> io::Result<CachedLayer> {
     Ok(CachedLayer { layer, blob: file.take(layer.blob.size) })
 }
 
-/// Hashes what is written, against accidents of the disk: nothing is believed because of it.
+/// Hashes what is written to detect disk errors. The hash is no protection against attackers.
 struct Checked<W> {
     inner: W,
     hash: Xxh3,

@@ -1,8 +1,8 @@
-//! What earlier runs learned and made, in a folder that runs share: scans of layers, and layers that were rewritten.
+//! A folder of results of earlier runs: scans of layers, and rewritten layers.
 //!
-//! Everything in it is named by the digest of what it was made of, so that nothing in it ever goes out of date. It may be lost,
-//! cut off or removed at any time, by another run too: then the work is done again. Whoever can write to the folder decides
-//! what images will hold; so it belongs to one user, or to people who trust each other.
+//! Each file is named by the digest of its inputs, so files never become outdated. Files may be lost, truncated or
+//! removed at any time, also by another run; then the work is repeated. Anyone who can write to the folder can change
+//! the contents of images. It therefore belongs to one user, or to people who trust each other.
 
 mod layers;
 mod scans;
@@ -18,12 +18,12 @@ pub use scans::{ScanKey, ScannedLayer};
 use crate::layer::rewrite::Rewritten;
 use store::Store;
 
-/// A folder for a cache, and how many bytes it may hold.
+/// The folder and size limit of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The folder.
     pub folder: PathBuf,
-    /// At most so many bytes stay when a run is over; what was not used for longest goes first.
+    /// The most bytes that are kept at the end of a run. The least recently used files are removed first.
     pub limit: u64,
 }
 
@@ -34,15 +34,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens a cache, and makes it if it is not there.
+    /// Opens a cache and creates the folder if it does not exist.
     ///
     /// # Errors
-    /// If the folder cannot be made.
+    /// If the folder cannot be created.
     pub fn open(place: &Place) -> io::Result<Self> {
         Ok(Self { store: Store::open(place)? })
     }
 
-    /// Returns what an earlier run learned of a layer.
+    /// Returns the scan of a layer from an earlier run.
     pub fn scan(&self, key: &ScanKey) -> Option<ScannedLayer> {
         let name = key.name();
         let file = self.store.open_file(&name)?;
@@ -50,17 +50,17 @@ impl Cache {
         self.drop_damaged(&name, scanned)
     }
 
-    /// Tells whether an earlier run learned of a layer.
+    /// Returns whether the cache has a scan of a layer.
     pub fn has_scan(&self, key: &ScanKey) -> bool {
         self.store.path(&key.name()).exists()
     }
 
-    /// Keeps what was learned of a layer.
+    /// Stores the scan of a layer.
     pub fn keep_scan(&self, key: &ScanKey, scanned: &ScannedLayer) {
         self.store.write(&key.name(), |file| scans::write(scanned, file));
     }
 
-    /// Returns a layer that an earlier run made.
+    /// Returns a layer from an earlier run.
     pub fn layer(&self, key: &RewriteKey) -> Option<CachedLayer> {
         let name = key.name();
         let file = self.store.open_file(&name)?;
@@ -68,17 +68,17 @@ impl Cache {
         self.drop_damaged(&name, layer)
     }
 
-    /// Tells whether an earlier run made a layer.
+    /// Returns whether the cache has a layer.
     pub fn has_layer(&self, key: &RewriteKey) -> bool {
         self.store.path(&key.name()).exists()
     }
 
-    /// Keeps a layer that was made; its blob is a file that can be read from its start.
+    /// Stores a layer. Its blob is a file that is positioned at its start.
     pub fn keep_layer(&self, key: &RewriteKey, layer: &Rewritten, blob: io::Result<File>) {
         self.store.write(&key.name(), |file| layers::write(layer, blob?, file));
     }
 
-    /// Removes what was not used for longest, until the cache is no larger than it may be.
+    /// Removes the least recently used files until the cache is within its limit.
     pub fn trim(&self) {
         self.store.trim();
     }
@@ -95,14 +95,14 @@ impl Cache {
     }
 }
 
-/// The version of all that names in the cache depend on beside the program's own: to be raised when scans, evidence or the
-/// codec change in what they give.
-const VERSION: u32 = 9;
+/// Hashed into every file name, like the program's version. Increment it when scans, evidence or the codec change their
+/// results.
+const VERSION: u32 = 10;
 
-/// Returns a name for what was made of `parts` by this version of the program.
+/// Returns the file name for a result of `parts` from this version of the program.
 ///
 /// # Panics
-/// Never: `parts` are plain values. A name that left something out would stand for another layer, so nothing stands in for it.
+/// Never: `parts` are plain values. There is no fallback, because an incomplete name could refer to another layer.
 fn name(kind: &str, parts: &impl serde::Serialize) -> String {
     let all = (VERSION, env!("CARGO_PKG_VERSION"), kind, parts);
     let bytes = postcard::to_stdvec(&all).unwrap_or_else(|error| panic!("{error}"));

@@ -1,4 +1,4 @@
-//! What a scan learns of a layer, as a file: a hash, then the record (postcard), compressed with zstd.
+//! The scan of a layer as a file: a hash, then the postcard record, compressed with zstd.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,17 +12,17 @@ use crate::evidence::FileFacts;
 use crate::layer::LayerIndex;
 use crate::layer::codec::Compression;
 
-/// Records are read more often than written, but both should cost next to nothing.
+/// Records are read more often than written, but both must be cheap.
 const LEVEL: i32 = 1;
 
-/// What a scan depends on.
+/// The inputs of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ScanKey {
     /// Digest of the layer's blob.
     pub blob: Digest,
-    /// What its decompressed bytes were verified against.
+    /// The digest that its decompressed bytes were verified against.
     pub diff_id: Digest,
-    /// How it is compressed.
+    /// Compression of the layer.
     pub compression: Compression,
 }
 
@@ -32,16 +32,16 @@ impl ScanKey {
     }
 }
 
-/// What a scan learns of a layer.
+/// The result of a layer's scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScannedLayer {
     /// Its entries.
     pub index: LayerIndex,
-    /// What its files say, by the index of their entry.
+    /// Facts about its files, by the index of their entry.
     pub found: HashMap<u32, Arc<FileFacts>>,
 }
 
-/// The facts of files, each once, and the entries that they are of.
+/// The distinct facts of files, and the entries that each belongs to.
 #[derive(Serialize, Deserialize)]
 struct Found<F> {
     facts: Vec<F>,
@@ -77,7 +77,7 @@ fn pack(scanned: &ScannedLayer) -> io::Result<Vec<u8>> {
         });
         found.of.push((entry, number));
     }
-    // Buffered, for it is written number by number.
+    // Buffered, because the record is written in small pieces.
     let encoder = BufWriter::new(zstd::Encoder::new(Vec::new(), LEVEL)?);
     let encoder = postcard::to_io(&(&scanned.index, found), encoder).map_err(io::Error::other)?;
     encoder.into_inner()?.finish()

@@ -1,7 +1,7 @@
-//! Named files in a folder, written whole or not at all, the least recently used removed first.
+//! Named files in a folder. Each is written completely or not at all, and the least recently used are removed first.
 //!
-//! Several processes may use the folder at once: a file appears by being renamed to its name, is never changed after that, and
-//! who has it open can read it to its end though it is removed.
+//! Several processes can use the folder at once: a file appears by a rename and never changes after that. An open file
+//! can be read to its end even if it is removed.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use super::Place;
 
 const LOCK: &str = "lock";
-/// Files that are being written; a killed run leaves them behind.
+/// Prefix of files that are being written. A killed run leaves them behind.
 const PART: &str = ".part-";
-/// A part that was not written to for so long is nobody's.
+/// A part that was not written to for this long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Store {
         self.place.folder.join(name)
     }
 
-    /// Opens a file, and notes that it was used.
+    /// Opens a file and records its use.
     pub(super) fn open_file(&self, name: &str) -> Option<File> {
         let file = File::open(self.path(name)).ok()?;
         if let Err(error) = file.set_modified(SystemTime::now()) {
@@ -45,7 +45,7 @@ impl Store {
         Some(file)
     }
 
-    /// Writes a file, unless it is there. What cannot be written is left out: a cache is no reason to fail.
+    /// Writes a file unless it exists. Errors are only logged: a cache failure must not fail the run.
     pub(super) fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) {
         let path = self.path(name);
         if path.exists() {
@@ -72,7 +72,7 @@ impl Store {
     pub(super) fn trim(&self) {
         let Ok(lock) = File::create(self.path(LOCK)) else { return };
         if lock.try_lock().is_err() {
-            // Another run is at it.
+            // Another run is trimming.
             return;
         }
         let mut files = self.files();

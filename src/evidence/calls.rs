@@ -1,19 +1,19 @@
-//! Calls that say something, known by the name of what is called.
+//! Classifies calls in Python sources by the name of the called function.
 
 use std::sync::LazyLock;
 
-/// What a call says by its arguments.
+/// What the arguments of a call name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// The first is a module.
+    /// The first argument is a module.
     Module,
-    /// The first is a package, out of which it reads a file.
+    /// The first argument is a package from which the call reads a file.
     Resource,
-    /// The first may be a package; it shows files of one.
+    /// The first argument may be a package. The call gives access to its files.
     Files,
-    /// The first is a program, or a list that begins with one.
+    /// The first argument is a program, or a list that begins with one.
     Program,
-    /// Each is a shared library.
+    /// Each argument is a shared library.
     Library,
 }
 
@@ -86,7 +86,7 @@ const CALLS: [(Call, &[&str]); 5] = [
     ),
 ];
 
-/// For each first byte, the lengths of names that start so, as bits: most calls are told by these.
+/// For each first byte, the lengths of names that begin with it, as bits. They rule out most names.
 static LENGTHS: LazyLock<[u64; 256]> = LazyLock::new(|| {
     let mut lengths = [0; 256];
     for name in CALLS.iter().flat_map(|(_, names)| *names) {
@@ -96,7 +96,7 @@ static LENGTHS: LazyLock<[u64; 256]> = LazyLock::new(|| {
 });
 
 impl Call {
-    /// Returns what a call of this name says; `None` if that is nothing.
+    /// Returns the kind of a call by the function's name; `None` if such a call is not evidence.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         let lengths = name.first().map_or(0, |&first| LENGTHS[usize::from(first)]);
         if name.len() >= 64 || lengths & (1 << name.len()) == 0 {
@@ -128,7 +128,7 @@ pub(super) fn runs_programs(module: &str) -> bool {
     RUNNERS.contains(&module.split('.').next().unwrap_or(module))
 }
 
-/// Words of a name that say that it stands for a program.
+/// Parts of identifiers that indicate a program.
 const PROGRAM_NAMES: [&str; 18] = [
     "bin",
     "binary",
@@ -150,7 +150,8 @@ const PROGRAM_NAMES: [&str; 18] = [
     "gpgbinary",
 ];
 
-/// Returns whether a variable, parameter, keyword or key of this name stands for a program: `gs_binary`, `GIT_CMD`, `converterTool`.
+/// Returns whether the name of a variable, parameter, keyword or key indicates a program: `gs_binary`, `GIT_CMD`,
+/// `converterTool`.
 pub(super) fn is_program_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     lower.split(['_', '-', '.']).any(|part| PROGRAM_NAMES.contains(&part))

@@ -1,4 +1,4 @@
-//! Looks at files while layers are scanned, and keeps of each only what evidence will ask for.
+//! Examines files while layers are scanned, and stores only what evidence needs later.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
@@ -22,42 +22,42 @@ use crate::rootfs::NodeMap;
 use crate::spare::Spare;
 use crate::state;
 
-/// The largest text that is kept, in bytes: a package database, a RECORD.
+/// The largest text that is stored, in bytes: a package database, a RECORD.
 const MAX_TEXT: u64 = 16 << 20;
-/// Where an image says which distribution it is, the first that there is. Source: os-release(5).
+/// Files that name the distribution of an image; the first that exists counts. Source: os-release(5).
 pub const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
-/// The loader's cache of libraries. Source: ldconfig(8), "FILES".
+/// The dynamic loader's cache of libraries. Source: ldconfig(8), "FILES".
 pub const LD_CACHE: &str = "etc/ld.so.cache";
-/// How much of a script's first line is read.
+/// How many bytes of a script's first line are read.
 const MAX_LINE: usize = 256;
 
-/// What the files of a rootfs say, by node; names of one file share it.
+/// The facts about the files of a rootfs, by node. The names of a hard link share them.
 pub type Facts = NodeMap<Arc<FileFacts>>;
 
-/// What one file says.
+/// What was found in one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
-    /// What it says as Python source.
+    /// What was found in it as Python source.
     pub python: Option<Box<PythonFacts>>,
-    /// Why not all of it could be read.
+    /// Why it could not be read, or not completely.
     pub unread: Option<Unread>,
-    /// What it says as an ELF object.
+    /// What was found in it as an ELF object.
     pub elf: Option<Box<ElfFacts>>,
-    /// Whether it is an ELF object that lies about itself.
+    /// Whether it is a malformed ELF object.
     pub is_broken_elf: bool,
-    /// The words of its `#!` line.
+    /// The text of its `#!` line, without `#!`.
     pub interpreter: Option<Box<str>>,
-    /// The words of a script or a configuration.
+    /// The words of a script or a configuration file.
     pub words: Words,
-    /// Its content, if it is one of the texts that are kept whole.
+    /// Its content, if it is a text that is stored whole.
     pub text: Option<Arc<str>>,
-    /// Its content, if it is one of the files that are kept whole and no text.
+    /// Its content, if it is a binary file that is stored whole.
     pub bytes: Option<Arc<[u8]>>,
-    /// What its first bytes say that it is.
+    /// Its type, by its first bytes.
     pub content: Option<Content>,
 }
 
-/// Collects what the files of one layer say, by the index of their entry.
+/// Collects facts about the files of one layer, by the index of their entry.
 #[derive(Debug, Default)]
 pub struct Collector {
     found: HashMap<u32, Arc<FileFacts>>,
@@ -68,24 +68,24 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector that shares the sources it reads with those of other layers, and reads them on a thread of its own when there is one
-    /// to spare.
+    /// Creates a collector that shares parsed sources with the collectors of other layers. It parses on another thread
+    /// if one is idle.
     pub fn sharing(seen: SeenSources, spare: Option<Spare>) -> Self {
         Self { sources: SourceReader::new(seen, spare), ..Self::default() }
     }
 
-    /// Counts what is kept in the image's budget.
+    /// Charges what is stored to the image's budget.
     pub fn within(self, budget: Budget) -> Self {
         let sources = self.sources.within(budget.clone());
         Self { budget, sources, ..self }
     }
 
-    /// A collector that reads no Python sources, which is what takes longest: for plans that nobody asks what needs what.
+    /// Creates a collector that skips Python sources, which take the most time. It serves plans that need no evidence.
     pub fn without_sources() -> Self {
         Self { skips_sources: true, ..Self::default() }
     }
 
-    /// Returns what was found, by the index of the entry.
+    /// Returns the facts, by the index of the entry.
     pub fn finish(mut self) -> HashMap<u32, Arc<FileFacts>> {
         self.found.extend(self.sources.finish());
         self.found.retain(|_, facts| **facts != FileFacts::default());
@@ -120,7 +120,7 @@ impl Collector {
         Ok(facts)
     }
 
-    /// Looks at a file that only its first bytes describe.
+    /// Examines a file whose type only its first bytes show.
     fn look_inside(
         &mut self,
         entry: &Entry,
@@ -166,17 +166,17 @@ impl Observer for Collector {
                 self.found.insert(index, facts.into());
             }
         }
-        // Sources are read on other threads: what they cost is known a little later.
+        // Other threads read sources and charge their cost later, so this only checks the budget.
         self.budget.spend(Resource::Contents, 0).map_err(io::Error::other)
     }
 }
 
-/// Files that are kept whole and are no text.
+/// Returns whether a binary file is stored whole.
 fn wants_bytes(path: &str) -> bool {
     path == LD_CACHE
 }
 
-/// Texts that are kept whole.
+/// Returns whether a text is stored whole.
 fn wants_text(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     packages::wants(path)
@@ -198,7 +198,7 @@ fn read_all(size: u64, content: &mut dyn BufRead) -> io::Result<Vec<u8>> {
 }
 
 impl FileFacts {
-    /// Returns about how many bytes the facts take in memory.
+    /// Returns about how many bytes of memory the facts take.
     fn weight(&self) -> u64 {
         let texts =
             self.text.as_ref().map_or(0, |text| text.len()) + self.bytes.as_ref().map_or(0, |bytes| bytes.len());
@@ -207,11 +207,10 @@ impl FileFacts {
         (size_of::<Self>() + texts) as u64 + self.words.weight() + python + elf
     }
 
-    /// Reads a Python source.
     pub(super) fn of_python(source: &[u8], budget: &Budget) -> Self {
         let mut facts = Self::default();
         facts.read_python(source);
-        // Who reads entries finds out that there is too much.
+        // The error is ignored here: the thread that reads entries checks the budget.
         let _ = budget.spend(Resource::Contents, facts.weight());
         facts
     }

@@ -1,9 +1,8 @@
-//! Names of programs that say little by themselves: a word of a text that is spelt so need not mean the program.
+//! Names of programs that are weak evidence: a word in a text that equals one need not mean the program.
 
-/// Programs of optional packages whose names are English words, keywords or usual names in code. They count where a shell expects a
-/// command, or where they are handed to something that runs programs.
-const COMMON: [&str; 498] = [
-    "## A: word",
+/// Programs of optional packages whose names are English words, keywords or common identifiers. They count only where a
+/// shell expects a command, or as arguments of calls that run programs.
+const COMMON: [&str; 497] = [
     "GET",
     "HEAD",
     "POST",
@@ -503,8 +502,9 @@ const COMMON: [&str; 498] = [
     "zstd",
 ];
 
-/// Compilers, linkers and build tools. Distributions name them in code that builds extensions; those that build when they are used are
-/// known by the modules that an application imports (`unless-imported` of the profiles).
+/// Compilers, linkers and build tools. Distributions name them in code that builds extensions. Distributions that
+/// compile when they are used are recognized by the modules that an application imports (`unless-imported` of the
+/// profiles).
 const COMPILERS: [&str; 59] = [
     "addr2line",
     "ar",
@@ -567,7 +567,7 @@ const COMPILERS: [&str; 59] = [
     "yasm",
 ];
 
-/// Editors, pagers and viewers. A distribution or a program starts them at a terminal, if the person has set no other.
+/// Editors, pagers and viewers. A distribution or a program starts them at a terminal if the user has set no other.
 const EDITORS: [&str; 40] = [
     "display",
     "ed",
@@ -611,18 +611,16 @@ const EDITORS: [&str; 40] = [
     "xv",
 ];
 
-/// Returns whether a name is a common word, or too short to be another.
+/// Returns whether a name is a common word, or too short to be distinctive.
 pub(super) fn is_common(name: &str) -> bool {
     name.len() <= 2 || COMMON.binary_search(&name).is_ok()
 }
 
-/// Returns whether a name is a compiler's or a build tool's.
 pub(super) fn is_compiler(name: &str) -> bool {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
     COMPILERS.binary_search(&name).is_ok() || COMPILERS.binary_search(&stem).is_ok() || name.contains("-linux-gnu-")
 }
 
-/// Returns whether a name is an editor's or a pager's.
 pub(super) fn is_editor(name: &str) -> bool {
     EDITORS.binary_search(&name).is_ok()
 }

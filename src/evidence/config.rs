@@ -1,4 +1,5 @@
-//! What the image's config names: what it starts, where it works, what its environment points at.
+//! The files that the image's config names: commands, the working directory, volumes, and values of environment
+//! variables.
 
 use std::collections::HashMap;
 
@@ -8,10 +9,10 @@ use super::words::{Syntax, Use, Word, WordCollector};
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, Rootfs};
 
-/// Folders that are searched when the config has no `PATH`, the default of container runtimes; and after it, for what is named in an image
-/// may be run with another `PATH`, as cron does.
+/// The default `PATH` of container runtimes. It is searched after the config's `PATH`, too, because programs may run
+/// with another `PATH`, as cron jobs do.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Folders of programs that no default `PATH` has.
+/// Folders of programs that are in no default `PATH`.
 const OTHER_FOLDERS: &str = "/usr/games:/usr/local/games";
 
 /// The programs that a container finds by name.
@@ -21,7 +22,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Reads the config's `PATH`.
+    /// Reads the config's `PATH` and the default folders.
     pub fn new(config: &ImageConfig, rootfs: &Rootfs) -> Self {
         let path = config.env_value("PATH").unwrap_or_default();
         let folders = [path, DEFAULT_PATH, OTHER_FOLDERS].into_iter().flat_map(|path| path.split(':'));
@@ -35,12 +36,13 @@ impl Programs {
         Self { by_name }
     }
 
-    /// Returns whether a file is the program that its name means.
+    /// Returns whether a search for a file's name in `PATH` finds this file.
     pub fn is_one(&self, rootfs: &Rootfs, node: NodeId) -> bool {
         self.by_name.get(rootfs.name(node)) == Some(&node)
     }
 
-    /// Returns the file that a program's name means: a path, or the first of that name in `PATH`. Symlinks are not followed.
+    /// Returns the file of a program: by its path, or the first of its name in `PATH`. A symlink at the end is not
+    /// followed.
     pub fn find(&self, rootfs: &Rootfs, name: &str) -> Option<NodeId> {
         if let Some((folder, name)) = name.rsplit_once('/') {
             let folder = rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {})?;
@@ -50,9 +52,9 @@ impl Programs {
     }
 }
 
-/// Returns the files and folders that `config` names, with the key that does.
+/// Returns the files and folders that `config` names, each with the key that names it.
 ///
-/// Folders are needed themselves, not what they hold: a working directory with a `.git` in it stays without it.
+/// A folder is needed itself, but not its content: a working directory is kept without the `.git` in it.
 pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<Need> {
     let rootfs = names.rootfs;
     let mut named = Vec::new();
@@ -95,7 +97,7 @@ pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<Need> {
 const PROGRAM_VARIABLES: [&str; 9] =
     ["BROWSER", "CC", "CXX", "EDITOR", "PAGER", "SHELL", "VISUAL", "GIT_SSH", "GIT_SSH_COMMAND"];
 
-/// Returns what the words of a value mean.
+/// Returns the files that the words of a value refer to.
 fn meanings(names: &Names<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = Meant> {
     let mut words = WordCollector::default();
     if text.starts_with('/') {

@@ -1,7 +1,7 @@
-//! What one ELF object says of the libraries it needs, and the strings in it. Spec: System V ABI, "Dynamic Section"; ld.so(8).
+//! The libraries that one ELF object needs, and its strings. Spec: System V ABI, "Dynamic Section"; ld.so(8).
 //!
-//! Code is not looked at: the dynamic section and strings lie in other segments, unless the linker made but one of
-//! code and all that is read only. `patchelf` appends the dynamic section to the file, in a segment of its own.
+//! Code is skipped. The dynamic section and strings lie in other segments, unless the linker put code and all read-only
+//! data into one segment. `patchelf` appends the dynamic section to the file, in a segment of its own.
 
 use std::cell::Cell;
 use std::io::{self, BufRead};
@@ -22,25 +22,26 @@ use super::words::Words;
 /// The first bytes of every ELF object.
 pub const MAGIC: &[u8] = b"\x7fELF";
 
-/// What one object says.
+/// What was found in one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElfFacts {
     /// Libraries that it needs (`DT_NEEDED`).
     pub needed: Vec<Box<str>>,
-    /// Folders in which it looks for them first (`DT_RPATH`, `DT_RUNPATH`); `$ORIGIN` is the object's own.
+    /// Folders in which the loader searches for them first (`DT_RPATH`, `DT_RUNPATH`). `$ORIGIN` is the object's own.
     pub search: Vec<Box<str>>,
     /// Its own name as a library (`DT_SONAME`).
     pub soname: Option<Box<str>>,
     /// The program that loads it (`PT_INTERP`).
     pub interpreter: Option<Box<str>>,
-    /// Absolute paths and names of libraries among its strings; of a program, also what may be names of programs.
+    /// Absolute paths and names of libraries among its strings. For a program, also strings that may be names of
+    /// programs.
     pub strings: Words,
 }
 
-/// Reads an object of `size` bytes with the help of `windows`; `None` if it lies about itself.
+/// Reads an object of `size` bytes with the help of `windows`; `None` if it is malformed.
 ///
 /// # Errors
-/// Those of the reader.
+/// If `content` cannot be read.
 pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::Result<Option<ElfFacts>> {
     let is_program = Cell::new(false);
     let mut strings = Strings::default();
@@ -53,15 +54,15 @@ pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::
     Ok(parse(windows).map(|facts| ElfFacts { strings: strings.finish(), ..facts }))
 }
 
-/// What is looked at of an object.
+/// The parts of an object that are read.
 struct Wanted {
     /// Where the dynamic section and strings may lie.
     ranges: Vec<Range<u64>>,
-    /// Whether the object names a program that loads it, as programs do and libraries do not.
+    /// Whether the object names a program that loads it. Programs do so, libraries do not.
     is_program: bool,
 }
 
-/// Returns what to look at; `None` if the first bytes of the object do not say.
+/// Returns the parts to read; `None` if the first bytes of the object do not show them.
 fn wanted(start: &[u8]) -> Option<Wanted> {
     match FileKind::parse(start).ok()? {
         FileKind::Elf64 => wanted_of::<FileHeader64<Endianness>>(start),
@@ -183,7 +184,7 @@ mod tests {
                     .is_none_or(|facts| facts.needed.is_empty())
             );
         }
-        // Every field of the header and the first segments, one at a time, made as large as can be.
+        // Set each field of the header and of the first segments to its largest value, one at a time.
         for at in (16..64 + 56 * 8).step_by(4) {
             let mut lying = bytes[..200_000.min(bytes.len())].to_vec();
             lying[at..at + 4].fill(0xff);

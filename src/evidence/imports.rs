@@ -4,7 +4,7 @@ use super::python::Import;
 use super::world::{Holds, Module, Worlds, module};
 use crate::rootfs::{NodeId, Rootfs};
 
-/// Returns the files that an import by a whole name executes in any of some installations; `root` is the importer's own.
+/// Returns the files that an absolute import executes in any of `installations`. The importer searches `root` first.
 pub(super) fn absolute(
     worlds: &mut Worlds,
     rootfs: &Rootfs,
@@ -29,7 +29,7 @@ pub(super) fn absolute(
     files
 }
 
-/// Returns the files that an import by leading dots executes; one dot is the file's own package.
+/// Returns the files that a relative import executes. One dot is the file's own package.
 pub(super) fn relative(rootfs: &Rootfs, node: NodeId, import: &Import) -> Vec<NodeId> {
     let mut package = rootfs.parent(node);
     for _ in 1..import.level {
@@ -52,7 +52,8 @@ pub(super) fn relative(rootfs: &Rootfs, node: NodeId, import: &Import) -> Vec<No
     files
 }
 
-/// Returns the files of a name that is imported from a module, if it is a module itself; `anywhere` looks for its whole name.
+/// Returns the files of a name that is imported from a module, if the name is a module itself. `anywhere` searches for
+/// its full name.
 fn imported_from(
     rootfs: &Rootfs,
     holds: Holds,
@@ -67,7 +68,7 @@ fn imported_from(
     files.unwrap_or_default()
 }
 
-/// Returns the folder from which a file may import before others: its own, or the one above its outermost package.
+/// Returns the folder that a file's imports search first: its own folder, or the one above its outermost package.
 pub(super) fn application_root(rootfs: &Rootfs, node: NodeId) -> NodeId {
     let mut top = rootfs.parent(node);
     while top != rootfs.root() && rootfs.child(top, b"__init__.py").is_some() {

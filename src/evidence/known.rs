@@ -1,4 +1,4 @@
-//! What well-known programs run and what well-known modules read, where the file itself does not show it.
+//! The files that well-known programs run and well-known modules read, where the file itself does not show it.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::world::Worlds;
 use crate::rootfs::{NodeId, Rootfs};
 
 /// Programs and the programs that they start by name.
-const RUNS: [(&str, &[&str]); 22] = [
+const RUNS: [(&str, &[&str]); 23] = [
     ("git", &["ssh", "less", "gpg", "ssh-keygen", "git-lfs"]),
     ("hg", &["ssh"]),
     ("svn", &["ssh"]),
@@ -31,35 +31,35 @@ const RUNS: [(&str, &[&str]); 22] = [
     ("zip", &["unzip"]),
     ("busybox", &["ssl_client"]),
     ("docker", &["git"]),
+    ("pandoc", &["rsvg-convert"]),
 ];
 
-/// Modules and the paths that they read at places of their own, by the end of the module's path.
+/// Modules of the standard library, by file name, and the paths that they read.
 const READS: [(&str, &[&str]); 1] =
-    // The authorities that `ssl.create_default_context` trusts lie where OpenSSL was built to look for them.
+    // `ssl.create_default_context` trusts the certificate authorities in the folders that are compiled into OpenSSL.
     [(
         "ssl.py",
         &["etc/ssl", "usr/lib/ssl", "usr/share/ca-certificates", "usr/local/share/ca-certificates", "etc/pki"],
     )];
 
-/// The parts of compilers that read headers: GCC's are in a folder of its own, the others are programs.
+/// The parts of compilers that read headers. GCC's lie in a folder of its own, the others are programs.
 const COMPILERS: [&str; 5] = ["cc1", "cc1plus", "cc1obj", "clang", "tcc"];
-/// Where they look for headers that are not beside a Python installation.
+/// Where compilers search for headers, besides the folders of Python installations.
 const HEADERS: [&str; 2] = ["usr/include", "usr/local/include"];
 
 /// Files that a file is known to need.
 pub(super) struct Known {
-    /// The files.
     pub(super) files: Vec<NodeId>,
-    /// Whether it runs them; else it reads them.
+    /// Whether it runs them. Otherwise it reads them.
     pub(super) runs: bool,
 }
 
-/// Returns whether anything is known of a file by its name.
+/// Returns whether a file is known to need others.
 pub(super) fn is_known(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bool {
     runs(rootfs, node, programs).is_some() || reads(rootfs, node).is_some() || is_compiler(rootfs, node, programs)
 }
 
-/// Returns what a program runs and a module reads by what is known of its name.
+/// Returns what a program or module is known to need.
 pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, worlds: &Worlds) -> Vec<Known> {
     let runs = runs(rootfs, node, programs)
         .map(|runs| Known { files: runs.iter().filter_map(|run| programs.find(rootfs, run)).collect(), runs: true });
@@ -80,7 +80,7 @@ pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, worlds: 
     runs.into_iter().chain(reads).chain(headers).collect()
 }
 
-/// Returns whether a file is a compiler that something kept runs: then it needs headers, too.
+/// Returns whether a file is a compiler. A compiler that is kept needs headers, too.
 fn is_compiler(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bool {
     let name = rootfs.name(node);
     let stem = name.split(|&byte| byte == b'-').next().unwrap_or(name);

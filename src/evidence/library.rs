@@ -8,20 +8,20 @@ use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, NodeKind, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Folders that are searched without being asked for, glibc's and musl's.
+/// Folders that the loaders of glibc and musl search by default.
 const DEFAULT: [&str; 6] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/lib", "lib32"];
 
-/// The folders in which libraries are searched, and what lies in them.
+/// The libraries in the folders that the loader searches.
 #[derive(Debug)]
 pub struct Libraries {
     /// The libraries of all folders by name, in search order.
     by_name: HashMap<Box<[u8]>, Vec<NodeId>>,
-    /// Objects in folders below those of libraries, by name: plug-ins.
+    /// Plug-ins: objects in folders below those of libraries, by name.
     plugins: HashMap<Box<[u8]>, Vec<NodeId>>,
 }
 
 impl Libraries {
-    /// Reads `ld.so.conf` and the image's `LD_LIBRARY_PATH`.
+    /// Reads `ld.so.conf`, the image's `LD_LIBRARY_PATH` and the default folders.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut folders = Vec::new();
         let mut add = |path: &str| {
@@ -71,7 +71,7 @@ impl Libraries {
         Self { by_name, plugins }
     }
 
-    /// Returns the library that an object gets for one of its `NEEDED`.
+    /// Returns the library that the loader finds for a `NEEDED` entry of an object.
     pub fn needed(&self, rootfs: &Rootfs, object: &RootfsPath, elf: &ElfFacts, name: &str) -> Option<NodeId> {
         if name.contains('/') {
             return rootfs.resolve(rootfs.root(), name.as_bytes(), &mut |_| {});
@@ -85,7 +85,7 @@ impl Libraries {
         own.or_else(|| self.by_name.get(name.as_bytes())?.first().copied())
     }
 
-    /// Returns the libraries that `dlopen`, ctypes or `find_library` may get for a name: `libmagic.so.1`, `magic`.
+    /// Returns the libraries that `dlopen`, ctypes or `find_library` may find for a name: `libmagic.so.1`, `magic`.
     pub fn opened(&self, name: &str) -> Vec<NodeId> {
         let name = name.rsplit('/').next().unwrap_or(name);
         if name.len() < 2 {
@@ -98,7 +98,7 @@ impl Libraries {
             return found.to_vec();
         }
         let stem = if name.starts_with("lib") { name.to_owned() } else { format!("lib{name}") };
-        // `find_library` asks the loader's cache, which holds sonames: not the plain `.so` that a compiler uses.
+        // `find_library` searches the loader's cache. It holds sonames, not the plain `.so` that a compiler uses.
         let prefix = format!("{stem}.so.");
         let is_named = |file: &[u8]| file.starts_with(prefix.as_bytes());
         let mut found = self
@@ -114,13 +114,14 @@ impl Libraries {
 }
 
 impl Libraries {
-    /// Returns the plug-ins of a file's name, wherever below the folders of libraries they lie: `pam_env.so`, `ngx_http_geoip_module.so`.
+    /// Returns the plug-ins with a file name, anywhere below the folders of libraries: `pam_env.so`,
+    /// `ngx_http_geoip_module.so`.
     pub fn plugin(&self, name: &str) -> &[NodeId] {
         let name = name.rsplit('/').next().unwrap_or(name);
         self.plugins.get(name.as_bytes()).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the loadable extension of a name, which is no library that objects are linked with: `mod_spatialite` means
+    /// Returns the loadable extensions of a name, which objects are not linked with: `mod_spatialite` means
     /// `mod_spatialite.so`.
     pub fn extension(&self, name: &str) -> &[NodeId] {
         let is_library = name.starts_with("lib") || name.contains('.');
@@ -129,7 +130,7 @@ impl Libraries {
     }
 }
 
-/// Returns the folders of `ld.so.conf`, of what it includes, and of musl's own file.
+/// Returns the folders that `ld.so.conf`, the files in `ld.so.conf.d`, and musl's own file list.
 fn configured(rootfs: &Rootfs, facts: &Facts) -> Vec<String> {
     let text = |path: &str| {
         let node = rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})?;

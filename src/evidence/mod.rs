@@ -1,8 +1,8 @@
-//! Evidence: what the image needs, and why. One file for each kind of evidence.
+//! Evidence: what the image needs, and why. Each kind of evidence has its own file.
 //!
-//! While layers are scanned, [`collect`] keeps what each file says: a Python source its imports, an ELF object its `NEEDED`,
-//! a script its interpreter, a package database its text. When the rootfs is known, [`Evidence`] answers one question:
-//! which other files does this file need? The plan asks it for every file that stays, until nothing changes.
+//! While layers are scanned, [`collect`] stores the imports of Python sources, `NEEDED` of ELF objects, interpreters of
+//! scripts, and texts of package databases. When the rootfs is known, [`Evidence`] answers one question: which other
+//! files does this file need? The plan asks it for every kept file, until nothing changes.
 
 mod calls;
 pub mod collect;

@@ -1,7 +1,7 @@
-//! What a word means in an image: a program in `PATH`, a shared library, or an absolute path.
+//! Resolves a word to what it means in an image: a program in `PATH`, a shared library, or an absolute path.
 //!
-//! One table of rules for all texts ([`Trust`]): an application's own files are believed at every word; of what others wrote, as much
-//! as the text shows that it runs programs or opens libraries.
+//! One table of rules applies to all texts ([`Trust`]). Every word of an application's own files counts. In other
+//! files, words count as far as the text shows that it runs programs or opens libraries.
 
 use super::common::{is_common, is_compiler, is_editor};
 use super::config::Programs;
@@ -10,44 +10,42 @@ use super::words::{Use, Word};
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Who wrote a text, and so how far its words are evidence.
+/// Who wrote a text, and therefore how far its words are evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
     /// The application: no package and no RECORD lists the file.
     Own,
     /// An installed Python distribution.
     Distribution {
-        /// The source runs programs.
+        /// Whether the source runs programs.
         runs_programs: bool,
     },
-    /// A configuration that a package of the operating system owns.
+    /// A configuration file that a package of the operating system owns.
     System {
-        /// It is one of those that name programs.
+        /// Whether it is one of the files that name programs.
         names_programs: bool,
     },
     /// The strings of an ELF object.
     Native {
-        /// Names among them may be programs that it runs.
+        /// Whether names among them may be programs that the object runs.
         names_programs: bool,
     },
 }
 
-/// What a word is found to mean.
+/// The kind of file that a word refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A program.
     Program,
     /// A shared library or a loadable extension.
     Library,
-    /// A file or folder.
     Path,
 }
 
-/// The shortest string of an object that is believed to be a program's name: shorter ones are bytes of tables in most cases.
+/// The shortest string of an object that can be a program's name, in bytes. Most shorter strings are bytes of tables.
 const MIN_NATIVE_NAME: usize = 4;
 
 impl Trust {
-    /// Returns whether a word in a text of this kind is evidence for the program of that name.
+    /// Returns whether a word in such a text is evidence for the program of that name.
     fn takes_program(self, word: Word<'_>) -> bool {
         let Word { text, r#use, .. } = word;
         let is_exact = !is_common(text) && !is_editor(text) && !is_compiler(text);
@@ -71,11 +69,11 @@ pub(super) struct Names<'a> {
     pub(super) libraries: &'a Libraries,
 }
 
-/// A file that a word means.
+/// A file that a word refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meant {
     pub(super) node: NodeId,
-    /// Whether the word names a folder above the file only.
+    /// Whether the word names only a folder above the file.
     pub(super) is_below: bool,
 }
 
@@ -86,8 +84,8 @@ impl Meant {
 }
 
 impl Names<'_> {
-    /// Returns the files that a word means. `opens_libraries` says that the text opens libraries by whatever name, so that `magic`
-    /// means `libmagic.so.1`.
+    /// Returns the files that a word refers to. `opens_libraries` means that the text opens libraries under any name,
+    /// so `magic` refers to `libmagic.so.1`.
     pub(super) fn meaning(&self, word: Word<'_>, trust: Trust, opens_libraries: bool) -> (Meaning, Vec<Meant>) {
         let exactly = |nodes: &[NodeId]| nodes.iter().copied().map(Meant::exactly).collect::<Vec<_>>();
         let Word { text, .. } = word;
@@ -96,7 +94,7 @@ impl Names<'_> {
         }
         if text.contains(".so") {
             let found = self.libraries.opened(text);
-            // Configuration names plug-ins without the folder that the library adds.
+            // Configuration names plug-ins without their folder; the library adds it.
             let plugins = match trust {
                 Trust::Own | Trust::System { .. } if found.is_empty() => self.libraries.plugin(text),
                 _ => &[],
@@ -114,7 +112,7 @@ impl Names<'_> {
         (Meaning::Library, exactly(&library))
     }
 
-    /// Returns what lies at an absolute path, all that lies below it if it is the folder of a package's data.
+    /// Returns the file at an absolute path. For the folder of a package's data, also returns everything below it.
     fn path(&self, text: &str, trust: Trust, word: Word<'_>) -> Vec<Meant> {
         let Ok(path) = RootfsPath::parse(text.as_bytes()) else { return Vec::new() };
         let name = String::from_utf8_lossy(path.file_name());
@@ -140,7 +138,7 @@ fn is_tool_name(name: &str) -> bool {
     is_compiler(name) || is_editor(name)
 }
 
-/// How many files of a folder that is named are looked at.
+/// The largest number of files below one folder that are examined.
 const MAX_BELOW: usize = 50_000;
 
 /// Returns the files and symlinks below a folder.
@@ -156,8 +154,8 @@ pub fn files_below(rootfs: &Rootfs, folder: NodeId) -> Vec<NodeId> {
     files
 }
 
-/// Folders that many packages share, or whose files no program opens by the folder: to name one, or a folder in one whose path is here with
-/// a slash at its end, is evidence of nothing.
+/// Folders that many packages share, or whose files are not opened by way of the folder. A text that names one is not
+/// evidence. With a slash at the end, this also applies to all folders below.
 const SHARED: [&str; 58] = [
     "etc/alternatives",
     "etc/apt/",
@@ -219,8 +217,8 @@ const SHARED: [&str; 58] = [
     "var/lib",
 ];
 
-/// Names of folders in which an interpreter or a compiler keeps its own library. That it searches there says nothing of what it is
-/// asked for: packages depend on the modules they use.
+/// Folders in which an interpreter or a compiler keeps its own library. To search there is not evidence of a need:
+/// packages depend on the modules that they use.
 const LIBRARIES_OF_INTERPRETERS: [&str; 16] = [
     "perl",
     "perl5",
@@ -240,7 +238,7 @@ const LIBRARIES_OF_INTERPRETERS: [&str; 16] = [
     "php",
 ];
 
-/// Returns whether a folder holds the data of few packages, so that whoever names it needs them.
+/// Returns whether a folder holds the data of few packages, so that a text that names the folder needs them.
 fn is_data_folder(path: &RootfsPath) -> bool {
     let text = path.to_string();
     let parts = text.split('/').collect::<Vec<_>>();

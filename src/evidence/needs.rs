@@ -1,4 +1,4 @@
-//! Why a path stays although a rule names it.
+//! Reasons why a path is kept although a rule matches it.
 
 use std::fmt;
 
@@ -14,36 +14,36 @@ pub struct Need {
     pub node: NodeId,
     /// Why.
     pub reason: Reason,
-    /// Whether the reason names only a folder above the file, or is a mere word among an object's strings: then it does not outweigh a
-    /// rule that names the file.
+    /// Whether the reason is weak: it names only a folder above the file, or is a mere word among an object's strings.
+    /// A weak reason does not outweigh a rule that matches the file.
     pub is_weak: bool,
 }
 
-/// Why a path or a package stays.
+/// Why a path or a package is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Reason {
-    /// The person said so.
+    /// The user asked for it.
     Asked {
         /// The glob of `--keep`.
         glob: String,
     },
     /// The image's config names it.
     Config {
-        /// Which key.
+        /// The key.
         key: String,
     },
-    /// A symlink that stays leads to it.
+    /// A kept symlink leads to it.
     Symlink {
         /// The symlink.
         from: RootfsPath,
     },
-    /// It carries the data of a hard link in a later layer that stays.
+    /// It carries the data of a kept hard link in a later layer.
     HardLink {
         /// The hard link.
         from: RootfsPath,
     },
-    /// A Python file that stays imports it.
+    /// A kept Python file imports it.
     Import {
         /// The importing file.
         from: RootfsPath,
@@ -55,14 +55,14 @@ pub enum Reason {
         /// The file with the entry points.
         from: RootfsPath,
     },
-    /// A Python file that stays opens data in it.
+    /// A kept Python file opens data in it.
     Data {
         /// The opening file.
         from: RootfsPath,
         /// The line.
         line: u32,
     },
-    /// A text that is kept names it as a program.
+    /// A kept text names it as a program.
     Command {
         /// The text.
         from: RootfsPath,
@@ -71,7 +71,7 @@ pub enum Reason {
         /// The name.
         word: String,
     },
-    /// A text that is kept names its absolute path, or that of its folder.
+    /// A kept text names its absolute path, or that of its folder.
     Path {
         /// The text.
         from: RootfsPath,
@@ -80,29 +80,29 @@ pub enum Reason {
         /// The path.
         word: String,
     },
-    /// A string of an object that is kept names it.
+    /// A string of a kept object names it.
     Native {
         /// The object.
         from: RootfsPath,
         /// The string.
         word: String,
     },
-    /// A program that is kept is known to run it.
+    /// A kept program is known to run it.
     Runs {
         /// The program.
         from: RootfsPath,
     },
-    /// A module that is kept is known to read it.
+    /// A kept file is known to read it, or a path file adds its folder.
     Reads {
-        /// The module.
+        /// That file, or the folder of the path file.
         from: RootfsPath,
     },
-    /// An object that stays is linked with it.
+    /// A kept object is linked with it.
     Library {
         /// The object.
         from: RootfsPath,
     },
-    /// A text that is kept names it as a library.
+    /// A kept text names it as a library.
     Opened {
         /// The text.
         from: RootfsPath,
@@ -111,20 +111,20 @@ pub enum Reason {
         /// The name.
         word: String,
     },
-    /// A script or program that stays is run by it.
+    /// It is the interpreter or the loader of a kept script or program.
     Interpreter {
         /// The script or program.
         from: RootfsPath,
     },
-    /// It is the standard library of a Python that stays.
+    /// It belongs to the standard library of a kept Python.
     StandardLibrary,
-    /// The package manager itself protects the package.
+    /// The package manager protects the package.
     Protected,
-    /// A person or recipe asked for the package, and no rule names it.
+    /// A person or a recipe requested the package, and no rule matches it.
     Installed,
-    /// A person or recipe asked for the package by name above the base image.
+    /// A person or a recipe requested the package by name above the base image.
     Requested,
-    /// A package that is kept recommends it.
+    /// A kept package recommends it.
     Recommended {
         /// The package.
         of: String,
@@ -134,27 +134,27 @@ pub enum Reason {
         /// The state, as the database writes it.
         state: String,
     },
-    /// A package that stays depends on it.
+    /// A kept package depends on it.
     Dependency {
         /// The package.
         of: String,
     },
-    /// It is a file of a package that stays.
+    /// A kept package owns it.
     Owned {
         /// The package.
         by: String,
     },
-    /// What is installed or imported may need the whole profile's files at run time.
+    /// Something that is installed or imported may need all files of the profile at run time.
     Uses {
-        /// What.
+        /// What may need them.
         what: String,
     },
-    /// Other choices of an alternative stay, and its link leads here.
+    /// An alternative's link leads to it, and other choices are kept.
     Alternative,
 }
 
 impl Reason {
-    /// Returns the path that this reason comes from, if it comes from one.
+    /// Returns the path of the file that causes this reason, if there is one.
     pub fn from(&self) -> Option<&RootfsPath> {
         match self {
             Self::Symlink { from }

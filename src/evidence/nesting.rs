@@ -1,21 +1,21 @@
-//! Guards the stack against Python sources that nest without end: the parser makes its own stack larger when it must, but a
-//! tree that is that deep has to be walked and dropped as well.
+//! Protects the stack against Python sources that nest without limit. The parser grows its own stack when needed, but
+//! the code that walks and drops such a deep tree does not.
 //!
-//! CPython itself refuses more than 200 nested brackets ("too many nested parentheses"); generated tables of data are
+//! CPython itself rejects more than 200 nested brackets ("too many nested parentheses"). Generated tables of data are
 //! long but flat. Long chains without brackets (`not not …`, `a.b.c…`, `x if y else x if y else …`) nest as well.
 
 /// How deep brackets may nest.
 const MAX_BRACKETS: usize = 500;
 /// How many operators or words one expression may chain.
 const MAX_CHAIN: usize = 128_000;
-/// So many brackets have to be looked at, whether they nest or not.
+/// Sources with more brackets than this are checked, whether the brackets nest or not.
 const MANY_BRACKETS: usize = 5_000;
-/// What a level of the tree takes of the stack at most, in bytes, with room to spare.
+/// An upper bound, with some margin, for the stack that one level of the tree takes, in bytes.
 const LEVEL: usize = 2 << 10;
 
-/// Runs `read` with as much stack as a tree of `source` may need, or returns `None` if that is too much.
+/// Runs `read` with enough stack for a tree of `source`; returns `None` if the source nests too deep.
 pub fn with_stack<T>(source: &[u8], read: impl FnOnce() -> T) -> Option<T> {
-    // Every level takes a byte, and of brackets no source of a person's has many: most need not be looked at closely.
+    // Every level takes a byte, and sources written by people have few brackets. So most sources need no closer check.
     let in_part = |part: &[u8]| part.iter().map(|byte| u8::from(matches!(byte, b'(' | b'[' | b'{'))).sum::<u8>();
     let brackets = source.chunks(255).map(|part| usize::from(in_part(part))).sum::<usize>();
     if (source.len() > MAX_CHAIN || brackets > MANY_BRACKETS) && is_too_deep(source) {
@@ -25,7 +25,7 @@ pub fn with_stack<T>(source: &[u8], read: impl FnOnce() -> T) -> Option<T> {
     Some(stacker::maybe_grow(stack, stack + (1 << 20), read))
 }
 
-/// What a byte does to the nesting of a source.
+/// How a byte affects the nesting of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Plain,
@@ -63,7 +63,7 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
-/// Tells whether brackets or chains in `source` go too deep. Strings and comments do not count.
+/// Returns whether brackets or chains in `source` nest too deep. Strings and comments do not count.
 fn is_too_deep(source: &[u8]) -> bool {
     let (mut chain, mut outer) = (0, Vec::new());
     let mut at = 0;
@@ -106,7 +106,8 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Returns where the string that opens at `start` ends; an unclosed one ends with its line.
+/// Returns where the string that opens at `start` ends. An unclosed string ends with its line, a triple-quoted one with
+/// the source.
 fn end_of_string(source: &[u8], start: usize) -> usize {
     let quote = source[start];
     let triple = source[start..].starts_with(&[quote; 3]);

@@ -1,8 +1,8 @@
-//! What one Python file says: its imports, and the programs, libraries and data files that it names.
+//! What was found in one Python file: its imports, and the programs, libraries and data files that it names.
 //!
-//! Parsed by ruff's own parser (`ruff_python_parser`, published by its makers): it reads the syntax of every version in use, goes
-//! on after an error, and is the fastest there is. A file with errors is evidence of what could be read of it, and is
-//! reported. An import counts wherever it stands, under `try` or in a function; only under `if TYPE_CHECKING` it does not.
+//! ruff's own parser (`ruff_python_parser`, published by its authors) reads the syntax of every Python version in use,
+//! continues after an error, and is the fastest parser available. A file with errors counts as far as it could be read,
+//! and is reported. An import counts anywhere, also under `try` or in a function, but not under `if TYPE_CHECKING`.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -21,32 +21,32 @@ use super::nesting;
 use super::tools::asks_about_checkout;
 use super::words::{Syntax, Use, WordCollector, Words};
 
-/// The largest source that is parsed, in bytes. Larger ones are tables of data.
+/// The largest source that is parsed, in bytes. Larger sources are tables of data.
 pub const MAX_SOURCE: u64 = 4 << 20;
-/// How much of one literal is split into words, in bytes.
+/// How many bytes of one literal are split into words.
 const MAX_LITERAL: usize = 64 << 10;
 /// The longest literal that may be a path beside the source, in bytes.
 const MAX_BESIDE: usize = 200;
 
-/// What one Python file says.
+/// What was found in one Python file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PythonFacts {
     /// Modules that it imports.
     pub imports: Vec<Import>,
-    /// Words of its literals that may name programs, libraries and paths.
+    /// Words in its literals that may name programs, libraries and paths.
     pub words: Words,
-    /// Whether it runs programs, by whatever name.
+    /// Whether it runs programs, whatever their names.
     pub runs_programs: bool,
-    /// Whether it opens shared libraries, by whatever name.
+    /// Whether it opens shared libraries, whatever their names.
     pub opens_libraries: bool,
-    /// Paths beside it that it names literally, if it reads files there.
+    /// Literals that may be paths beside the source, if it reads files there.
     pub data: Vec<Mention>,
-    /// Headers that it names literally: some modules parse their package's own when they are imported.
+    /// Header files that its literals name. Some modules parse headers of their own package when they are imported.
     pub headers: Vec<Mention>,
 }
 
 impl PythonFacts {
-    /// Returns about how many bytes the facts take in memory.
+    /// Returns about how many bytes of memory the facts take.
     pub fn weight(&self) -> u64 {
         let import = |import: &Import| {
             let names = import.names.iter().map(|name| name.len() + size_of::<Box<str>>());
@@ -61,7 +61,7 @@ impl PythonFacts {
 /// An import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Leading dots.
+    /// The number of leading dots.
     pub level: u32,
     /// The module, without leading dots.
     pub module: Box<str>,
@@ -71,7 +71,7 @@ pub struct Import {
     pub line: u32,
 }
 
-/// A literal and where it stands.
+/// A literal and its line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mention {
     /// The literal.
@@ -80,23 +80,23 @@ pub struct Mention {
     pub line: u32,
 }
 
-/// Why a file is evidence of nothing, or not of all that it holds.
+/// Why a file was not read, or not completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unread {
-    /// Larger than [`MAX_SOURCE`].
+    /// Larger than [`MAX_SOURCE`], or the limit for other texts.
     TooLarge,
-    /// Nested deeper than any parser should follow.
+    /// Nested too deep.
     TooDeep,
     /// Not UTF-8.
     Encoding,
-    /// A syntax error; what could be read counts.
+    /// A syntax error. What could be read counts.
     Syntax,
 }
 
 /// Reads one source.
 pub fn read(source: &[u8]) -> (PythonFacts, Option<Unread>) {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
-    // Latin-1 and the like: the names that matter are ASCII, so the rest may be replaced.
+    // Latin-1 and similar encodings: the names that matter are ASCII, so other bytes may be replaced.
     let text = std::str::from_utf8(source).map_or_else(|_| String::from_utf8_lossy(source), Cow::Borrowed);
     nesting::with_stack(text.as_bytes(), || parse(&text)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
 }
@@ -112,11 +112,11 @@ fn parse(source: &str) -> (PythonFacts, Option<Unread>) {
 /// Modules whose attributes are programs: `sh.git`, `plumbum.cmd.git`.
 const PROGRAM_MODULES: [&str; 2] = ["sh", "plumbum.cmd"];
 
-/// Stands for a call of `cffi.FFI.compile`. It counts in the application's own files only.
+/// Stands for a call of `cffi.FFI.compile`, which counts only in the application's own files.
 pub const FFI_COMPILE: &str = "cffi.FFI.compile";
 
-/// Functions and methods that compile C when they are called, by the module that has them. Each counts as an import of the name
-/// in the third place, so that rules can name it as a module.
+/// Functions and methods that compile C when they are called, with their modules. Each counts as an import of the name
+/// in the third place, so that rules can name it like a module.
 const COMPILES: [(&str, &str, &str); 4] = [
     ("cffi", "verify", "cffi.verifier"),
     ("torch", "compile", "torch.compile"),
@@ -127,18 +127,18 @@ const COMPILES: [(&str, &str, &str); 4] = [
 struct Reader<'a> {
     facts: PythonFacts,
     source: &'a [u8],
-    /// An offset up to which line ends were counted, and how many there are: most sources are read in order.
+    /// An offset, and the number of line ends before it. Most sources are read in order, so counting continues there.
     counted: Cell<(usize, u32)>,
     words: WordCollector,
-    /// How the literals that come next are used.
+    /// How the next literals are used.
     context: Use,
     /// Whether it reads files beside itself (`__file__`, `importlib.resources`, `pkgutil.get_data`).
     reads_beside: bool,
     /// Literals that may name a path beside the source.
     beside: Vec<Mention>,
-    /// Where the literals stand that are parts of a joined path.
+    /// The positions of literals that are parts of a joined path.
     joined: HashSet<TextSize>,
-    /// The modules that names stand for.
+    /// The modules that names refer to.
     modules: HashMap<String, String>,
 }
 
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
         Mention { text: text.into(), line: self.line(at.start()) }
     }
 
-    /// Visits expressions whose literals are used so.
+    /// Visits expressions whose literals are used as `context`.
     fn visit_as<'b>(&mut self, context: Use, exprs: impl IntoIterator<Item = &'b Expr>) {
         let before = std::mem::replace(&mut self.context, context);
         for expr in exprs {
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.import(import.level, module, names, import.start());
     }
 
-    /// Imports a dotted name that stands in a literal, with leading dots.
+    /// Adds an import of a dotted name in a literal, which may have leading dots.
     fn import_name(&mut self, name: &str, at: &impl Ranged) {
         let module = name.trim_start_matches('.');
         let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a program that is named by an identifier, in which `_` may stand for `-`.
+    /// Adds a program that an identifier names. An `_` in the identifier may stand for `-`.
     fn add_program(&mut self, name: &str, at: TextSize) {
         let line = self.line(at);
         self.words.add(name, line, Use::Run);
@@ -251,11 +251,11 @@ impl<'a> Reader<'a> {
             Some(Call::Program) => self.modules_of(first),
             Some(Call::Library) => self.facts.opens_libraries = true,
             None if matches!(name, "join" | "joinpath") => self.join(&call.arguments.args),
-            // `FFI().verify(…)` compiles, whatever the instance is called.
+            // `FFI().verify(…)` compiles, whatever the name of the instance.
             None if name == "verify" && self.imports_cffi() => {
                 self.import(0, "cffi.verifier", Box::default(), call.start());
             }
-            // So does `ffibuilder.compile(…)`, but packages have such calls in the scripts by which they were built.
+            // `ffibuilder.compile(…)` compiles, too, but packages also have such calls in the scripts that built them.
             None if name == "compile" && self.imports_cffi() && !self.is_of_a_module(&call.func) => {
                 self.import(0, FFI_COMPILE, Box::default(), call.start());
             }
@@ -289,14 +289,14 @@ impl<'a> Reader<'a> {
         matches!(&*attribute.value, Expr::Name(name) if self.modules.contains_key(name.id.as_str()))
     }
 
-    /// Returns how a literal is used that is given a name.
+    /// Returns how a literal is used that is assigned or passed under a name.
     fn context_of(&self, name: &str, value: &Expr) -> Use {
         // `gs_path = "gs"`
         let is_its_own = || literal(value).is_some_and(|text| name.strip_suffix("_path") == Some(text));
         if is_program_name(name) || is_its_own() { Use::Named } else { self.context.min(Use::Command) }
     }
 
-    /// In a list that is run, `-m` is followed by a module of Python.
+    /// Adds the Python modules that follow `-m` in a list that is run.
     fn modules_of(&mut self, first: Option<&Expr>) {
         let Some(items) = first.and_then(items) else { return };
         for pair in items.windows(2) {
@@ -308,7 +308,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A path that is joined of literals is one path: its parts name nothing by themselves.
+    /// Adds a path that is joined from literals. Its parts name nothing by themselves.
     fn join<'b>(&mut self, parts: impl IntoIterator<Item = &'b Expr>) {
         let parts = parts.into_iter().skip_while(|part| literal(part).is_none());
         let parts = parts.map_while(|part| Some((literal(part)?, part))).collect::<Vec<_>>();
@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
         self.joined.extend(parts.iter().map(|(_, part)| part.start()));
     }
 
-    /// `Path(…) / "a" / "b"` is a joined path, too.
+    /// Adds a path that is joined by `/`: `Path(…) / "a" / "b"`.
     fn divide(&mut self, expr: &Expr) {
         let mut parts = Vec::new();
         let mut at = expr;
@@ -343,7 +343,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the text of a literal that stands at `range`.
+    /// Reads the text of a literal at `range`.
     fn string(&mut self, text: &str, range: TextRange) {
         let mut end = text.len().min(MAX_LITERAL);
         while !text.is_char_boundary(end) {
@@ -383,7 +383,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first item of a list is used as the list is, the others are its arguments.
+    /// Visits a list. Its first item is used like the list itself, the others are arguments.
     fn list(&mut self, items: &[Expr]) {
         let question = |pair: &[Expr]| Some(format!("{} {}", literal(&pair[0])?, literal(&pair[1])?));
         let asks = items.windows(2).next().and_then(question).is_some_and(|text| asks_about_checkout(&text));
@@ -436,7 +436,7 @@ fn items(expr: &Expr) -> Option<&[Expr]> {
     }
 }
 
-/// Returns the name that is assigned to, if there is one.
+/// Returns the name of an assignment's target; empty if it has none.
 fn target_name(target: &Expr) -> &str {
     match target {
         Expr::Name(name) => name.id.as_str(),
@@ -472,7 +472,7 @@ impl<'a> Visitor<'a> for Reader<'_> {
                     walk_elif_else_clause(self, clause);
                 }
             }
-            // A docstring, or a comment that is written as a string.
+            // A docstring, or a string that serves as a comment.
             Stmt::Expr(statement) if is_literal(&statement.value) => {}
             Stmt::Assign(assign) => {
                 let name = assign.targets.first().map_or("", target_name);
@@ -581,7 +581,7 @@ type X = int
         assert_eq!(read(source.as_bytes()).0.imports[5].line, 8);
     }
 
-    /// The words that are used at least so, each with its use.
+    /// Returns the words with at least this use, each with its use.
     fn words(source: &str, at_least: Use) -> Vec<(String, Use)> {
         let facts = read(source.as_bytes()).0;
         let words = facts.words.iter().filter(|word| word.r#use >= at_least);
@@ -686,7 +686,7 @@ type X = int
         assert_eq!(read("\u{feff}import a".as_bytes()).0.imports.len(), 1);
         assert_eq!(read(b"# caf\xe9\nimport a\n").0.imports.len(), 1);
         read(&[0, 159, 146, 150].repeat(1000));
-        // As deep as it gets, on a thread's usual stack.
+        // The deepest nesting that is accepted, on a thread's default stack.
         for part in ["(", "[", "f(", "not ", "a.", "a + ", "x if y else ", "lambda: ", "a**", "if a:\n "] {
             read(part.repeat(60_000 / part.len()).as_bytes());
         }

@@ -1,4 +1,4 @@
-//! Which other files does this file need, and why?
+//! Answers which other files a file needs, and why.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::packages::{self, Texts};
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// All that the scan found out about an image, ready to be asked.
+/// Everything that the scan found in an image, ready for queries.
 #[derive(Debug)]
 pub struct Evidence {
     facts: Facts,
@@ -31,27 +31,27 @@ pub struct Evidence {
     databases: Vec<LayerDatabase>,
 }
 
-/// The package database's own files as one layer has them.
+/// The files of the package database as one layer has them.
 #[derive(Debug, Clone)]
 pub struct LayerDatabase {
     /// The layer, counted from 0.
     pub layer: usize,
-    /// Its texts, by path.
+    /// Their texts, by path.
     pub texts: Texts,
 }
 
-/// What is known of a file when it is asked what it needs.
+/// What is known about a file when its needs are queried.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The Python installations that an application may run on.
     pub live: &'a [bool],
-    /// Whether a package of the operating system owns the file, as it is: configuration that a later layer replaced is the
-    /// application's.
+    /// Whether a package of the operating system owns the file in its current form. Configuration that a later layer
+    /// replaced belongs to the application.
     pub is_owned: bool,
 }
 
 impl Evidence {
-    /// Puts together what the scan found, by the node that a container sees. `databases` are in the order of layers.
+    /// Combines what the scan found, by the node that a container sees. `databases` are in the order of layers.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: Facts, databases: Vec<LayerDatabase>) -> Self {
         Self {
             worlds: Worlds::new(rootfs, config, &facts),
@@ -63,7 +63,7 @@ impl Evidence {
         }
     }
 
-    /// Returns the package database's own files as layers below `layer` leave them, but for lists of files.
+    /// Returns the files of the package database as the layers below `layer` leave them, without the lists of files.
     pub fn database_below(&self, layer: usize) -> Texts {
         let below = self.databases.iter().filter(|database| database.layer < layer);
         below.flat_map(|database| database.texts.clone()).collect()
@@ -108,7 +108,7 @@ impl Evidence {
         self.texts(rootfs, packages::wants)
     }
 
-    /// Returns the texts of the package database that tell what is installed, but not which files.
+    /// Returns the texts of the package database that list the installed packages, without those that list files.
     pub fn packages(&self, rootfs: &Rootfs) -> Texts {
         self.texts(rootfs, |path| packages::wants(path) && !path.ends_with(".list") && !path.ends_with(".md5sums"))
     }
@@ -124,16 +124,17 @@ impl Evidence {
         &self.worlds
     }
 
-    /// Returns where programs are looked for.
+    /// Returns the programs that a container finds by name.
     pub fn programs(&self) -> &Programs {
         &self.programs
     }
 
-    /// Returns whether the application itself brought a file: no package and no RECORD lists it, and it is no part of a Python or of a
-    /// tool that was checked out.
+    /// Returns whether a file belongs to the application itself: no package and no RECORD lists it, and it is not part
+    /// of a Python or of a tool that was checked out.
     pub fn is_own(&self, rootfs: &Rootfs, node: NodeId, is_owned: bool) -> bool {
         let is_library = |folder| self.worlds.is_stdlib(folder);
-        // What lies beside a standard library's modules is Python's; what lies in a folder of packages there may be the application's.
+        // Files beside a standard library's modules belong to Python. Files in a folder of packages there may be the
+        // application's.
         let above = rootfs.folders_above(node).find(|&folder| is_library(folder) || self.worlds.site(folder).is_some());
         !is_owned && !self.recorded.contains(node) && !above.is_some_and(is_library) && {
             let path = rootfs.path(node);
@@ -141,13 +142,14 @@ impl Evidence {
         }
     }
 
-    /// Returns whether a source is the standard library's or a build tool's: what it names, an image that only runs does not use.
+    /// Returns whether a source belongs to the standard library or a build tool. An image that only runs does not use
+    /// what it names.
     pub fn is_build_tool(&self, rootfs: &Rootfs, node: NodeId) -> bool {
         let world = self.worlds.of(rootfs, node).map(|world| &self.worlds.worlds[world]);
         world.is_some_and(|world| is_build_tool(rootfs, world, node, &rootfs.path(node)))
     }
 
-    /// Returns the first of some programs that a file of the application names, with that file and line.
+    /// Returns the first of `programs` that a file names, with the line.
     pub fn program_named_in(&self, facts: &FileFacts, programs: &[String]) -> Option<(u32, String)> {
         let words = facts.python.as_ref().map_or(&facts.words, |python| &python.words);
         words
@@ -156,7 +158,7 @@ impl Evidence {
             .map(|word| (word.line, word.text.to_owned()))
     }
 
-    /// Returns the files that `node` needs, but for those that are `settled`: that something needs them changes nothing.
+    /// Returns the files that `node` needs, except those that are `settled`: a further need changes nothing for them.
     pub fn needs_of(
         &mut self,
         rootfs: &Rootfs,
@@ -177,7 +179,8 @@ impl Evidence {
             let loader = elf.interpreter.as_ref().and_then(|path| open(rootfs, path));
             needs.add(loader, |from| Reason::Interpreter { from });
             let names_programs = !names_many_programs(rootfs.name(node));
-            // What it is linked with it need not open, also under the name that it had before a wheel was repaired.
+            // An object does not open what it is linked with, not even under the name from before its wheel was
+            // repaired.
             let linked = elf.needed.iter().chain(&elf.soname).map(|name| library_stem(name)).collect::<HashSet<_>>();
             let own = String::from_utf8_lossy(rootfs.name(node));
             let is_linked =
@@ -208,7 +211,7 @@ impl Evidence {
         needs.found
     }
 
-    /// What the words of a text mean.
+    /// Adds the files that the words of a text refer to.
     fn words<'a>(
         &self,
         rootfs: &Rootfs,
@@ -232,7 +235,7 @@ impl Evidence {
         }
     }
 
-    /// What the literals of a Python source mean.
+    /// Adds the files that the literals of a Python source refer to.
     fn literals(&self, rootfs: &Rootfs, node: NodeId, facts: &PythonFacts, is_own: bool, needs: &mut Needs<'_>) {
         if !is_own && self.is_build_tool(rootfs, node) {
             return;
@@ -251,7 +254,8 @@ impl Evidence {
         }
     }
 
-    /// `#!/usr/bin/env python3` means the program that `env` finds, and `env` itself stays with the system.
+    /// Returns the interpreter. For `#!/usr/bin/env python3` it is what `env` finds; `env` itself is kept with the
+    /// system.
     fn interpreter(&self, rootfs: &Rootfs, words: &str) -> Option<NodeId> {
         let mut words = words.split_whitespace();
         let program = words.next()?;
@@ -278,7 +282,7 @@ impl Evidence {
         }
     }
 
-    /// Entry points, `.pth` files and the like.
+    /// Adds what entry points and `.pth` files need.
     fn text(&mut self, rootfs: &Rootfs, node: NodeId, text: &str, live: &[bool], needs: &mut Needs<'_>) {
         let name = rootfs.name(node);
         if name == b"entry_points.txt" {
@@ -288,7 +292,7 @@ impl Evidence {
                 let module = self.worlds.find(rootfs, world, None, dotted);
                 let Some(module) = module else { continue };
                 needs.add(module.files.iter().copied(), |from| Reason::EntryPoint { from });
-                // A package that is handed out whole, as themes and templates are.
+                // The entry point names a whole package, as for themes and templates.
                 if let (Holds::Folder(folder), false) = (module.holds, target.contains(':')) {
                     needs.add(handed_out(rootfs, folder, dotted.contains('.')), |from| Reason::EntryPoint { from });
                 }
@@ -302,7 +306,8 @@ impl Evidence {
     }
 }
 
-/// Returns the name of a library without its version and without the hash that a repaired wheel gives it: `libpq-e8a033dd.so.5.16` is `libpq`.
+/// Returns the name of a library without its version and without the hash that a repaired wheel adds:
+/// `libpq-e8a033dd.so.5.16` is `libpq`.
 fn library_stem(name: &str) -> &str {
     let name = name.rsplit('/').next().unwrap_or(name);
     let stem = name.split(".so").next().unwrap_or(name);
@@ -312,9 +317,7 @@ fn library_stem(name: &str) -> &str {
     }
 }
 
-/// What one file is found to need.
 struct Needs<'a> {
-    /// The file.
     from: RootfsPath,
     settled: &'a dyn Fn(NodeId) -> bool,
     found: Vec<Need>,
@@ -325,7 +328,7 @@ impl Needs<'_> {
         self.add_all(files.into_iter().map(|file| (file, false)), reason);
     }
 
-    /// Adds files, each with whether the reason is weak.
+    /// Adds files, each with whether its reason is weak.
     fn add_all(&mut self, files: impl IntoIterator<Item = (NodeId, bool)>, reason: impl Fn(RootfsPath) -> Reason) {
         for (node, is_weak) in files {
             if !(self.settled)(node) {
@@ -335,12 +338,13 @@ impl Needs<'_> {
     }
 }
 
-/// Returns what a path means beside a file, or up to three folders above, as long as these are packages.
+/// Returns the files at a path relative to a file's folder, or to one of up to three folders above, as long as these
+/// are packages.
 fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
     let mut folder = rootfs.parent(node);
     for _ in 0..4 {
         let found = rootfs.resolve(folder, text.trim_start_matches('/').as_bytes(), &mut |_| {});
-        // `..` names folders above, which hold all kinds of things.
+        // A path with `..` leads to folders above, which hold unrelated files.
         if let Some(found) = found.filter(|&found| rootfs.folders_above(found).any(|above| above == folder)) {
             return all_below(rootfs, found);
         }
@@ -352,15 +356,16 @@ fn beside(rootfs: &Rootfs, node: NodeId, text: &str) -> Vec<NodeId> {
     Vec::new()
 }
 
-/// Returns the files below a package that an entry point names as a whole: all of a package that lies in another, as a package of
-/// templates does; but for sources of a distribution's own package, which are known by imports.
+/// Returns the files below a package that an entry point names as a whole: all of them if the package lies in another
+/// one, as a package of templates does. Sources of a top-level package are left out, because imports keep them.
 fn handed_out(rootfs: &Rootfs, package: NodeId, is_inner: bool) -> Vec<NodeId> {
     let files = files_below(rootfs, package).into_iter();
     let is_source = |node: &NodeId| rootfs.name(*node).ends_with(b".py");
     files.filter(|node| is_inner || !is_source(node)).filter(|node| !rootfs.name(*node).ends_with(b".pyc")).collect()
 }
 
-/// Returns the files of a name in the outermost package that a file lies in; folders between may be namespace packages.
+/// Returns the files of a name in the outermost package that holds a file. Folders in between may be namespace
+/// packages.
 fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
     let is_package = |folder: &NodeId| rootfs.child(*folder, b"__init__.py").is_some();
     let Some(package) = rootfs.folders_above(node).filter(is_package).last() else { return Vec::new() };
@@ -373,7 +378,8 @@ fn in_own_package(rootfs: &Rootfs, node: NodeId, name: &str) -> Vec<NodeId> {
     found
 }
 
-/// Returns a file, or all files below a folder but for bytecode, and for sources if the folder is a package: those are known by imports.
+/// Returns a file, or all files below a folder except bytecode. If the folder is a package, sources are left out,
+/// because imports keep them.
 fn all_below(rootfs: &Rootfs, node: NodeId) -> Vec<NodeId> {
     if !rootfs.is_directory(node) {
         return vec![node];
@@ -390,7 +396,7 @@ fn open(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
     rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {})
 }
 
-/// Returns the node at an absolute path without following it, if it is a symlink itself.
+/// Returns the node at an absolute path. A symlink at the end is not followed.
 fn open_link(rootfs: &Rootfs, path: &str) -> Option<NodeId> {
     let (folder, name) = path.rsplit_once('/')?;
     let folder = open(rootfs, folder)?;

@@ -1,10 +1,11 @@
-//! Which files Python distributions list as their own. Sources: PEP 376 and PEP 627 (`RECORD`), setuptools (`installed-files.txt`).
+//! The files that Python distributions list as their own. Sources: PEP 376 and PEP 627 (`RECORD`), setuptools
+//! (`installed-files.txt`).
 
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 
 use super::collect::Facts;
 use crate::state::records;
-/// Returns the files that a RECORD or an `installed-files.txt` lists.
+/// Returns the files that a RECORD or an `installed-files.txt` lists, and these lists themselves.
 pub(super) fn recorded(rootfs: &Rootfs, facts: &Facts) -> NodeSet {
     let mut found = NodeSet::default();
     for (node, facts) in facts.iter() {
@@ -20,7 +21,7 @@ pub(super) fn recorded(rootfs: &Rootfs, facts: &Facts) -> NodeSet {
     found
 }
 
-/// Adds the files at paths that are relative to a folder. Neighbours in a list share their folder.
+/// Adds the files at paths relative to a folder. Remembers the last one, because neighbours usually share it.
 fn add<'a>(rootfs: &Rootfs, from: NodeId, paths: impl Iterator<Item = std::borrow::Cow<'a, str>>, found: &mut NodeSet) {
     let mut last: Option<(String, Option<NodeId>)> = None;
     for path in paths {

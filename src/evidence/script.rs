@@ -1,5 +1,5 @@
-//! What a script may run: every word of it that a program in `PATH` is called. Shells build commands in too many ways to
-//! separate commands from other words, and a word too many only keeps a file too many.
+//! The programs that a script may run: every word that is the name of a program in `PATH`. Shells can build commands in
+//! too many ways to separate commands from other words. A word too many only keeps a file too many.
 
 use super::words::{Syntax, Use, WordCollector, Words};
 

@@ -1,4 +1,4 @@
-//! Reads the Python sources of a layer: at once, or on a thread of its own from the moment that there is one to spare.
+//! Parses the Python sources of a layer, on another thread as soon as one is idle.
 
 use std::collections::HashMap;
 use std::mem;
@@ -9,19 +9,19 @@ use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::spare::{Helper, Spare};
 
-/// Sources that wait for a thread, each of at most [`super::python::MAX_SOURCE`] bytes.
+/// How many sources may wait for the thread. Each has at most [`super::python::MAX_SOURCE`] bytes.
 const WAITING: usize = 8;
 
-/// Python sources that were read already, by the digest of their content: one image often holds a module several times (two
-/// Pythons of one version, vendored packages), and parsing is what evidence costs. What is read of one layer is believed of
-/// another, so only a hash without collisions will do.
+/// Python sources that were parsed before, by the digest of their content. An image often holds a module several times
+/// (two Pythons of one version, vendored packages), and evidence costs mostly parsing. Facts from one layer are trusted
+/// in another, so the hash must be free of collisions.
 #[derive(Debug, Clone, Default)]
 pub struct SeenSources(Arc<Mutex<HashMap<Digest, Arc<FileFacts>>>>);
 
 impl SeenSources {
-    /// Reads a source, or tells what was read of the same before.
+    /// Parses a source, or returns the facts of an identical one.
     fn read(&self, source: &[u8], budget: &Budget) -> Arc<FileFacts> {
-        // A lock that somebody died with still guards whole entries.
+        // If a thread panicked while it held the lock, the map still holds only complete entries.
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = Digest::of(source);
         if let Some(facts) = lock().get(&key) {
@@ -33,7 +33,7 @@ impl SeenSources {
     }
 }
 
-/// What sources say, by the index of their entry.
+/// What was found in sources, by the index of their entry.
 type Found = HashMap<u32, Arc<FileFacts>>;
 
 /// Reads the sources of one layer.
@@ -43,7 +43,7 @@ pub(super) struct SourceReader {
     spare: Option<Spare>,
     found: Found,
     helper: Option<Helper<Source, Found>>,
-    /// Memory for a source that was used before.
+    /// Memory that is reused for the next source.
     buffer: Vec<u8>,
     budget: Budget,
 }
@@ -55,17 +55,17 @@ struct Source {
 }
 
 impl SourceReader {
-    /// Shares what was read with readers of other layers.
+    /// Creates a reader that shares facts with readers of other layers.
     pub(super) fn new(seen: SeenSources, spare: Option<Spare>) -> Self {
         Self { seen, spare, ..Self::default() }
     }
 
-    /// Counts what sources say in the image's budget.
+    /// Charges what is found in sources to the image's budget.
     pub(super) fn within(self, budget: Budget) -> Self {
         Self { budget, ..self }
     }
 
-    /// Returns memory to put a source in.
+    /// Returns an empty buffer for a source.
     pub(super) fn buffer(&mut self) -> Vec<u8> {
         let used = self.helper.as_ref().and_then(|helper| Some(helper.used()?.text));
         let mut buffer = used.unwrap_or_else(|| mem::take(&mut self.buffer));
@@ -73,7 +73,6 @@ impl SourceReader {
         buffer
     }
 
-    /// Reads the source of an entry.
     pub(super) fn read(&mut self, entry: u32, text: Vec<u8>) {
         if self.helper.is_none() {
             self.helper = self.spare.as_ref().and_then(|spare| {
@@ -85,7 +84,7 @@ impl SourceReader {
             });
         }
         let source = Source { entry, text };
-        // What the helper has no time for is read here: nothing waits as long as there is something to do.
+        // If the other thread is busy, the source is read here: no thread waits while there is work.
         let left = match &self.helper {
             Some(helper) => helper.offer(source),
             None => Err(source),
@@ -96,7 +95,7 @@ impl SourceReader {
         }
     }
 
-    /// Returns what all sources say.
+    /// Returns what was found in all sources.
     pub(super) fn finish(self) -> Found {
         let mut found = self.found;
         found.extend(self.helper.map(Helper::finish).unwrap_or_default());

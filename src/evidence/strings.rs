@@ -1,29 +1,31 @@
-//! Strings of an ELF object that may be evidence: absolute paths, names of libraries, and in programs, names of programs.
+//! Strings of an ELF object that may be evidence: absolute paths, library names, and in programs, program names.
 //!
-//! They are collected while the object streams by. A string ends at the first byte that is no part of a path; strings of C programs
-//! end with NUL.
+//! They are collected while the object is streamed. A string ends at the first byte that cannot be part of a path.
+//! Strings of C programs end with NUL.
 
 use super::words::{Use, WordCollector, Words};
 
-/// The first components of paths that packages own files below.
+/// The first components of paths below which packages own files.
 const TOP_FOLDERS: [&[u8]; 8] = [b"usr/", b"etc/", b"lib/", b"lib64/", b"opt/", b"var/", b"bin/", b"sbin/"];
-/// The longest string that is put together when it lies in two pieces, in bytes.
+/// The longest string that is joined from two pieces, in bytes.
 const MAX_CARRY: usize = 4096;
-/// The longest path or name of a library that is looked at, in bytes.
+/// The longest path or name of a library that is collected, in bytes.
 const MAX_STRING: usize = 256;
+/// The shortest name of a program, in bytes: code is full of shorter strings.
+const MIN_PROGRAM: usize = 4;
 /// The longest name of a program, in bytes.
 const MAX_PROGRAM: usize = 32;
 
-/// Collects strings of one object.
+/// Collects the strings of one object.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     words: WordCollector,
-    /// The end of the last piece, behind its last NUL.
+    /// The end of the last piece, after its last NUL.
     carry: Vec<u8>,
 }
 
 impl Strings {
-    /// Looks at the next piece of the object, which is a program or a library.
+    /// Scans the next piece of a program or library.
     pub(super) fn push(&mut self, mut piece: &[u8], is_program: bool) {
         if !self.carry.is_empty() {
             let end = match memchr::memchr(0, piece) {
@@ -47,7 +49,6 @@ impl Strings {
         }
     }
 
-    /// Returns what was found.
     pub(super) fn finish(mut self) -> Words {
         let last = std::mem::take(&mut self.carry);
         self.scan(&last, false);
@@ -71,7 +72,7 @@ impl Strings {
         }
         if is_program {
             for name in bytes.split(|&byte| byte == 0) {
-                if (2..=MAX_PROGRAM).contains(&name.len()) && name.iter().all(|&byte| is_name_byte(byte)) {
+                if (MIN_PROGRAM..=MAX_PROGRAM).contains(&name.len()) && name.iter().all(|&byte| is_name_byte(byte)) {
                     self.add(name);
                 }
             }
@@ -85,7 +86,7 @@ impl Strings {
     }
 }
 
-/// Returns how many bytes from the start belong to a path, as far as it is looked at.
+/// Returns how many bytes at the start belong to a path, at most [`MAX_STRING`].
 fn length(bytes: &[u8]) -> usize {
     let bytes = &bytes[..bytes.len().min(MAX_STRING)];
     bytes.iter().position(|&byte| !is_path_byte(byte)).unwrap_or(bytes.len())
@@ -113,7 +114,7 @@ mod tests {
     fn paths_libraries_and_names_of_programs_are_found_however_the_object_is_cut() {
         let bytes =
             b"\x7fELF\0ssh\0/usr/lib/ssl:/usr/lib/sasl2\0a b\0-I/usr/x\0lib/libz.so.1\0%s/etc/x\0less\0no/usr/no\0";
-        let mut expected = vec!["/usr/lib/sasl2", "/usr/lib/ssl", "less", "libz.so.1", "ssh"];
+        let mut expected = vec!["/usr/lib/sasl2", "/usr/lib/ssl", "less", "libz.so.1"];
         for pieces in [1, 2, 3, 7, bytes.len()] {
             let mut all = found(bytes, pieces, true);
             all.sort();

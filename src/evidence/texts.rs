@@ -1,11 +1,11 @@
-//! Configuration: texts in which an application, a supervisor or a library finds out what to run and what to load.
+//! Configuration files: texts that define what an application, a supervisor or a library runs and loads.
 
 use super::words::{Syntax, Use, WordCollector, Words};
 
-/// The largest configuration that is read, in bytes. Larger texts are data.
+/// The largest configuration file that is read, in bytes. Larger texts are data.
 pub(super) const MAX_TEXT: u64 = 256 << 10;
 
-/// Endings of names of configuration.
+/// Endings of the names of configuration files.
 const ENDINGS: [&str; 27] = [
     ".conf",
     ".cfg",
@@ -35,7 +35,7 @@ const ENDINGS: [&str; 27] = [
     ".mailcap",
     ".sh",
 ];
-/// Names of configuration that have no such ending.
+/// Names of configuration files without such an ending.
 const NAMES: [&str; 12] = [
     "Procfile",
     "Makefile",
@@ -50,7 +50,7 @@ const NAMES: [&str; 12] = [
     "finish",
     "up",
 ];
-/// Folders whose texts are not read: what lies in them belongs to distributions, is documentation, or is a package manager's own.
+/// Folders whose texts are not read: they hold distributions, documentation, or a package manager's own files.
 const NOT_READ: [&str; 13] = [
     ".cache/",
     "site-packages/",
@@ -66,7 +66,7 @@ const NOT_READ: [&str; 13] = [
     "var/lib/dpkg/",
     "lib/apk/",
 ];
-/// Names of texts that describe another machine, a build or a lock: nothing of the image reads them when it runs.
+/// Names of texts that describe another machine, a build or a lock. Nothing reads them when the image runs.
 const OF_ELSEWHERE: [&str; 10] = [
     "package-lock.json",
     "pnpm-lock.yaml",
@@ -98,7 +98,7 @@ const NOT_STARTED: [&str; 12] = [
     "usr/lib/systemd/",
 ];
 
-/// Returns whether a configuration that a package owns is of something that a container does not start by itself.
+/// Returns whether a configuration file of a package belongs to something that a container does not start by itself.
 pub(super) fn is_not_started(path: &str) -> bool {
     NOT_STARTED.iter().any(|start| path.starts_with(start))
 }
@@ -117,12 +117,12 @@ pub(super) fn is_configuration(path: &str) -> bool {
     is_named && !is_of_elsewhere && !NOT_READ.iter().any(lies_in)
 }
 
-/// Returns whether a text that a package owns names programs; of others only paths and libraries count.
+/// Returns whether a text of a package names programs. In other texts only paths and libraries count.
 pub(super) fn names_programs(path: &str) -> bool {
     NAMES_PROGRAMS.iter().any(|end| path.ends_with(end))
 }
 
-/// Returns the words of a configuration. Comments do not count.
+/// Returns the words of a configuration file. Comments do not count.
 pub(super) fn words(path: &str, text: &str) -> Words {
     let mut words = WordCollector::default();
     // A line of a crontab may name a user before the command.

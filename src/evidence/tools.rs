@@ -1,11 +1,11 @@
-//! Sources that name programs which nobody runs in an image that only runs: what they say of programs and libraries is not believed.
+//! Build tools and system scripts whose literal program names are not runtime dependencies, and are therefore ignored.
 
 use super::world::World;
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Top-level packages whose sources name compilers and version control as their business: they build and install, and an
-/// image that only runs does not call them. What imports them counts as ever.
+/// Top-level packages that build and install, and therefore name compilers and version control. An image that only runs
+/// does not call them. Imports of them count as usual.
 const BUILD_TOOLS: [&str; 14] = [
     "pip",
     "setuptools",
@@ -22,7 +22,7 @@ const BUILD_TOOLS: [&str; 14] = [
     "hatchling",
     "setuptools_scm",
 ];
-/// Packages inside others that are such tools.
+/// Build tools inside other packages.
 const BUILD_PARTS: [&str; 8] = [
     "numpy/distutils",
     "numpy/f2py",
@@ -34,8 +34,8 @@ const BUILD_PARTS: [&str; 8] = [
     "torch/utils/cpp_extension.py",
 ];
 
-/// Returns whether a source is the standard library's or a build tool's: programs that it names are not the application's, as
-/// `ctypes.util` tries `gcc` after `ldconfig`.
+/// Returns whether a source belongs to the standard library or a build tool. The application does not run the programs
+/// that it names: `ctypes.util` tries `gcc` after `ldconfig`.
 pub(super) fn is_build_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: &RootfsPath) -> bool {
     let Some(site) = rootfs.folders_above(node).find(|folder| *folder != world.stdlib && world.roots.contains(folder))
     else {
@@ -54,8 +54,8 @@ pub(super) fn is_build_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: 
 
 /// Returns whether a command asks version control about the checkout that a source lies in: `git describe --tags`.
 ///
-/// Installed distributions ask so to report their version. An image has no checkout of them, so the question fails with the program
-/// as it does without. An application's own sources are believed in full.
+/// Installed distributions do so to report their version. An image has no checkout of them, so the command fails with
+/// or without the program. In an application's own sources, every word counts.
 pub(super) fn asks_about_checkout(command: &str) -> bool {
     const QUESTIONS: [&str; 16] = [
         "rev-parse",
@@ -81,8 +81,8 @@ pub(super) fn asks_about_checkout(command: &str) -> bool {
         && words.next().is_some_and(|question| QUESTIONS.contains(&question) || question.starts_with('-'))
 }
 
-/// Maintainers' scripts run when packages come and go; `python3.11-config` and the like tell compilers' flags. Nobody runs them
-/// in an image that only runs.
+/// Returns whether a file is a script that an image does not run: maintainer scripts run when packages are installed or
+/// removed, and `python3.11-config` and similar programs print compiler flags.
 pub(super) fn is_system_script(path: &RootfsPath) -> bool {
     let text = path.to_string();
     text.starts_with("var/lib/")
@@ -91,18 +91,19 @@ pub(super) fn is_system_script(path: &RootfsPath) -> bool {
         || text.ends_with("-config")
 }
 
-/// Folders of tools that are checked out whole: their scripts build Pythons and the like, which nobody does in an image that only runs.
+/// Folders of tools that are checked out whole. Their scripts build Pythons and the like; an image that only runs does
+/// not.
 const CHECKED_OUT: [&str; 7] = [".pyenv", ".rbenv", ".nvm", ".asdf", ".sdkman", ".oh-my-zsh", ".git"];
 
-/// Returns whether a file belongs to a tool that is checked out whole, or to what npm installed.
+/// Returns whether a file belongs to a tool that is checked out whole, or was installed by npm.
 pub(super) fn is_foreign_tool(path: &RootfsPath) -> bool {
     path.parent()
         .components()
         .any(|part| part == b"node_modules" || CHECKED_OUT.iter().any(|tool| tool.as_bytes() == part))
 }
 
-/// Programs whose strings name other programs without running them: shells and interpreters, editors, compilers and debuggers, databases
-/// (key words), programs that are many programs at once.
+/// Programs whose strings name other programs without running them: shells and interpreters, editors, compilers and
+/// debuggers, databases (keywords), and programs that are many programs in one.
 const NAME_MANY: [&str; 37] = [
     "bash",
     "busybox",

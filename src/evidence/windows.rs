@@ -1,5 +1,5 @@
-//! Holds the parts of a file that are wanted while it streams by. A layer is a stream, and what an object says of itself may
-//! stand at either end of it: so parts of the first and the last megabytes can be held, and the rest is only skipped.
+//! Holds the wanted parts of a file while it is streamed. A layer is a stream, and an object's metadata may lie at
+//! either end of it. So parts of the first and the last megabytes can be held, and the rest is skipped.
 
 use std::io::{self, BufRead};
 use std::iter;
@@ -9,30 +9,31 @@ use object::ReadRef;
 
 use crate::blob::read_onto;
 
-/// How much of the beginning is looked at before it is known what is wanted.
+/// How many bytes of the beginning are read before it is known which parts are wanted.
 const START: u64 = 4096;
-/// How much of the beginning can be held.
+/// How many bytes of the beginning can be held.
 const HEAD: u64 = 24 << 20;
-/// How much of the end can be held.
+/// How many bytes of the end can be held.
 const TAIL: u64 = 8 << 20;
-/// How much memory is kept for the next file.
+/// How many bytes of memory are kept for the next file.
 const SPARE: usize = 12 << 20;
 
-/// Parts of one file. Made once and filled for file after file, for fresh memory costs more than the copy.
+/// Parts of one file. One instance is reused for all files, because new memory costs more than the copy.
 #[derive(Debug, Default)]
 pub struct Windows {
     size: u64,
     bytes: Vec<u8>,
-    /// What is held, in order: where each part lies in the file.
+    /// The ranges of the file that are held, in order.
     parts: Vec<Range<u64>>,
 }
 
 impl Windows {
-    /// Fills the windows with parts of a file of `size` bytes. `wanted` is given its first bytes and returns which parts are
-    /// wanted; `None` means whatever can be held. `pass` is given the first bytes and every wanted part, in order, held or not.
+    /// Fills the windows with parts of a file of `size` bytes. `wanted` is given its first bytes and returns the wanted
+    /// ranges; `None` means the whole file. `pass` is given the first bytes and every wanted part, in order, held or
+    /// not.
     ///
     /// # Errors
-    /// Those of the reader.
+    /// If `content` cannot be read.
     pub fn fill(
         &mut self,
         size: u64,
@@ -65,7 +66,8 @@ impl Windows {
         Ok(())
     }
 
-    /// Makes room for so many more bytes. Memory that grows is copied whole, used or not, so it does not grow: it is given back first.
+    /// Reserves room for `count` more bytes. Growing memory copies all of it, used or not, so this frees the old memory
+    /// first.
     fn make_room(&mut self, count: usize) {
         let needed = self.bytes.len() + count;
         if needed > self.bytes.capacity() {
@@ -85,7 +87,7 @@ impl Windows {
         Ok(())
     }
 
-    /// Returns what is held of the file from `start`, as far as it goes without a gap.
+    /// Returns the held bytes of the file from `start` up to the next gap.
     fn from(&self, start: u64) -> Option<&[u8]> {
         let mut before = 0;
         for part in &self.parts {
@@ -100,7 +102,6 @@ impl Windows {
     }
 }
 
-/// A wanted part of a file.
 struct Part {
     range: Range<u64>,
     is_held: bool,
@@ -112,7 +113,8 @@ impl Part {
     }
 }
 
-/// Splits the wanted parts of a file into those that can be held and those that only pass by, in order. The first bytes are held already.
+/// Splits the wanted parts of a file into those that can be held and those that only pass, in order. The first bytes
+/// are held already.
 fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Part> {
     wanted.sort_by_key(|range| range.start);
     let (head, tail) = (HEAD.min(size), size.saturating_sub(TAIL).max(HEAD.min(size)));
@@ -130,7 +132,7 @@ fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Part> {
     parts
 }
 
-/// Lets bytes pass without copying them.
+/// Passes bytes on without copying them.
 fn skip(content: &mut dyn BufRead, mut count: u64, pass: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     while count > 0 {
         let held = content.fill_buf()?;

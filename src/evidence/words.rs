@@ -1,7 +1,7 @@
 //! Words of a text that may name a program, a shared library or a path of the image.
 //!
-//! A scan does not know which programs an image has, so it collects every word that has the form of a name, once a file. What
-//! a word means is asked later, of `names.rs`.
+//! A scan does not know which programs an image has. So it collects every word that has the form of a name, once for
+//! each file. `names.rs` later decides what a word means.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 
 /// The longest name of a program or library, in bytes.
 const MAX_NAME: usize = 64;
-/// The longest path, in bytes: Linux's `NAME_MAX` for a path of one component, and no literal path in use is longer.
+/// The longest path, in bytes: Linux's `NAME_MAX` for one component. No path in a literal is longer in practice.
 const MAX_PATH: usize = 255;
-/// How many words of one file are collected at most.
+/// The largest number of words that are collected from one file.
 const MAX_WORDS: usize = 50_000;
 
-/// How a text uses a word; a later kind is better evidence of a program than an earlier one.
+/// How a text uses a word. A later kind is better evidence of a program than an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
-    /// Version control that is asked about the checkout a source lies in (`git describe`).
+    /// In a question to version control about the checkout that a source lies in (`git describe`).
     Checkout,
     /// Anywhere in a text.
     Mention,
     /// Where a shell expects a command: first in a text or line, or after `|`, `;`, `&`, `(`, `exec`, `sudo`.
     Command,
-    /// Given a name that says it is a program: `binary="gpg"`, `GIT_CMD = "git"`.
+    /// Under a name that indicates a program: `binary="gpg"`, `GIT_CMD = "git"`.
     Named,
-    /// Handed to a call that runs programs or looks for them: `run(["git"])`, `which("dot")`.
+    /// As the argument of a call that runs or finds programs: `run(["git"])`, `which("dot")`.
     Run,
 }
 
@@ -34,7 +34,7 @@ impl Use {
     const ALL: [Self; 5] = [Self::Checkout, Self::Mention, Self::Command, Self::Named, Self::Run];
 }
 
-/// So many numbers are set apart for the use of a word.
+/// How many numbers are reserved for the use of a word.
 const USES: u32 = 8;
 
 /// The words of one file, each once with its best use, in the order in which they were found.
@@ -81,7 +81,7 @@ impl Words {
 /// How a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
-    /// As a command for a shell.
+    /// As a shell command.
     Shell,
     /// As keys and values (TOML, YAML, JSON, INI, unit files): each value may be a command.
     Config,
@@ -103,7 +103,7 @@ pub struct WordCollector {
 }
 
 impl WordCollector {
-    /// Adds one word that stands in `line`, counted from 1, if it has the form of a name or path.
+    /// Adds one word in `line`, counted from 1, if it has the form of a name or path.
     pub fn add(&mut self, word: &str, line: u32, r#use: Use) {
         let word = word.trim_end_matches(['.', ',', '-', '+']);
         if !is_name(word) {
@@ -120,7 +120,8 @@ impl WordCollector {
         }
     }
 
-    /// Adds every word of a text that stands in `lines`, counted from 1; those where `syntax` expects a command with `command` as use.
+    /// Adds every word of a text in `lines`, counted from 1. Words where `syntax` expects a command get the use
+    /// `command`.
     pub fn add_text(&mut self, text: &str, lines: RangeInclusive<u32>, syntax: Syntax, command: Use) {
         let mut line = *lines.start();
         let mut expects_command = true;
@@ -154,7 +155,7 @@ impl WordCollector {
     }
 }
 
-/// Commands that run the command that their arguments begin with. The reserved words of the shell grammar are among them.
+/// Commands that run the command in their arguments, and reserved words of the shell grammar.
 const RUNS_NEXT: [&str; 32] = [
     "exec",
     "sudo",
@@ -194,8 +195,7 @@ fn base_name(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// Returns whether a word before a command leaves the next word in the place of the command: an assignment, a number, a field of a
-/// crontab.
+/// Returns whether a command may still follow after this word, which is a number or a field of a crontab.
 fn is_passed_over(word: &str) -> bool {
     word.is_empty() || word.bytes().all(|byte| byte.is_ascii_digit() || b",-/.".contains(&byte))
 }

@@ -1,5 +1,5 @@
-//! The Python installations of an image, and how each finds a module. Source: Python's reference, "The import system"; the
-//! site module's documentation; PEP 405 (virtual environments), PEP 420 (namespace packages).
+//! The Python installations of an image, and how each finds a module. Sources: Python's reference, "The import system";
+//! documentation of the site module; PEP 405 (virtual environments), PEP 420 (namespace packages).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use super::collect::Facts;
 use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, Rootfs};
 
-/// One standard library with the folders of packages that belong to it.
+/// A standard library and the folders of packages that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     /// Folder of the standard library.
     pub stdlib: NodeId,
-    /// Where its programs are (`/usr/local/bin`), if there is such a folder.
+    /// The folder of its programs (`/usr/local/bin`), if it exists.
     pub programs: Option<NodeId>,
-    /// Folders in which modules are found, in order.
+    /// Folders in which modules are found, in search order.
     pub roots: Vec<NodeId>,
 }
 
@@ -24,12 +24,13 @@ pub struct World {
 pub struct Worlds {
     /// The installations.
     pub worlds: Vec<World>,
-    /// Folders from which every program may import: the working directory, `PYTHONPATH`, folders of packages that lie elsewhere.
+    /// Folders from which every program may import: the working directory, `PYTHONPATH`, and folders of packages
+    /// elsewhere.
     pub common: Vec<NodeId>,
     sites: HashMap<NodeId, Site>,
     prefixes: HashSet<NodeId>,
     idle: HashSet<NodeId>,
-    /// Folders that path files add, with the folder of packages that each path file lies in.
+    /// The folders that path files add, each after the folder of packages that holds the path file.
     pub linked: Vec<(NodeId, NodeId)>,
     found: HashMap<Place, HashMap<Box<str>, Option<Arc<Module>>>>,
 }
@@ -37,13 +38,13 @@ pub struct Worlds {
 /// A folder of packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Site {
-    /// It is called `site-packages` or `dist-packages`: it holds packages only.
+    /// Its name is `site-packages` or `dist-packages`: it holds only packages.
     Named,
-    /// It is known by a `.dist-info` in it (`pip install --target`): an application's own files may lie there, too.
+    /// It holds a `.dist-info` (`pip install --target`). An application's own files may lie there, too.
     Recorded,
 }
 
-/// Where a module is looked for.
+/// Where a module is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
     /// One folder.
@@ -52,10 +53,10 @@ enum Place {
     World(usize),
 }
 
-/// What a dotted name is found to be.
+/// What a dotted name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The files that importing it executes, each package's `__init__` included.
+    /// The files that an import of it executes, including each package's `__init__`.
     pub files: Vec<NodeId>,
     /// What can be imported from it.
     pub holds: Holds,
@@ -66,15 +67,15 @@ pub struct Module {
 pub enum Holds {
     /// The modules in a package's folder.
     Folder(NodeId),
-    /// None: it is a file, which has attributes only.
+    /// Nothing: it is a file, which has only attributes.
     Nothing,
-    /// To be looked for by their whole name: another folder may hold more portions of a namespace package, or the submodule that here is an
-    /// attribute.
+    /// Modules that must be searched by their full name: another folder may hold more portions of a namespace package,
+    /// or the submodule that is an attribute here.
     Anywhere,
 }
 
 impl Worlds {
-    /// Finds the installations, virtual and conda environments.
+    /// Finds the installations, virtual environments and conda environments.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut survey = Survey::default();
         survey.walk(rootfs, rootfs.root(), false);
@@ -112,7 +113,7 @@ impl Worlds {
         }
     }
 
-    /// Returns whether a folder holds packages, and how that is known.
+    /// Returns whether a folder holds packages, and how this is known.
     pub fn site(&self, folder: NodeId) -> Option<Site> {
         self.sites.get(&folder).copied()
     }
@@ -122,37 +123,37 @@ impl Worlds {
         self.worlds.iter().any(|world| world.stdlib == folder)
     }
 
-    /// Returns whether a folder is the prefix of a Python installation, of a virtual environment or of a conda environment: the folder
-    /// that holds `bin` and `lib`.
+    /// Returns whether a folder is the prefix of a Python installation, of a virtual environment or of a conda
+    /// environment: the folder that holds `bin` and `lib`.
     pub fn is_prefix(&self, folder: NodeId) -> bool {
         self.prefixes.contains(&folder)
     }
 
-    /// Returns whether a folder is conda's base environment and only another environment is in use.
+    /// Returns whether a folder is conda's base environment while only another environment is in use.
     pub fn is_idle(&self, folder: NodeId) -> bool {
         self.idle.contains(&folder)
     }
 
-    /// Returns the installation in whose folders a file lies; `None` for an application's own.
+    /// Returns the installation whose folders hold a file; `None` for an application's own file.
     pub fn of(&self, rootfs: &Rootfs, file: NodeId) -> Option<usize> {
         let index_of = |folder| self.worlds.iter().position(|world| world.roots.contains(&folder));
         rootfs.folders_above(file).find_map(index_of)
     }
 
-    /// Finds a dotted name for an importer in an installation. `from` is a folder that is searched first.
+    /// Finds a dotted name for an importer in an installation. The folder `from` is searched first.
     pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: Option<NodeId>, dotted: &str) -> Option<Arc<Module>> {
         from.and_then(|root| self.look_up(Place::Folder(root), dotted, |_| module(rootfs, root, dotted))).or_else(
             || {
                 self.look_up(Place::World(world), dotted, |worlds| {
                     let roots = worlds.worlds[world].roots.iter().chain(&worlds.common);
-                    // The first regular package or module wins; portions of a namespace package are looked through in turn.
+                    // The first regular package or module wins. Portions of a namespace package are searched in turn.
                     roots.copied().find_map(|root| module(rootfs, root, dotted))
                 })
             },
         )
     }
 
-    /// Returns what was found before, or what is found now.
+    /// Returns the cached result, or finds the module now.
     fn look_up(
         &mut self,
         place: Place,
@@ -209,7 +210,7 @@ impl Survey {
     }
 }
 
-/// Returns conda's base environment if the first Python in `PATH` is that of another environment, which lies in the base's `envs`.
+/// Returns conda's base environment, if the first Python in `PATH` belongs to another environment in the base's `envs`.
 fn idle_base(rootfs: &Rootfs, config: &ImageConfig) -> Option<NodeId> {
     let path = config.env_value("PATH")?.split(':').filter(|folder| !folder.is_empty());
     let mut folders = path.filter_map(|folder| rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
@@ -226,8 +227,8 @@ fn is_record_of(rootfs: &Rootfs, name: &[u8], folder: NodeId) -> bool {
     name.ends_with(b".dist-info") && rootfs.child(folder, b"RECORD").is_some()
 }
 
-/// Returns the installations that a folder of packages belongs to: the one it lies in, the one that its virtual environment
-/// names, else those of the same version.
+/// Returns the installations that a folder of packages belongs to: the one that holds it, or the one that its virtual
+/// environment names, or those of the same version, or all.
 fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec<usize> {
     let parent = rootfs.parent(site);
     if let Some(index) = worlds.iter().position(|world| world.stdlib == parent) {
@@ -242,14 +243,14 @@ fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec
     let version = rootfs.name(parent);
     let same = |world: &World| {
         let name = rootfs.name(world.stdlib);
-        // Debian's `python3/dist-packages` serves its own Python of whatever version.
+        // Debian's `python3/dist-packages` serves Debian's own Python, whatever its version.
         name == version || version == b"python3" && rootfs.path(world.stdlib).parent() == rootfs.path(parent).parent()
     };
     let found = (0..worlds.len()).filter(|&index| same(&worlds[index])).collect::<Vec<_>>();
     if found.is_empty() { (0..worlds.len()).collect() } else { found }
 }
 
-/// Returns the folder of programs that a virtual environment's `pyvenv.cfg` calls its home.
+/// Returns the folder of programs that a virtual environment's `pyvenv.cfg` names as its home.
 fn home(rootfs: &Rootfs, facts: &Facts, prefix: NodeId) -> Option<NodeId> {
     let config = rootfs.child(prefix, b"pyvenv.cfg")?;
     let text = facts.get(config)?.text.as_ref()?;
@@ -275,7 +276,7 @@ fn path_files(rootfs: &Rootfs, facts: &Facts, root: NodeId) -> Vec<NodeId> {
     found
 }
 
-/// Finds a dotted name below one folder. `None` if it is not there.
+/// Finds a dotted name below one folder; `None` if it does not exist there.
 pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Module> {
     let mut folder = root;
     let mut files = Vec::new();
@@ -291,7 +292,7 @@ pub fn module(rootfs: &Rootfs, root: NodeId, dotted: &str) -> Option<Module> {
             folder = package;
         } else if let Some(file) = source(rootfs, folder, part) {
             files.push(file);
-            // What follows is an attribute of the module.
+            // The rest is an attribute of the module.
             return Some(Module { files, holds: Holds::Nothing });
         } else if let Some(package) = package {
             folder = package;

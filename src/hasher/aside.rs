@@ -1,11 +1,11 @@
-//! Hashes a layer on a thread of its own.
+//! Hashes a layer on another thread.
 
 use super::lanes::Lanes;
 use crate::spare::{Helper, Spare};
 
-/// Bytes of a stream that go to the thread at once.
+/// Bytes of a stream that are sent to the thread at once.
 pub(super) const BUFFER: usize = 128 << 10;
-/// Batches that wait for the thread.
+/// Batches that can wait for the thread.
 const WAITING: usize = 4;
 
 /// One of a layer's streams.
@@ -15,7 +15,7 @@ pub(super) enum Stream {
     Tar,
 }
 
-/// A thread that hashes, and what goes to it next.
+/// A thread that hashes, and its next batch.
 #[derive(Debug)]
 pub(super) struct Aside {
     helper: Helper<Batch, Lanes>,
@@ -30,13 +30,13 @@ struct Batch {
 }
 
 impl Aside {
-    /// Goes on where `lanes` stand, on a thread, if one is to spare.
+    /// Continues from the state of `lanes` on a spare thread, if there is one.
     pub(super) fn start(spare: &Spare, lanes: &Lanes) -> Option<Self> {
         let helper = spare.start("hash", WAITING, || lanes.clone(), Batch::hash)?;
         Some(Self { helper, batch: Batch::default() })
     }
 
-    /// Adds bytes to one stream's.
+    /// Adds bytes to one stream.
     pub(super) fn add(&mut self, mut bytes: &[u8], stream: Stream) {
         while !bytes.is_empty() {
             let next = match stream {
@@ -53,7 +53,7 @@ impl Aside {
         }
     }
 
-    /// Waits for the thread, and returns where it stands.
+    /// Waits for the thread and returns its state.
     pub(super) fn finish(self) -> Lanes {
         self.helper.send(self.batch);
         self.helper.finish()
@@ -61,7 +61,7 @@ impl Aside {
 }
 
 impl Batch {
-    /// Hashes the bytes, and leaves room for others.
+    /// Hashes the bytes and clears the buffers.
     fn hash(lanes: &mut Lanes, batch: &mut Self) {
         lanes.add_to_blob(&batch.blob);
         lanes.add_to_tar(&batch.tar);

@@ -1,7 +1,7 @@
-//! Two streams that are hashed together.
+//! Hashes two streams together.
 //!
-//! Each step of SHA-256 waits for the one before it, so a processor that hashes one stream is idle most of the time. Blocks of two streams
-//! by turns do not wait for each other: both take 0.7 of the time (docs/performance.md).
+//! Each step of SHA-256 waits for the previous one, so one stream leaves most of the processor idle. Blocks of two
+//! streams in turn do not wait for each other: both take 0.7 of the time (docs/design/deflate.md).
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,15 +9,16 @@ use crate::digest::Digest;
 
 /// Bytes of a block (FIPS 180-4, 5.2.1).
 const BLOCK: usize = 64;
-/// Bytes of the blob that wait for some of the tar, at most.
+/// The most bytes of the blob that wait for bytes of the tar.
 const MOST_WAITING: usize = 256 << 10;
 
-/// A layer's blob, and the tar that is in it. The tar is the longer one, most of the time, and the blob's bytes wait for its.
+/// The hashes of a layer's blob and of its tar. The tar is usually longer, so bytes of the blob wait for bytes of the
+/// tar.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lanes {
     blob: Lane,
     tar: Lane,
-    /// Bytes of the blob, of which so many are hashed already.
+    /// Bytes of the blob. The first `done` bytes are hashed already.
     waiting: Vec<u8>,
     done: usize,
 }
@@ -42,13 +43,13 @@ impl Lanes {
         self.done = end;
     }
 
-    /// Ends the blob.
+    /// Finishes the blob.
     pub(super) fn finish_blob(&mut self) -> Digest {
         self.wait_no_longer();
         std::mem::take(&mut self.blob).finish()
     }
 
-    /// Ends the tar.
+    /// Finishes the tar.
     pub(super) fn finish_tar(&mut self) -> Digest {
         std::mem::take(&mut self.tar).finish()
     }
@@ -59,11 +60,11 @@ impl Lanes {
     }
 }
 
-/// One stream.
+/// The hash of one stream.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lane {
     hash: Sha256,
-    /// Bytes of the last block, if it is not full.
+    /// Number of bytes in an incomplete last block.
     held: usize,
 }
 
@@ -73,7 +74,7 @@ impl Lane {
         self.held = (self.held + bytes.len()) % BLOCK;
     }
 
-    /// Adds what fills the last block, and returns the rest.
+    /// Adds the bytes that complete the last block and returns the rest.
     fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let missing = (BLOCK - self.held) % BLOCK;
         let (now, later) = bytes.split_at(missing.min(bytes.len()));
@@ -86,7 +87,7 @@ impl Lane {
     }
 }
 
-/// Adds bytes to two streams, block by block by turns as far as both go.
+/// Adds bytes to two streams, in alternating blocks as far as both reach.
 fn together((one, bytes): (&mut Lane, &[u8]), (other, others): (&mut Lane, &[u8])) {
     let (bytes, others) = (one.fill(bytes), other.fill(others));
     let (blocks, other_blocks) = (bytes.as_chunks::<BLOCK>().0, others.as_chunks::<BLOCK>().0);

@@ -1,5 +1,5 @@
-//! Hashes bytes as they pass: one stream, or the two of a layer together (`lanes`); these at once, or on a thread of their own (`aside`) from
-//! the moment that there is one to spare.
+//! Hashes bytes as they pass: one stream, or both streams of a layer together (`lanes`). A layer is hashed on the
+//! caller's thread until a spare thread can take over (`aside`).
 
 mod aside;
 mod lanes;
@@ -12,14 +12,14 @@ use lanes::{Lane, Lanes};
 use crate::digest::Digest;
 use crate::spare::Spare;
 
-/// Bytes of the tar that are hashed on the caller's thread between two questions for a spare one.
+/// Bytes of the tar that are hashed on the caller's thread between two requests for a spare thread.
 const PATIENCE: usize = 1 << 20;
 
-/// Hashes a stream of bytes as they pass; ends as a [`Digest`].
+/// Hashes a stream of bytes as they pass and returns a [`Digest`].
 #[derive(Debug)]
 pub struct Hasher(Task);
 
-/// What a hasher hashes: a stream alone, or one of a layer's two.
+/// A single stream, or one of the two streams of a layer.
 #[derive(Debug)]
 enum Task {
     Alone(Lane),
@@ -27,17 +27,17 @@ enum Task {
     Tar(Arc<Mutex<Layer>>),
 }
 
-/// Hashers of the two streams of one layer. It is fastest if both see bytes by turns.
+/// The hashers of the two streams of a layer. Fastest if the streams get bytes in turn.
 #[derive(Debug)]
 pub struct LayerHashers {
-    /// Of the compressed bytes.
+    /// For the compressed bytes.
     pub blob: Hasher,
-    /// Of the decompressed bytes.
+    /// For the decompressed bytes.
     pub tar: Hasher,
 }
 
 impl LayerHashers {
-    /// Hashes on the caller's thread, until there is another to spare.
+    /// Hashes on the caller's thread until a spare thread is available.
     pub fn with_spare(spare: Spare) -> Self {
         Self::of(Layer { spare: Some((spare, 0)), ..Layer::default() })
     }
@@ -70,7 +70,7 @@ impl Hasher {
         }
     }
 
-    /// Returns the digest of all bytes added.
+    /// Returns the digest of all added bytes.
     pub fn finish(self) -> Digest {
         match self.0 {
             Task::Alone(lane) => lane.finish(),
@@ -84,15 +84,15 @@ fn lock(layer: &Mutex<Layer>) -> impl std::ops::DerefMut<Target = Layer> {
     layer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the hashers of a layer share.
+/// The shared state of a layer's hashers.
 #[derive(Debug, Default)]
 struct Layer {
     place: Place,
-    /// Whom to ask for a thread, and how many bytes ago that was done.
+    /// Where to request a spare thread, and the number of bytes since the last request.
     spare: Option<(Spare, usize)>,
 }
 
-/// Where a layer is hashed.
+/// The thread that hashes a layer.
 #[derive(Debug)]
 enum Place {
     Here(Lanes),
@@ -123,7 +123,7 @@ impl Layer {
         }
     }
 
-    /// Moves to a thread of its own if there is one, after so many more bytes.
+    /// Moves to a spare thread if one is available. Asks only once per [`PATIENCE`] bytes.
     fn look_for_thread(&mut self, bytes: usize) {
         let (Place::Here(lanes), Some((spare, since))) = (&self.place, &mut self.spare) else { return };
         *since += bytes;
@@ -135,7 +135,7 @@ impl Layer {
         }
     }
 
-    /// Ends a stream; if a thread of its own hashes the layer, that ends first.
+    /// Finishes a stream. Waits for the spare thread first, if there is one.
     fn finish(&mut self, end: impl FnOnce(&mut Lanes) -> Digest) -> Digest {
         let mut lanes = match std::mem::take(&mut self.place) {
             Place::Here(lanes) => lanes,

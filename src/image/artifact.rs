@@ -5,38 +5,38 @@ use serde_json::{Map, Value, json};
 use super::descriptor::Descriptor;
 use super::media_type;
 
-/// Config of an artifact that needs none.
+/// The config of an artifact without a config.
 pub const EMPTY_CONFIG: &[u8] = b"{}";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 /// A document that refers to an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
-    /// Its media type, which is also the artifact's type.
+    /// Media type of the document, and type of the artifact.
     pub media_type: String,
     /// The document.
     pub content: Vec<u8>,
-    /// What its manifest notes.
+    /// Annotations of the manifest.
     pub annotations: Map<String, Value>,
 }
 
 impl Artifact {
-    /// An artifact of one document.
+    /// Creates an artifact with one document.
     pub fn new(media_type: &str, content: Vec<u8>) -> Self {
         Self { media_type: media_type.to_owned(), content, annotations: Map::new() }
     }
 
-    /// Returns the descriptor of its document.
+    /// Returns the descriptor of the document.
     pub fn layer(&self) -> Descriptor {
         Descriptor::of(&self.media_type, &self.content)
     }
 
-    /// Returns the descriptor of its config.
+    /// Returns the descriptor of the config.
     pub fn config() -> Descriptor {
         Descriptor::of(EMPTY, EMPTY_CONFIG)
     }
 
-    /// Returns its manifest, and a descriptor of that for lists of referrers.
+    /// Returns the manifest, and its descriptor for a referrers list.
     pub fn manifest(&self, subject: &Descriptor) -> (Vec<u8>, Descriptor) {
         let subject = Descriptor::new(&subject.media_type, subject.facts());
         let mut manifest = json!({

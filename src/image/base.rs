@@ -1,4 +1,4 @@
-//! Where the base image ends and the application's layers begin.
+//! Finds where the base image ends and the application's layers begin.
 
 use serde_json::Value;
 
@@ -10,16 +10,16 @@ pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// Annotation that names the base image. Spec: image-spec `annotations.md`.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
-/// Returns how many of `image`'s layers are all of `base`'s; `None` if `image` does not stand on `base`.
+/// Returns the number of `base`'s layers if `image` is built on `base`, otherwise `None`.
 pub fn layers_of_base(image: &ImageConfig, base: &ImageConfig) -> Option<usize> {
     let below = base.diff_ids();
     image.diff_ids().starts_with(below).then_some(below.len())
 }
 
-/// Guesses by history how many layers the base image has.
+/// Guesses from the history how many layers the base image has.
 ///
-/// A Dockerfile ends with `CMD` or `ENTRYPOINT`; so the last such line that has a layer after it is the end of the
-/// base. `None` if there is no such line.
+/// A Dockerfile usually ends with `CMD` or `ENTRYPOINT`. The base ends at the last such line that is followed by a
+/// layer. Returns `None` if there is no such line, or no layer before it.
 pub fn layers_by_history(config: &ImageConfig, stack: &LayerStack) -> Option<usize> {
     let lines = config.history();
     let last_layer_line = stack.layers.last()?.history?;

@@ -1,4 +1,4 @@
-//! The image config, kept as JSON: only diff IDs and history change. Spec: image-spec `config.md`.
+//! The image config as JSON. Only diff IDs and history change. Spec: image-spec `config.md`.
 
 use serde_json::Value;
 
@@ -37,22 +37,22 @@ impl ImageConfig {
         }
     }
 
-    /// Returns the bytes as they were.
+    /// Returns the original bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Returns the digests of the decompressed layers, the lowest first.
+    /// Returns the digests of the decompressed layers, lowest first.
     pub fn diff_ids(&self) -> &[Digest] {
         &self.diff_ids
     }
 
-    /// Returns the history lines, the oldest first; none if there is no history.
+    /// Returns the history lines, oldest first. Empty if there is no history.
     pub fn history(&self) -> &[Value] {
         self.json.get("history").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the platform that the config names.
+    /// Returns the platform in the config.
     pub fn platform(&self) -> Option<Platform> {
         let text = |key: &str| self.json.get(key).and_then(Value::as_str).map(str::to_owned);
         Some(Platform {
@@ -63,23 +63,23 @@ impl ImageConfig {
         })
     }
 
-    /// Returns the environment variables as `(name, value)`.
+    /// Returns the environment variables as `(name, value)` pairs.
     pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
         self.strings("Env").filter_map(|line| line.split_once('='))
     }
 
-    /// Returns the value of one environment variable.
+    /// Returns the value of an environment variable.
     pub fn env_value(&self, name: &str) -> Option<&str> {
         self.env().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Returns the items of a list of strings, such as `Entrypoint`.
+    /// Returns the strings in a list, such as `Entrypoint`.
     pub fn strings(&self, key: &str) -> impl Iterator<Item = &str> {
         let list = self.container(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         list.iter().filter_map(Value::as_str)
     }
 
-    /// Returns the names in an object, such as `Volumes`.
+    /// Returns the keys of an object, such as `Volumes`.
     pub fn names(&self, key: &str) -> impl Iterator<Item = &str> {
         self.container(key).and_then(Value::as_object).into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
@@ -89,12 +89,12 @@ impl ImageConfig {
         self.container(key)?.as_str().filter(|text| !text.is_empty())
     }
 
-    /// Returns what a container is started with: the object `config`.
+    /// Returns a value of the object `config`, the settings of a container.
     pub fn container(&self, key: &str) -> Option<&Value> {
         self.json.get("config")?.get(key)
     }
 
-    /// Returns the bytes of this config with other layers; the very same bytes if nothing differs.
+    /// Returns the bytes of this config with other layers, or the original bytes if nothing differs.
     pub fn with_layers(&self, diff_ids: &[Digest], history: &[Value]) -> Vec<u8> {
         if diff_ids == self.diff_ids && history == self.history() {
             return self.bytes.clone();

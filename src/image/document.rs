@@ -1,4 +1,4 @@
-//! A JSON document that a reference can point at: a manifest or an index, told apart.
+//! A JSON document that a reference can point to: a manifest or an index.
 
 use serde_json::Value;
 
@@ -6,81 +6,81 @@ use super::index::Index;
 use super::manifest::Manifest;
 use super::media_type;
 
-/// The largest manifest, index or config that is read, in bytes; registries allow 4 MiB.
+/// The largest manifest, index or config, in bytes. Registries allow 4 MiB.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 
-/// How deep indexes may lie in indexes.
+/// How deep indexes can be nested.
 pub const MAX_NESTED_INDEXES: usize = 8;
 
 /// A manifest or an index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
-    /// One image.
+    /// A single image.
     Manifest(Box<Manifest>),
-    /// Several, by platform.
+    /// An index of images by platform.
     Index(Index),
 }
 
-/// Why bytes are not a [`Document`], or a config.
+/// Why bytes are not a [`Document`] or a config.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// Not JSON.
+    /// The document is not JSON.
     #[error("the {what} is not JSON")]
     Json {
         /// `manifest`, `index` or `config`.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A key that must be there is not.
+    /// A required key is missing.
     #[error("the {what} has no `{key}`")]
     Missing {
         /// `manifest`, `index` or `config`.
         what: &'static str,
-        /// Which.
+        /// The key.
         key: &'static str,
     },
-    /// A key holds something else than it should.
+    /// A key has an invalid value.
     #[error("the {what}'s `{key}` cannot be read")]
     Key {
         /// `manifest`, `index` or `config`.
         what: &'static str,
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A line of the history is no object.
+    /// A line of the history is not an object.
     #[error("line {line} of the config's history is not an object")]
     History {
-        /// Which, counted from 1.
+        /// The line, counted from 1.
         line: usize,
     },
-    /// Indexes in indexes in indexes.
+    /// Indexes are nested too deep.
     #[error("indexes are nested more than {MAX_NESTED_INDEXES} deep")]
     Nested,
-    /// A Docker schema 1 manifest.
+    /// The document is a Docker schema 1 manifest.
     #[error("the manifest is of Docker's schema 1, which registries gave up in 2019")]
     SchemaOne,
-    /// A kind that is not known.
+    /// The document has an unknown media type.
     #[error("the manifest is of a kind that pydock does not know: `{0}`")]
     Unknown(String),
-    /// More than [`MAX_DOCUMENT`].
+    /// The document is larger than [`MAX_DOCUMENT`].
     #[error("the {what} claims {size} bytes; at most {MAX_DOCUMENT} are allowed")]
     TooLarge {
         /// `manifest`, `index` or `config`.
         what: &'static str,
-        /// What its descriptor claims.
+        /// The size in its descriptor.
         size: u64,
     },
 }
 
 impl Document {
-    /// Parses a manifest or an index. `media_type` is what its descriptor or the registry says, if anything; what the
-    /// document says of itself wins.
+    /// Parses a manifest or an index. `media_type` is from the descriptor or the registry, if known. The media type in
+    /// the document takes precedence.
     ///
     /// # Errors
-    /// As [`DocumentError`] says.
+    /// See [`DocumentError`].
     pub fn parse(bytes: Vec<u8>, media_type: Option<&str>) -> Result<Self, DocumentError> {
         let json: Value =
             serde_json::from_slice(&bytes).map_err(|source| DocumentError::Json { what: "manifest", source })?;

@@ -8,19 +8,19 @@ use super::marks::Marks;
 use super::media_type;
 use crate::digest::Digest;
 
-/// BuildKit's mark on the attestations (SBOM, provenance) that it puts beside images.
+/// BuildKit's annotation of attestations (SBOM, provenance) that it adds next to images.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// An index: its bytes, and what pydock reads of them.
+/// An index: its bytes and the parsed parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Index {
-    /// The bytes as they were.
+    /// The original bytes.
     pub bytes: Vec<u8>,
     /// The same as JSON.
     pub json: Value,
     /// `application/vnd.oci…` or `application/vnd.docker…`.
     pub media_type: String,
-    /// What it lists.
+    /// The descriptors in the index.
     pub manifests: Vec<Descriptor>,
 }
 
@@ -40,7 +40,7 @@ impl Index {
         })
     }
 
-    /// Returns the bytes of an OCI index like this one, with other `manifests`; the very same bytes if nothing differs.
+    /// Returns the bytes of an equivalent OCI index with other `manifests`, or the original bytes if nothing differs.
     pub fn with_manifests(&self, manifests: &[Descriptor], marks: &Marks) -> Vec<u8> {
         if self.media_type == media_type::OCI_INDEX && self.manifests == manifests {
             return self.bytes.clone();
@@ -53,7 +53,7 @@ impl Index {
     }
 }
 
-/// Tells whether an index entry is one of BuildKit's attestations, which speak of an image that will no longer be.
+/// Returns whether an index entry is an attestation of BuildKit. It describes an image that slimming replaces.
 pub fn is_attestation(entry: &Descriptor) -> bool {
     entry.annotation(REFERENCE_TYPE) == Some("attestation-manifest")
 }

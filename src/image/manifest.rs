@@ -1,4 +1,4 @@
-//! Image manifests, OCI's and Docker schema 2. Spec: image-spec `manifest.md`.
+//! Image manifests of OCI and Docker schema 2. Spec: image-spec `manifest.md`.
 
 use serde_json::Value;
 
@@ -6,18 +6,18 @@ use super::descriptor::Descriptor;
 use super::document::DocumentError;
 use super::media_type;
 
-/// An image manifest: its bytes, and what pydock reads of them.
+/// An image manifest: its bytes and the parsed parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
-    /// The bytes as they were; their digest is the manifest's.
+    /// The original bytes. Their digest is that of the manifest.
     pub bytes: Vec<u8>,
     /// The same as JSON.
     pub json: Value,
     /// `application/vnd.oci…` or `application/vnd.docker…`.
     pub media_type: String,
-    /// The config.
+    /// Descriptor of the config.
     pub config: Descriptor,
-    /// The layers, the lowest first.
+    /// Descriptors of the layers, lowest first.
     pub layers: Vec<Descriptor>,
 }
 
@@ -34,12 +34,12 @@ impl Manifest {
         })
     }
 
-    /// Tells whether this is a container image, and not another artifact in an image manifest's clothes.
+    /// Returns whether this is a container image, and not another artifact with an image manifest.
     pub fn is_image(&self) -> bool {
         media_type::is_image_config(&self.config.media_type) && self.json.get("artifactType").is_none()
     }
 
-    /// Returns an annotation that is a string.
+    /// Returns the value of an annotation, if it is a string.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.json.get("annotations")?.get(key)?.as_str()
     }

@@ -1,4 +1,4 @@
-//! What pydock notes on the images that it makes, as annotations of manifest or index. Spec: image-spec `annotations.md`.
+//! Annotations that pydock adds to the manifest or index of a new image. Spec: image-spec `annotations.md`.
 
 use std::collections::BTreeSet;
 
@@ -7,32 +7,32 @@ use serde_json::{Map, Value};
 use super::base::{BASE_DIGEST, BASE_NAME};
 use crate::digest::Digest;
 
-/// Annotation that holds the digest of the image that was slimmed.
+/// Annotation with the digest of the source image.
 pub const SOURCE_DIGEST: &str = "dev.pydock.source.digest";
-/// Annotation that holds the profiles that decided, separated by commas.
+/// Annotation with the applied profiles, separated by commas.
 pub const PROFILES: &str = "dev.pydock.profiles";
-/// Annotation that tells when an image was made.
+/// Annotation with the creation time of the image.
 const CREATED: &str = "org.opencontainers.image.created";
 
-/// What is noted on a new image.
+/// The annotations of a new image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The full name of the image that was slimmed, if it is in a registry.
+    /// The full name of the source image, if it is in a registry.
     pub source_name: Option<String>,
-    /// The profiles that decided.
+    /// The applied profiles.
     pub profiles: BTreeSet<String>,
-    /// When the image is said to have been made, as RFC 3339 has it; `None` leaves what the old one says.
+    /// The creation time of the image, as in RFC 3339. `None` keeps that of the source image.
     pub created: Option<String>,
 }
 
 impl Marks {
-    /// Notes on a manifest or an index that it was made of `source`.
+    /// Adds the annotations to a manifest or an index that was made from `source`.
     pub fn put_on(&self, document: &mut Value, source: Digest) {
         let mut marks = match document.get_mut("annotations").map(Value::take) {
             Some(Value::Object(old)) => old,
             _ => Map::new(),
         };
-        // What the old image stood on, the new one does not: its base's layers may be others now.
+        // The old base does not apply: the layers of the new image can differ from its layers.
         marks.shift_remove(BASE_NAME);
         marks.insert(BASE_DIGEST.to_owned(), source.to_string().into());
         marks.insert(SOURCE_DIGEST.to_owned(), source.to_string().into());
@@ -43,7 +43,7 @@ impl Marks {
     }
 }
 
-/// Returns the digest of the image that a manifest or index was made of; `None` if it is none of ours.
+/// Returns the digest of the source image. `None` if pydock did not make this manifest or index.
 pub fn source_digest(document: &Value) -> Option<Digest> {
     document.get("annotations")?.get(SOURCE_DIGEST)?.as_str()?.parse().ok()
 }

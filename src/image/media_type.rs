@@ -1,5 +1,4 @@
-//! Media types of manifests, configs and layers. Spec: image-spec `media-types.md`; Docker's are its distribution
-//! manifest v2.2.
+//! Media types of manifests, configs and layers. Specs: image-spec `media-types.md`; Docker image manifest v2.2.
 
 use crate::layer::codec::Compression;
 
@@ -16,30 +15,30 @@ pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.lis
 /// A Docker image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// All manifests that pydock reads, as a registry client asks for them.
+/// All manifest types that pydock reads, for a registry's `Accept` header.
 pub const MANIFESTS: [&str; 4] = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST];
 
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
-/// Why a layer's media type cannot be read.
+/// Why a layer's media type is not supported.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum LayerTypeError {
     /// The layer is encrypted (OCIcrypt).
     #[error("it is encrypted (`{0}`)")]
     Encrypted(String),
-    /// The layer is not in the registry but at a URL, as the layers of Windows are.
+    /// The layer is stored at a URL instead of in the registry, as layers of Windows are.
     #[error("it is not distributable (`{0}`)")]
     Foreign(String),
-    /// Anything else.
+    /// The media type is unknown.
     #[error("media type `{0}` is no layer that pydock knows")]
     Unknown(String),
 }
 
-/// Returns how a layer of this media type is compressed.
+/// Returns the compression of a layer with this media type.
 ///
 /// # Errors
-/// If it is no layer that can be read.
+/// If the layer cannot be read.
 pub fn layer_compression(media_type: &str) -> Result<Compression, LayerTypeError> {
     if media_type.ends_with("+encrypted") {
         return Err(LayerTypeError::Encrypted(media_type.to_owned()));
@@ -57,7 +56,7 @@ pub fn layer_compression(media_type: &str) -> Result<Compression, LayerTypeError
     }
 }
 
-/// Reports whether a layer of this media type lies at a URL instead of in the registry.
+/// Returns whether a layer of this media type is stored at a URL instead of in the registry.
 pub fn is_foreign(media_type: &str) -> bool {
     media_type.contains("nondistributable") || media_type.contains(".foreign.")
 }
@@ -71,7 +70,7 @@ pub fn oci_layer(compression: Compression) -> String {
     }
 }
 
-/// Tells whether a config of this media type makes its manifest an image, not another artifact.
+/// Returns whether a manifest with a config of this media type is an image, and not another artifact.
 pub fn is_image_config(media_type: &str) -> bool {
     media_type == OCI_CONFIG || media_type == DOCKER_CONFIG
 }

@@ -1,12 +1,12 @@
-//! An image's JSON documents, as plain values.
+//! The JSON documents of an image, as plain values.
 //!
 //! ```text
-//! index ──> manifest (one a platform) ──> config   (environment, history, diff IDs)
-//!                                     └─> layers   (blobs, the lowest first)
+//! index ──> manifest (one per platform) ──> config   (environment, history, diff IDs)
+//!                                       └─> layers   (blobs, lowest first)
 //! ```
 //!
-//! Documents are kept as the JSON they were, and only the keys that pydock owns are edited: typed readers silently drop
-//! `Healthcheck`, `Shell`, `OnBuild` and vendors' keys. Nothing here does I/O or knows what Python is.
+//! Documents are kept as their original JSON, and pydock edits only its own keys: typed readers silently drop
+//! `Healthcheck`, `Shell`, `OnBuild` and vendor keys. This module does no I/O and knows nothing about Python.
 
 pub mod artifact;
 pub mod base;

@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 /// The platform of an index entry. Spec: image-spec `image-index.md`, "platform".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
-    /// Operating system, as Go names it.
+    /// Operating system, as in Go.
     pub os: String,
-    /// Processor, as Go names it.
+    /// Processor architecture, as in Go.
     pub architecture: String,
-    /// Variant of the processor (`v7`).
+    /// Variant of the architecture (`v7`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// `os.version`, `os.features` and whatever else was there.
+    /// `os.version`, `os.features` and all other keys.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
 
 impl Platform {
-    /// Returns the names that Docker compares: `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`, and `x86_64` is
-    /// `amd64`. Source: containerd, `platforms/database.go`.
+    /// Returns the normalized names that Docker compares: `linux/arm64/v8` becomes `linux/arm64`, `linux/arm` becomes
+    /// `linux/arm/v7`, and `x86_64` becomes `amd64`. Source: containerd, `platforms/database.go`.
     fn normalized(os: &str, architecture: &str, variant: Option<&str>) -> (String, String, Option<String>) {
         let os = match os.to_lowercase().as_str() {
             "macos" => "darwin".to_owned(),
@@ -55,25 +55,25 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Which platforms of an index are wanted.
+/// The selected platforms of an index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PlatformChoice {
-    /// Every one: an index stays an index.
+    /// All platforms. The result of an index is an index.
     #[default]
     All,
-    /// One; the result is a single image.
+    /// One platform. The result is a single image.
     One {
         /// Operating system.
         os: String,
-        /// Processor.
+        /// Processor architecture.
         architecture: String,
-        /// Variant; any if `None`.
+        /// Variant. `None` matches any variant.
         variant: Option<String>,
     },
 }
 
 impl PlatformChoice {
-    /// Tells whether this choice takes `platform`.
+    /// Returns whether this choice includes `platform`.
     pub fn takes(&self, platform: &Platform) -> bool {
         match self {
             Self::All => true,

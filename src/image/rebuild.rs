@@ -1,4 +1,4 @@
-//! An image and what becomes of each of its layers, to a new image. Pure.
+//! Builds the documents of a new image from the old image and the change of each layer. Pure.
 
 use serde_json::Value;
 
@@ -12,21 +12,21 @@ use crate::digest::Digest;
 use crate::layer::codec::Compression;
 use crate::layer::rewrite::Rewritten;
 
-/// What becomes of one old layer.
+/// The change of one old layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerChange {
-    /// It stays the very same blob.
+    /// The same blob is kept.
     Keep,
-    /// A new layer stands in its place.
+    /// A new layer replaces it.
     Replace {
         /// The new layer.
         layer: Rewritten,
-        /// How it is compressed.
+        /// Compression of the new layer.
         compression: Compression,
-        /// How many layers below were squashed into it.
+        /// Number of lower layers that were squashed into it.
         squashed: usize,
     },
-    /// It is gone, and its line of history stays as an empty layer's.
+    /// It is removed. Its history line is marked as an empty layer.
     Drop,
 }
 
@@ -41,13 +41,13 @@ pub struct Rebuilt {
     pub descriptor: Descriptor,
     /// Descriptor of the new config.
     pub config_descriptor: Descriptor,
-    /// Descriptors of the new layers, the lowest first.
+    /// Descriptors of the new layers, lowest first.
     pub layers: Vec<Descriptor>,
 }
 
-/// Makes the documents of the new image. `changes` has one item for each layer of `stack`.
+/// Builds the documents of the new image. `changes` has one item per layer of `stack`.
 ///
-/// The result is OCI, whatever the old image was. If nothing changes, an OCI image's documents stay the very same bytes.
+/// The result is always OCI. If nothing changes, the documents of an OCI image are unchanged, byte for byte.
 pub fn rebuild(
     manifest: &Manifest,
     config: &ImageConfig,
@@ -78,7 +78,7 @@ pub fn rebuild(
             }
         }
     }
-    // Lines that tell of another number of layers would mislead every reader: such a history is left out.
+    // A history with another number of layers would mislead readers, so it is dropped.
     if !stack.history_fits && changes.contains(&LayerChange::Drop) {
         history.clear();
     }
@@ -125,7 +125,8 @@ fn kept(old: &StackedLayer) -> Descriptor {
     descriptor
 }
 
-/// Annotations of the old layer speak of its bytes (a table of contents, an uncompressed size); they go with them.
+/// Builds the descriptor of a new layer. Annotations are dropped: they describe the old bytes (a table of contents, an
+/// uncompressed size).
 fn replaced(old: &StackedLayer, layer: Rewritten, compression: Compression) -> Descriptor {
     let mut descriptor = Descriptor::new(media_type::oci_layer(compression), layer.blob);
     descriptor.platform = old.descriptor.platform.clone();

@@ -1,4 +1,4 @@
-//! The layers of an image, each joined once with its diff ID and its line of history.
+//! The layers of an image, each with its diff ID and history line.
 
 use super::config::ImageConfig;
 use super::descriptor::Descriptor;
@@ -7,56 +7,56 @@ use super::media_type::{self, LayerTypeError};
 use crate::digest::Digest;
 use crate::layer::codec::Compression;
 
-/// The layers of an image, the lowest first.
+/// The layers of an image, lowest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerStack {
     /// The layers.
     pub layers: Vec<StackedLayer>,
-    /// Whether history tells as many layers as there are; if not, no layer has a line.
+    /// Whether the history has as many layers as the image. If not, no layer has a history line.
     pub history_fits: bool,
 }
 
-/// One layer with all that manifest and config say of it.
+/// A layer with its data from the manifest and the config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackedLayer {
-    /// The blob.
+    /// Descriptor of the blob.
     pub descriptor: Descriptor,
-    /// How the blob is compressed.
+    /// Compression of the blob.
     pub compression: Compression,
     /// Digest of the decompressed layer.
     pub diff_id: Digest,
-    /// Index of the layer's line in the config's history.
+    /// Index of the layer's line in the history of the config.
     pub history: Option<usize>,
 }
 
-/// Why manifest and config do not fit together.
+/// Why a manifest and a config do not match.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StackError {
-    /// They disagree about the number of layers.
+    /// They have different numbers of layers.
     #[error("the manifest has {layers} layers, the config {diff_ids} diff IDs")]
     Count {
-        /// In the manifest.
+        /// Number of layers in the manifest.
         layers: usize,
-        /// In the config.
+        /// Number of diff IDs in the config.
         diff_ids: usize,
     },
-    /// A layer is of a kind that cannot be read.
+    /// A layer has an unsupported media type.
     #[error("layer {number} ({digest}) cannot be read: {source}")]
     Layer {
         /// The layer, counted from 1.
         number: usize,
         /// Its digest.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: LayerTypeError,
     },
 }
 
 impl LayerStack {
-    /// Joins manifest and config.
+    /// Joins a manifest and a config.
     ///
     /// # Errors
-    /// If they disagree, or a layer is of a kind that cannot be read.
+    /// If they do not match, or a layer has an unsupported media type.
     pub fn new(manifest: &Manifest, config: &ImageConfig) -> Result<Self, StackError> {
         let diff_ids = config.diff_ids();
         if manifest.layers.len() != diff_ids.len() {

@@ -1,4 +1,4 @@
-//! The plan for one layer: which byte ranges to keep, and what to put between.
+//! The changes to one layer: which byte ranges to keep, and what to insert between them.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use super::header::HeaderEdit;
 /// A piece of a rewritten layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Piece {
-    /// These bytes of the old layer, as they are.
+    /// Bytes of the old layer, unchanged.
     Keep(Range<u64>),
-    /// The headers at this range of the old layer, edited.
+    /// The headers in this range of the old layer, edited.
     Edit(Range<u64>, Box<HeaderEdit>),
-    /// These bytes, which the old layer does not have.
+    /// New bytes.
     Insert(Vec<u8>),
 }
 
-/// What becomes of one layer: pieces in the order of the old layer. Offsets are into the decompressed layer.
+/// The new content of one layer, as pieces in the order of the old layer. Offsets are into the decompressed layer.
 ///
-/// Built by appending, which checks that ranges ascend; so it can always be applied in one streaming pass.
+/// Pieces are only appended, and the ranges must ascend, so one streaming pass can apply the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CutList {
     pieces: Vec<Piece>,
@@ -30,7 +30,7 @@ impl CutList {
     /// Keeps a range.
     ///
     /// # Panics
-    /// If it starts before the end of an earlier piece: the caller walks entries in order.
+    /// If it starts before the end of an earlier piece: the caller must visit entries in order.
     pub fn keep(&mut self, range: Range<u64>) {
         self.advance(&range);
         match self.pieces.last_mut() {
@@ -40,16 +40,16 @@ impl CutList {
         }
     }
 
-    /// Keeps the headers at a range, edited.
+    /// Keeps the headers in a range and edits them.
     ///
     /// # Panics
-    /// As [`CutList::keep`].
+    /// Like [`CutList::keep`].
     pub fn edit(&mut self, headers: Range<u64>, edit: HeaderEdit) {
         self.advance(&headers);
         self.pieces.push(Piece::Edit(headers, edit.into()));
     }
 
-    /// Puts bytes here.
+    /// Inserts bytes.
     pub fn insert(&mut self, bytes: Vec<u8>) {
         self.pieces.push(Piece::Insert(bytes));
     }
@@ -59,7 +59,7 @@ impl CutList {
         &self.pieces
     }
 
-    /// Returns how many bytes of the old layer are kept as they are.
+    /// Returns how many bytes of the old layer are kept unchanged.
     pub fn kept(&self) -> u64 {
         let kept = |piece: &Piece| match piece {
             Piece::Keep(range) => range.end - range.start,
@@ -68,7 +68,7 @@ impl CutList {
         self.pieces.iter().map(kept).sum()
     }
 
-    /// Tells whether nothing at all is left.
+    /// Returns whether the layer has no content left.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

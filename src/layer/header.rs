@@ -1,7 +1,7 @@
-//! Edits the headers of one tar member: a new path, link target or size, and everything else as it was.
+//! Edits the headers of one tar member: a new path, link target or size. Everything else is preserved.
 //!
-//! The one place where pydock writes tar headers; needed when a hard link's first name goes, when a path led through
-//! a symlink that goes, and when a package database changes its size.
+//! This is the only place where pydock edits the tar headers of a layer. It is needed when the first name of a hard
+//! link is removed, when a path leads through a removed symlink, and when a package database changes its size.
 
 use serde::Serialize;
 use tar::{EntryType, Header};
@@ -10,12 +10,12 @@ use super::pax::{self, push_record};
 use super::tar::{BLOCK, USTAR_MAGIC, number};
 use crate::rootfs_path::RootfsPath;
 
-/// What to change in a member's headers. `None` leaves a field as it is.
+/// The changes to a member's headers. `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct HeaderEdit {
     /// A new path.
     pub path: Option<RootfsPath>,
-    /// A new target of a hard link.
+    /// A new target of the hard link.
     pub link: Option<RootfsPath>,
     /// A new size of the data, in bytes.
     pub size: Option<u64>,
@@ -24,15 +24,15 @@ pub struct HeaderEdit {
 /// Why headers cannot be edited.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeaderError {
-    /// The bytes are not the headers that the scan saw; the layer changed underneath.
+    /// The bytes are not the headers that the scan read: the layer has changed.
     #[error("the headers are not those that were scanned")]
     Changed,
 }
 
-/// Returns `headers` (extension headers, the member's own header, further sparse blocks) with `edit` applied.
+/// Applies `edit` to `headers`: extension headers, the member's own header and additional sparse blocks.
 ///
 /// # Errors
-/// If the bytes are not whole headers.
+/// If the bytes are not complete headers.
 pub fn edit(headers: &[u8], edit: &HeaderEdit) -> Result<Vec<u8>, HeaderError> {
     let mut parts = Parts::split(headers)?;
     let mut records = Vec::new();
@@ -45,7 +45,7 @@ pub fn edit(headers: &[u8], edit: &HeaderEdit) -> Result<Vec<u8>, HeaderError> {
         set_text(&mut parts.header, Field::Link, link.as_bytes(), &mut records);
     }
     if let Some(size) = edit.size {
-        // `set_size` goes over to GNU's base-256 form above 8 GiB, which every reader of images knows.
+        // `set_size` writes GNU's base-256 form above 8 GiB, which every image reader supports.
         parts.header.set_size(size);
     }
     parts.edit_pax(edit, records)?;
@@ -53,7 +53,7 @@ pub fn edit(headers: &[u8], edit: &HeaderEdit) -> Result<Vec<u8>, HeaderError> {
     Ok(parts.join())
 }
 
-/// A text field of the ustar header, and the PAX record that overrides it.
+/// A text field of the ustar header and the PAX record that overrides it.
 #[derive(Clone, Copy)]
 enum Field {
     Path,
@@ -69,7 +69,7 @@ impl Field {
     }
 }
 
-/// Writes a text field, as a PAX record too if it does not fit.
+/// Writes a text field, and adds a PAX record if the text does not fit.
 fn set_text(header: &mut Header, field: Field, value: &[u8], records: &mut Vec<(Vec<u8>, Vec<u8>)>) {
     let is_ustar = header.as_bytes()[257..263] == *USTAR_MAGIC;
     let old = header.as_old_mut();
@@ -81,7 +81,7 @@ fn set_text(header: &mut Header, field: Field, value: &[u8], records: &mut Vec<(
     let fits = value.len().min(slot.len());
     slot[..fits].copy_from_slice(&value[..fits]);
     if matches!(field, Field::Path) && is_ustar {
-        // The prefix of the old path; GNU headers keep times in these bytes.
+        // The prefix of the old path. GNU headers keep times in these bytes.
         header.as_mut_bytes()[345..500].fill(0);
     }
     if fits < value.len() {
@@ -89,12 +89,12 @@ fn set_text(header: &mut Header, field: Field, value: &[u8], records: &mut Vec<(
     }
 }
 
-/// The headers of one member, taken apart.
+/// The parsed headers of one member.
 struct Parts {
     /// Extension headers with their data, in order.
     extensions: Vec<(EntryType, Header, Vec<u8>)>,
     header: Header,
-    /// Further blocks of an old GNU sparse header.
+    /// Additional blocks of an old GNU sparse header.
     rest: Vec<u8>,
 }
 
@@ -122,7 +122,7 @@ impl Parts {
         self.extensions.retain(|(other, ..)| *other != kind);
     }
 
-    /// Takes overridden records out of the PAX headers and puts `records` in.
+    /// Removes overridden records from the PAX headers and adds `records`.
     fn edit_pax(&mut self, edit: &HeaderEdit, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), HeaderError> {
         let overridden = |key: &[u8]| match key {
             b"path" | b"GNU.sparse.name" => edit.path.is_some(),
@@ -211,7 +211,7 @@ mod tests {
 
     type Records = Vec<(String, Vec<u8>)>;
 
-    /// Reads path, link target and PAX records back.
+    /// Reads the path, link target and PAX records.
     fn read(mut headers: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>, Records) {
         headers.extend_from_slice(&[0; 1024]);
         let mut archive = tar::Archive::new(&headers[..]);

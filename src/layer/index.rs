@@ -1,7 +1,7 @@
-//! What one pass over a layer learns, kept small: some twenty bytes for each entry.
+//! The compact result of one pass over a layer: about twenty bytes per entry.
 //!
-//! There are two streams of records (postcard's: a number takes as many bytes as it needs), one of where entries lie and one of
-//! what they are called. Each record tells how it differs from the one before.
+//! There are two streams of postcard records, in which a number takes as many bytes as it needs: one of positions and
+//! one of names. Each record stores the difference from the one before.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,53 +12,53 @@ use super::entry::{EntryKind, Span};
 use super::tar::BLOCK;
 use crate::rootfs_path::RootfsPath;
 
-/// What one pass over a layer learns.
+/// The entries of a layer, from one pass over it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LayerIndex {
     spans: Spans,
     names: Names,
-    /// Bytes of the decompressed layer, end marker included.
+    /// Size of the decompressed layer in bytes, end marker included.
     pub size: u64,
 }
 
 impl LayerIndex {
-    /// Adds an entry behind the others.
+    /// Appends an entry.
     pub fn push(&mut self, span: &Span, path: &RootfsPath, kind: &EntryKind) {
         self.spans.push(span);
         self.names.push(path, kind);
     }
 
-    /// Returns how many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.spans.count
     }
 
-    /// Returns how many bytes the entries take in memory.
+    /// Returns how many bytes of memory the entries take.
     pub fn weight(&self) -> u64 {
         (self.spans.bytes.len() + self.names.bytes.len()) as u64
     }
 
-    /// Tells whether there is none.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns where the entries lie, in order.
+    /// Returns the positions of the entries, in order.
     pub fn spans(&self) -> impl Iterator<Item = Span> {
         self.spans.iter()
     }
 
-    /// Returns what the entries are called and what they are, in order.
+    /// Returns the paths and kinds of the entries, in order.
     pub fn names(&self) -> impl Iterator<Item = (RootfsPath, EntryKind)> {
         self.names.iter()
     }
 
-    /// Forgets the names; where entries lie is still known.
+    /// Drops the names. The positions are kept.
     pub fn forget_names(&mut self) {
         self.names = Names::default();
     }
 
-    /// Gives back memory that is not needed when no entry will be added.
+    /// Frees unused memory after the last entry was added.
     pub fn shrink(&mut self) {
         self.spans.bytes.shrink_to_fit();
         self.names.bytes.shrink_to_fit();
@@ -72,7 +72,7 @@ impl fmt::Debug for LayerIndex {
     }
 }
 
-/// Records of where entries lie.
+/// The records of positions.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Spans {
     bytes: Vec<u8>,
@@ -80,14 +80,15 @@ struct Spans {
     last: Before,
 }
 
-/// Where the entry before ends, in blocks of the layer, and where it starts in the compressed layer, in bytes.
+/// The end of the previous entry, in tar blocks, and its start in the compressed layer, in bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Before {
     end: u64,
     packed: u64,
 }
 
-/// Blocks between two entries, of headers and of data, and bytes of the compressed layer between two starts.
+/// Tar blocks before the entry, of its headers and of its data, and bytes between its compressed start and the previous
+/// one.
 type SpanRecord = (u64, u64, u64, u64);
 
 impl Before {
@@ -138,14 +139,14 @@ impl Spans {
     }
 }
 
-/// Records of what entries are called.
+/// The records of names.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Names {
     bytes: Vec<u8>,
     last: Vec<u8>,
 }
 
-/// A path, as so many bytes of the one before and others behind these, and what the entry is.
+/// The number of bytes shared with the previous path, the rest of the path, and the kind of the entry.
 type NameRecord<'a> = (usize, &'a [u8], EntryKind);
 
 impl Names {
@@ -171,11 +172,11 @@ impl Names {
 }
 
 fn push_record(bytes: &mut Vec<u8>, record: &impl Serialize) {
-    // Neither memory nor these records can refuse to be written.
+    // Writing to memory does not fail, and these records can always be serialized.
     let _ = postcard::to_io(record, bytes);
 }
 
-/// Bytes that are stored in one piece.
+/// Bytes that are serialized as one value.
 struct Bytes<'a>(&'a [u8]);
 
 impl Serialize for Bytes<'_> {
@@ -191,7 +192,7 @@ impl Serialize for LayerIndex {
 }
 
 impl<'de> Deserialize<'de> for LayerIndex {
-    /// Reads through both streams, so that nothing has to doubt them later.
+    /// Reads both streams completely, so that later code can trust them.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (size, count, spans, names) = <(u64, usize, &[u8], &[u8])>::deserialize(deserializer)?;
         let mut index = Self { size, ..Self::default() };
@@ -225,7 +226,7 @@ mod tests {
             path().prop_map(EntryKind::HardLink),
             proptest::collection::vec(any::<u8>(), 0..9).prop_map(|target| EntryKind::Symlink(target.into())),
         ];
-        // Mostly in order and close together, but nothing depends on that.
+        // Mostly ascending and close together, but nothing depends on that.
         let blocks = || prop_oneof![0..9_u64, 0..u64::MAX / BLOCK];
         let span = (blocks(), blocks(), blocks(), any::<u64>()).prop_map(|(start, data, end, packed_start)| Span {
             range: start * BLOCK..end * BLOCK,

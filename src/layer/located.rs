@@ -1,4 +1,4 @@
-//! Tells where in a blob a byte of the decompressed layer comes from.
+//! Maps bytes of the decompressed layer to positions in the blob.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::codec::Decode;
 use crate::blob::read_buffered;
 
-/// Passes on what a decoder shows, and notes of which part of the blob it was made.
+/// Forwards a decoder's output and records which part of the blob it came from.
 pub(super) struct Located<D> {
     decoder: D,
     /// Bytes of the layer that were consumed.
@@ -15,7 +15,7 @@ pub(super) struct Located<D> {
     places: Places,
 }
 
-/// The places of what a decoder shows; whoever reads it through others keeps a clone.
+/// The positions of a decoder's current output. Clones share them, so they can be read while the reader is wrapped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places(Rc<Cell<Shown>>);
 
@@ -26,7 +26,7 @@ struct Shown {
     to: Place,
 }
 
-/// A byte of the layer, and the byte of the blob from which on it is decoded.
+/// A byte of the layer, and the byte of the blob where its decoding starts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     layer: u64,
@@ -34,7 +34,7 @@ struct Place {
 }
 
 impl<D: Decode> Located<D> {
-    /// Returns the reader, and the places of what it will show.
+    /// Returns the reader and the positions of its output.
     pub(super) fn new(decoder: D) -> (Self, Places) {
         let places = Places::default();
         (Self { decoder, consumed: 0, places: places.clone() }, places)
@@ -42,8 +42,8 @@ impl<D: Decode> Located<D> {
 }
 
 impl Places {
-    /// Returns the byte of the blob from which a byte of the layer on is decoded. Exact where what was shown last starts and ends; within that, as if it
-    /// were compressed evenly.
+    /// Returns the byte of the blob where decoding of a layer byte starts. Exact at the start and end of the current
+    /// output, interpolated linearly in between.
     pub(super) fn of(&self, offset: u64) -> u64 {
         let Shown { from, to } = self.0.get();
         let done = offset.clamp(from.layer, to.layer) - from.layer;
@@ -80,11 +80,11 @@ impl<D: Decode> Read for Located<D> {
 mod tests {
     use super::*;
 
-    /// Shows one piece after the other.
+    /// Outputs one piece after the other.
     struct Pieces {
-        /// Bytes of each, and of the part of the blob that it is made of.
+        /// Size of each piece, and of the part of the blob that it comes from.
         left: Vec<(usize, u64)>,
-        /// Bytes of the present one that were not consumed.
+        /// Bytes of the current piece that were not consumed.
         shown: usize,
         position: u64,
     }

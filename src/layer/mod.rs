@@ -1,6 +1,6 @@
-//! A layer, and how it is read and rewritten without being unpacked.
+//! Reads and rewrites a layer without unpacking it.
 //!
-//! A layer blob is a tar, compressed or not. pydock sees it as ranges of bytes:
+//! A layer blob is a tar, compressed or not. pydock treats it as ranges of bytes:
 //!
 //! ```text
 //! blob ──(codec)──> tar:  │ entry │ entry │ entry │ … │ end marker │
@@ -8,11 +8,11 @@
 //!                           └─ extension headers │ header │ data │ padding to 512
 //! ```
 //!
-//! [`scan`](scan::scan) reads a layer once and gives its entries as ranges; a [`CutList`](cut::CutList) says which
-//! ranges to keep and which bytes to put between; a [`LayerWriter`](rewrite::LayerWriter) applies it. Kept entries are
-//! copied byte for byte, so nothing of them (xattrs, PAX keys, sparse maps, odd names, nanoseconds) can be lost.
+//! [`scan`](scan::scan) reads a layer once and returns its entries as ranges. A [`CutList`](cut::CutList) lists which
+//! ranges to keep and which bytes to insert. A [`LayerWriter`](rewrite::LayerWriter) applies it. Kept entries are
+//! copied byte for byte, so none of their data (xattrs, PAX keys, sparse maps, odd names, nanoseconds) is lost.
 //!
-//! Nothing here knows what an image, Python or a package is.
+//! This module knows nothing about images, Python or packages.
 
 pub mod codec;
 pub mod cut;

@@ -1,9 +1,9 @@
 //! PAX records: `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record. Spec: POSIX pax, "Extended Header".
 //!
-//! A value may hold any byte, line ends included: a file capability of Linux (`security.capability`) does. So records are read by
-//! their length, as Go's `archive/tar` reads them.
+//! A value may contain any byte, including line ends, as Linux file capabilities (`security.capability`) do. Records
+//! are therefore read by their length, as Go's `archive/tar` does.
 
-/// A record.
+/// A PAX record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its key.
@@ -12,11 +12,11 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// The bytes are no record.
+/// The error for bytes that are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Returns the records of an extension header. The first that is malformed is the last.
+/// Returns the records of an extension header, up to the first malformed one.
 pub fn records(data: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -29,7 +29,7 @@ pub fn records(data: &[u8]) -> impl Iterator<Item = Result<Record<'_>, Malformed
     })
 }
 
-/// Takes the first record; returns it and what follows.
+/// Splits off the first record. Returns it and the rest.
 fn take(data: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let space = data.iter().take(20).position(|&byte| byte == b' ')?;
     let digits = &data[..space];

@@ -1,12 +1,12 @@
-//! Applies cut lists to old layers and gives one new layer.
+//! Applies cut lists to old layers and writes one new layer.
 //!
 //! ```text
 //! read:  blob -> codec -> diff ID -> cut list
 //! write: cut list -> diff ID -> codec -> digest and size -> output
 //! ```
 //!
-//! An old gzip layer that was mapped by the scan is not read again from its start: what is kept is decoded from near
-//! where it lies, for the new diff ID, and its deflate symbols are used again.
+//! If the scan mapped an old gzip layer, the layer is not read again from its start. Kept ranges are decoded from the
+//! nearest seek point, for the new diff ID, and their deflate symbols are reused.
 
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
@@ -18,10 +18,10 @@ use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
 use crate::digest::Digest;
 use crate::hasher::{Hasher, LayerHashers};
 
-/// Two zero blocks end a tar.
+/// A tar ends with two zero blocks.
 const END_MARKER: [u8; 1024] = [0; 1024];
 
-/// Facts of a new layer.
+/// The digests and sizes of a new layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rewritten {
     /// Digest and size of the compressed layer.
@@ -33,12 +33,12 @@ pub struct Rewritten {
 /// Why a layer cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
 pub enum RewriteError {
-    /// The old layer cannot be read. Bytes are those of the decompressed layer.
+    /// The old layer cannot be read. Offsets are into the decompressed layer.
     #[error("cannot read at byte {offset}")]
     Read {
-        /// Where.
+        /// The offset.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The new layer cannot be written.
@@ -47,26 +47,26 @@ pub enum RewriteError {
     /// A member's headers cannot be edited.
     #[error("cannot edit the headers at byte {offset}")]
     Header {
-        /// Where they start.
+        /// Start of the headers.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: HeaderError,
     },
 }
 
-/// How a new layer is compressed.
+/// The compression settings of a new layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packing {
     /// The compression.
     pub compression: Compression,
-    /// How the deflate symbols of old layers are used again, where that can be; `None` if what is kept is compressed anew, which takes many times
-    /// as long.
+    /// How deflate symbols of old layers are reused where possible. `None` compresses kept content from scratch, which
+    /// takes many times as long.
     pub reuse: Option<Reuse>,
-    /// The level at which bytes are compressed afresh; `None` for the compression's usual one.
+    /// The level for new data. `None` selects the compression's usual level.
     pub level: Option<u32>,
 }
 
-/// Writes one new layer; old layers are added in order.
+/// Writes one new layer. Old layers are added in order.
 #[derive(Debug)]
 pub struct LayerWriter<W: Write> {
     encoder: Encoder<HashingWriter<W>>,
@@ -75,10 +75,10 @@ pub struct LayerWriter<W: Write> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Starts a layer; `workers` help to compress it, and `hashers`, which are new, to learn what it is.
+    /// Starts a layer. `workers` help to compress it, and `hashers` must be new.
     ///
     /// # Errors
-    /// If a compressor cannot be made.
+    /// If the compressor cannot be created.
     pub fn new(
         packing: Packing,
         workers: Option<Workers>,
@@ -91,11 +91,11 @@ impl<W: Write> LayerWriter<W> {
         Ok(Self { encoder, reuse: packing.reuse, tar: Tally::new(hashers.tar) })
     }
 
-    /// Adds what `cut` keeps of an old layer. Reads the old layer to its end, so that it is verified whole against its diff ID, with the
-    /// help of the hasher beside it, which is new.
+    /// Adds what `cut` keeps of an old layer. Reads the old layer to its end and verifies all of it against its diff
+    /// ID. The hasher must be new.
     ///
     /// # Errors
-    /// As [`RewriteError`] says.
+    /// See [`RewriteError`].
     pub fn add(
         &mut self,
         blob: impl Read,
@@ -122,10 +122,10 @@ impl<W: Write> LayerWriter<W> {
         old.pass(u64::MAX, |_| Ok(()))
     }
 
-    /// Adds what `cut` keeps of an old gzip layer that was mapped when it was verified. Reads only what is kept.
+    /// Adds what `cut` keeps of an old gzip layer that was verified and mapped before. Reads only what is kept.
     ///
     /// # Errors
-    /// As [`RewriteError`] says.
+    /// See [`RewriteError`].
     pub fn splice(&mut self, blob: &dyn ReadAt, map: &SeekMap, cut: &CutList) -> Result<(), RewriteError> {
         let mut old = Old::new(blob, map);
         let read = |range: &Range<u64>| {
@@ -173,10 +173,10 @@ impl<W: Write> LayerWriter<W> {
         self.write(&edited)
     }
 
-    /// Adds a whole decompressed layer as it is, end marker included; nothing may be added before or after.
+    /// Adds a whole decompressed layer unchanged, end marker included. Nothing else may be added.
     ///
     /// # Errors
-    /// As [`RewriteError`] says.
+    /// See [`RewriteError`].
     pub fn recompress(
         mut self,
         blob: impl Read,
@@ -205,14 +205,14 @@ impl<W: Write> LayerWriter<W> {
     }
 }
 
-/// The decompressed bytes of an old layer, and how far they have been read.
+/// The decompressed bytes of an old layer, and how many were read.
 struct OldLayer<R> {
     inner: R,
     offset: u64,
 }
 
 impl<R: BufRead> OldLayer<R> {
-    /// Passes bytes up to `end`, or the end of the layer, to `write`.
+    /// Passes bytes to `write`, up to `end` or the end of the layer.
     fn pass(&mut self, end: u64, mut write: impl FnMut(&[u8]) -> Result<(), RewriteError>) -> Result<(), RewriteError> {
         while self.offset < end {
             let bytes = match self.inner.fill_buf() {

@@ -1,4 +1,4 @@
-//! One streaming pass over a layer: its entries, and the contents that somebody asked for.
+//! Reads a layer in one streaming pass: its entries, and the contents that the observer asks for.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,16 +12,16 @@ use crate::budget::{Budget, Resource};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 
-/// Looks at files' contents while a layer is scanned. The rest of the file is skipped after `observe` returns.
+/// Inspects the contents of files during a scan. The rest of a file is skipped after `observe` returns.
 pub trait Observer {
-    /// Looks at entry `index` and, if it wants to, reads (some of) its content.
+    /// Inspects entry `index`. It may read its content, or a part of it.
     ///
     /// # Errors
-    /// Only those of `content`.
+    /// Only errors of `content`.
     fn observe(&mut self, index: usize, entry: &Entry, content: &mut dyn BufRead) -> io::Result<()>;
 }
 
-/// Looks at nothing.
+/// Inspects nothing.
 impl Observer for () {
     fn observe(&mut self, _: usize, _: &Entry, _: &mut dyn BufRead) -> io::Result<()> {
         Ok(())
@@ -30,12 +30,13 @@ impl Observer for () {
 
 /// Scans a layer.
 ///
-/// `blob` gives the compressed bytes and fails by itself if they are not the descriptor's; `diff_id` is what
-/// the config says of the decompressed bytes, which the hasher beside it verifies; there is none for a layer that is not compressed, if
-/// the descriptor says the same. `budget` is the image's. If there is a `map`, points to seek to in a gzip layer are noted in it. Memory grows with the number of entries, not with the size of files.
+/// `blob` returns the compressed bytes and itself fails if they do not match the descriptor. `diff_id` is the digest of
+/// the decompressed bytes from the config, with a new hasher to verify it. It is `None` for an uncompressed layer whose
+/// descriptor has the same digest. `budget` belongs to the image. Seek points of a gzip layer are recorded in `map`, if
+/// given. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
-/// As [`TarError`] says; decompression and digest errors are inside [`TarError::Read`].
+/// See [`TarError`]. Decompression and digest errors are inside [`TarError::Read`].
 pub fn scan(
     blob: impl Read,
     compression: Compression,
@@ -72,10 +73,10 @@ pub fn scan(
     Ok(index)
 }
 
-/// Notes points to seek to in a gzip layer, and verifies the layer, without looking at what it holds.
+/// Records the seek points of a gzip layer and verifies the layer, without inspecting its content.
 ///
 /// # Errors
-/// If it cannot be read, or is not what its digest or diff ID say.
+/// If it cannot be read, or does not match its digest or diff ID.
 pub fn map(blob: impl Read, (diff_id, hasher): (Digest, Hasher), map: &mut SeekMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {

@@ -1,9 +1,9 @@
-//! Walks the members of a tar stream and says which bytes each one takes, extension headers included.
+//! Reads the members of a tar stream with their byte ranges, extension headers included.
 //!
-//! The walk is ours, because pydock needs byte ranges, and limits that hold before memory is taken. It follows POSIX pax and GNU
-//! tar as Go's `archive/tar` reads them (`reader.go`), because that is what unpacks images: extension headers of at most 1 MiB, no
-//! data after a link or a directory whatever their size field says, an empty field is zero, global headers are reported but not
-//! applied.
+//! pydock has its own tar reader because it needs byte ranges, and limits that apply before memory is allocated. The
+//! reader follows POSIX pax and GNU tar as Go's `archive/tar` (`reader.go`) does, because container runtimes unpack
+//! images with it. Extension headers are limited to 1 MiB. A link or directory has no data, whatever its size field is.
+//! An empty numeric field is zero. Global headers are reported but not applied.
 
 use std::io::{self, BufRead, Read};
 
@@ -17,32 +17,32 @@ use crate::rootfs_path::{PathError, RootfsPath, excerpt};
 
 /// Size of a tar block, in bytes.
 pub const BLOCK: u64 = 512;
-/// The largest extension header that is read into memory, in bytes; Go's `archive/tar` has the same limit.
+/// The largest extension header, in bytes. Go's `archive/tar` has the same limit.
 pub const MAX_EXTENSION: u64 = 1 << 20;
-/// The most that all headers of one member may take, in bytes: they are read to memory when the member is edited.
+/// The most bytes that all headers of one member may take. They are read into memory when the member is edited.
 pub const MAX_HEADERS: u64 = 8 << 20;
-/// The magic of a header whose prefix field continues the path, whatever its version field says. GNU's has a space at its end.
+/// The magic of a header whose prefix field continues the path, for any version field. GNU's magic ends with a space.
 pub(super) const USTAR_MAGIC: &[u8; 6] = b"ustar\0";
 
-/// What is wrong with a tar stream. Offsets are in bytes into the decompressed layer.
+/// Why a tar stream cannot be read. Offsets are in bytes into the decompressed layer.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
-    /// The bytes cannot be had.
+    /// The bytes cannot be read.
     #[error("cannot read at byte {offset}")]
     Read {
-        /// Where.
+        /// The offset.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A member's data cannot be had.
+    /// A member's data cannot be read.
     #[error("entry `{path}`: cannot read at byte {offset}")]
     ReadData {
-        /// Whose.
+        /// The member.
         path: String,
-        /// Where.
+        /// The offset.
         offset: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The stream ends inside a header.
@@ -51,9 +51,9 @@ pub enum TarError {
     /// The stream ends inside a member's data.
     #[error("entry `{path}`: the tar is cut {missing} bytes before the end of its data")]
     CutData {
-        /// Whose.
+        /// The member.
         path: String,
-        /// How many bytes are missing.
+        /// Number of missing bytes.
         missing: u64,
     },
     /// The header's checksum is wrong.
@@ -62,19 +62,19 @@ pub enum TarError {
     /// A numeric field is not a number, or too large.
     #[error("entry `{path}`: header field `{field}` at byte {offset} is not a number")]
     Field {
-        /// Whose.
+        /// The member.
         path: String,
-        /// Which field.
+        /// The field.
         field: &'static str,
-        /// Where the header starts.
+        /// Start of the header.
         offset: u64,
     },
     /// An extension header is larger than [`MAX_EXTENSION`].
     #[error("an extension header at byte {offset} claims {size} bytes; at most {MAX_EXTENSION} are allowed")]
     Extension {
-        /// Where it starts.
+        /// Start of the extension header.
         offset: u64,
-        /// What it claims.
+        /// Its size field.
         size: u64,
     },
     /// The headers of one member are larger than [`MAX_HEADERS`].
@@ -86,23 +86,23 @@ pub enum TarError {
     /// A PAX record is not `LENGTH KEY=VALUE\n`.
     #[error("a PAX header at byte {0} holds a malformed record")]
     Pax(u64),
-    /// An entry of a kind that no unpacker of images knows carries data.
+    /// An entry of a kind that no image unpacker supports has data.
     #[error("entry `{path}` is of an unknown kind and has {size} bytes of data")]
     Payload {
-        /// Whose.
+        /// The entry.
         path: String,
-        /// What it claims.
+        /// Its size field.
         size: u64,
     },
-    /// A path could leave the rootfs.
+    /// A path or link target is invalid.
     #[error("entry `{entry}`: {source}")]
     Path {
         /// The entry as written.
         entry: String,
-        /// What is wrong with it.
+        /// The cause.
         source: PathError,
     },
-    /// There is something after the end marker.
+    /// There are bytes after the end marker.
     #[error("trailing bytes after the end of the tar, from byte {0}")]
     Trailing(u64),
 }
@@ -112,21 +112,21 @@ pub enum TarError {
 pub struct TarReader<R> {
     inner: R,
     offset: u64,
-    /// Where the current member ends.
+    /// End of the current member.
     end: u64,
 }
 
-/// What extension headers say about the member that follows.
+/// The extension headers of the next member.
 #[derive(Default)]
 struct Extensions {
-    /// The last PAX header; earlier ones do not count.
+    /// The last PAX header. Earlier ones are ignored.
     pax: Pax,
-    /// GNU's long name and link target, which count more than PAX's.
+    /// GNU's long name and link target. They take precedence over PAX.
     path: Vec<u8>,
     link: Vec<u8>,
 }
 
-/// What a PAX header says. An empty value leaves the field of the member's own header.
+/// A PAX header. An empty value does not override the member's own header.
 #[derive(Default)]
 struct Pax {
     path: Vec<u8>,
@@ -141,16 +141,16 @@ impl<R: BufRead> TarReader<R> {
         Self { inner, offset: 0, end: 0 }
     }
 
-    /// Returns how many bytes have been read.
+    /// Returns the number of bytes read.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Returns the next member, skipping what is left of the current one; `None` after the end marker, when the stream
-    /// has been read to its very end.
+    /// Returns the next member and skips the rest of the current one. Returns `None` after the end marker, when the
+    /// whole stream was read.
     ///
     /// # Errors
-    /// As [`TarError`] says.
+    /// See [`TarError`].
     pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let start = self.end;
         let mut extensions = Extensions::default();
@@ -159,7 +159,7 @@ impl<R: BufRead> TarReader<R> {
             if at - start > MAX_HEADERS {
                 return Err(TarError::Headers(start));
             }
-            // Extension headers at the end belong to nothing.
+            // Extension headers without a member are ignored.
             let Some(block) = self.block()? else { return Ok(None) };
             if block.iter().all(|&b| b == 0) {
                 self.drain_zeros()?;
@@ -176,18 +176,18 @@ impl<R: BufRead> TarReader<R> {
         }
     }
 
-    /// Returns a reader over the data of `entry`, which must be the one that [`Self::next_entry`] gave last.
+    /// Returns a reader of the data of `entry`, which must be the last one from [`Self::next_entry`].
     pub fn data<'a>(&'a mut self, entry: &'a Entry) -> impl BufRead + 'a {
         let left = (entry.span.data_start + entry.size).saturating_sub(self.offset);
         Data { tar: self, left }
     }
 
-    /// Words an error of the reader that [`Self::data`] gave.
+    /// Returns the error for a failed read from [`Self::data`].
     pub fn data_error(&self, entry: &Entry, source: io::Error) -> TarError {
         TarError::ReadData { path: excerpt(entry.path.as_bytes()), offset: self.offset, source }
     }
 
-    /// Skips the rest of `entry`, the one that [`Self::next_entry`] gave last.
+    /// Skips the rest of `entry`, which must be the last one from [`Self::next_entry`].
     ///
     /// # Errors
     /// If the stream ends before the entry does.
@@ -204,7 +204,7 @@ impl<R: BufRead> TarReader<R> {
         Ok(())
     }
 
-    /// Skips bytes without copying them; returns how many there were.
+    /// Skips bytes without copying them. Returns how many were skipped.
     fn skip(&mut self, count: u64) -> io::Result<u64> {
         let mut skipped = 0;
         while skipped < count {
@@ -240,7 +240,7 @@ impl<R: BufRead> TarReader<R> {
         let link = [link, pax.link].into_iter().find(|link| !link.is_empty());
         let link = link.unwrap_or_else(|| text(header.as_old().linkname.to_vec()));
         let kind = match header.entry_type() {
-            // A V7 tar marks a directory by its name alone.
+            // A V7 tar marks a directory only by its name.
             EntryType::Regular if raw.ends_with(b"/") && header.as_old().linkflag == [0] => EntryKind::Directory,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => EntryKind::File,
             EntryType::Link => EntryKind::HardLink(RootfsPath::parse(&link).map_err(path_error)?),
@@ -257,7 +257,7 @@ impl<R: BufRead> TarReader<R> {
             EntryKind::Special => !matches!(header.entry_type(), EntryType::Char | EntryType::Block | EntryType::Fifo),
             _ => false,
         };
-        // Some writers give a link the size of its target.
+        // Some writers set the size of a link to that of its target.
         let size = if has_data { size } else { 0 };
         if size > 0 && kind == EntryKind::Special {
             return Err(TarError::Payload { path: excerpt(&raw), size });
@@ -280,9 +280,9 @@ impl<R: BufRead> TarReader<R> {
         })
     }
 
-    /// Skips the further blocks that an old GNU sparse header announces.
+    /// Skips the additional blocks of an old GNU sparse header.
     fn sparse_blocks(&mut self, header: &Header) -> Result<(), TarError> {
-        // Offset 482 of the header, and 504 of a further block, is the flag that another block follows.
+        // Byte 482 of the header, and 504 of an additional block, is set if another block follows.
         let mut more = header.as_bytes()[482] != 0;
         while more {
             let at = self.offset;
@@ -306,7 +306,7 @@ impl<R: BufRead> TarReader<R> {
         Ok(data)
     }
 
-    /// Reads one block; `None` at the end of the stream.
+    /// Reads one block. Returns `None` at the end of the stream.
     fn block(&mut self) -> Result<Option<[u8; BLOCK as usize]>, TarError> {
         let mut block = [0; BLOCK as usize];
         match self.fill(&mut block)? {
@@ -323,7 +323,7 @@ impl<R: BufRead> TarReader<R> {
         Ok(filled)
     }
 
-    /// Reads to the end of the stream, past the end marker, where only zeros may stand.
+    /// Reads to the end of the stream. Only zeros may follow the end marker.
     fn drain_zeros(&mut self) -> Result<(), TarError> {
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -389,8 +389,8 @@ impl Pax {
     }
 }
 
-/// Returns the path in a member's own header. The prefix field of a ustar header, or a shorter one of a star header, comes before
-/// the name; a GNU header keeps times there.
+/// Returns the path in a member's own header. The prefix field of a ustar header, or the shorter one of a star header,
+/// precedes the name. A GNU header keeps times there.
 fn header_path(header: &Header) -> Vec<u8> {
     let block = header.as_bytes();
     let name = text(block[..100].to_vec());
@@ -402,8 +402,8 @@ fn header_path(header: &Header) -> Vec<u8> {
     if prefix.is_empty() { name } else { [&prefix[..], b"/", &name].concat() }
 }
 
-/// Reads a numeric field: octal digits between spaces and NULs, or GNU's base-256; blank is zero. `None` if it is neither, or
-/// negative, or too large.
+/// Parses a numeric field: octal digits between spaces and NULs, or GNU's base-256. A blank field is zero. Returns
+/// `None` if the number is malformed, negative or too large.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     if field.first().is_some_and(|first| first & 0x80 != 0) {
         let bytes = std::iter::once(field[0] & 0x7f).chain(field[1..].iter().copied());
@@ -421,7 +421,7 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(&digits[..end]).ok().filter(|text| !text.starts_with('+'))?, 8).ok()
 }
 
-/// A GNU long name ends at its first NUL.
+/// Cuts a text at its first NUL, as for a GNU long name.
 fn text(mut data: Vec<u8>) -> Vec<u8> {
     if let Some(end) = data.iter().position(|&b| b == 0) {
         data.truncate(end);
@@ -429,7 +429,7 @@ fn text(mut data: Vec<u8>) -> Vec<u8> {
     data
 }
 
-/// Old archives sum signed bytes; both sums are in use.
+/// Verifies the checksum. Some old archives sum signed bytes, so both sums are accepted.
 fn verify_checksum(block: &[u8; BLOCK as usize], header: &Header, at: u64) -> Result<(), TarError> {
     let expected = number(&header.as_old().cksum).and_then(|sum| u32::try_from(sum).ok());
     let expected = expected.ok_or(TarError::Checksum(at))?;

@@ -1,20 +1,20 @@
-//! Whiteout names and what they mean. Spec: image-spec `layer.md`, "Whiteouts".
+//! Whiteout names and their meaning. Spec: image-spec `layer.md`, "Whiteouts".
 
 use crate::rootfs_path::RootfsPath;
 
-/// What an entry with a whiteout name does to lower layers.
+/// The effect of a whiteout entry on lower layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whiteout {
-    /// `.wh.NAME`: the lower layers' `NAME` is gone.
+    /// `.wh.NAME`: removes `NAME` of lower layers.
     Removed(RootfsPath),
-    /// `.wh..wh..opq`: all that lower layers have in this folder is gone.
+    /// `.wh..wh..opq`: removes all content of this folder in lower layers.
     Opaque(RootfsPath),
-    /// Another `.wh..wh.` name: bookkeeping of AUFS, which no runtime shows (`.wh..wh.plnk`, `.wh..wh.aufs`).
+    /// Another `.wh..wh.` name (`.wh..wh.plnk`, `.wh..wh.aufs`): metadata of AUFS, which no runtime shows.
     Bookkeeping,
 }
 
 impl Whiteout {
-    /// Reads a path's last component as a whiteout; `None` if it is an ordinary name.
+    /// Parses the last component of a path as a whiteout. Returns `None` for an ordinary name.
     pub fn parse(path: &RootfsPath) -> Option<Self> {
         match path.file_name().strip_prefix(b".wh.")? {
             b".wh..opq" => Some(Self::Opaque(path.parent())),

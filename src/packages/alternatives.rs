@@ -1,12 +1,13 @@
-//! Debian's alternatives: which of several programs a generic name means. Source: update-alternatives(1), "FILES".
+//! Debian's alternatives, which select one of several programs for a generic name. Source: update-alternatives(1),
+//! "FILES".
 //!
-//! An administrative file is: `auto` or `manual`; the generic link; pairs of slave name and link, ended by an empty line;
-//! then, for each choice, its path, its priority and one line for each slave, ended by an empty line.
+//! An administrative file contains: `auto` or `manual`; the generic link; pairs of slave name and link, ended by an
+//! empty line; then for each choice its path, its priority and one line per slave, ended by an empty line.
 
 use super::{DatabaseChange, IsGone, Texts};
 use crate::rootfs_path::RootfsPath;
 
-/// Where the administrative files are.
+/// The folder of the administrative files.
 pub const FOLDER: &str = "var/lib/dpkg/alternatives/";
 
 /// A group of alternatives.
@@ -59,7 +60,8 @@ fn parse(name: &str, text: &str) -> Option<Group> {
 }
 
 impl Group {
-    /// Returns all symlinks of the group: generic names, and what they lead through in `/etc/alternatives`.
+    /// Returns all symlinks of the group: the generic links, and the links in `/etc/alternatives` that they lead
+    /// through.
     fn links(&self) -> impl Iterator<Item = RootfsPath> {
         let all = std::iter::once((&self.name, &self.link)).chain(self.slaves.iter().map(|(name, link)| (name, link)));
         all.flat_map(|(name, link)| [Some(link.clone()), path_of(&format!("etc/alternatives/{name}"))]).flatten()
@@ -74,8 +76,8 @@ fn groups(texts: &Texts) -> impl Iterator<Item = (&RootfsPath, &str, Group)> {
     })
 }
 
-/// Returns, for each group, its links and its choices' paths: if all choices go, the links go; if one stays, the links
-/// must go on leading somewhere.
+/// Returns the links and the paths of the choices of each group. If all choices are removed, the links are removed. If
+/// one is kept, the links must not dangle.
 pub fn all(texts: &Texts) -> Vec<(Vec<RootfsPath>, Vec<RootfsPath>)> {
     let pair = |(_, _, group): (_, _, Group)| {
         let links = group.links().collect();
@@ -84,7 +86,7 @@ pub fn all(texts: &Texts) -> Vec<(Vec<RootfsPath>, Vec<RootfsPath>)> {
     groups(texts).map(pair).collect()
 }
 
-/// Takes choices that are gone out of the administrative files.
+/// Drops choices with removed paths from the administrative files.
 pub(super) fn without(texts: &Texts, gone: &IsGone<'_>, change: &mut DatabaseChange) {
     for (path, text, group) in groups(texts) {
         let left = group.choices.iter().filter(|choice| !gone(&choice.path)).collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use crate::rootfs_path::RootfsPath;
 const INSTALLED: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 const WORLD: &str = "etc/apk/world";
 
-/// Packages without which an Alpine system does not start a shell or a program; apk has no mark for them.
+/// Packages that an Alpine system needs to start a shell or a program. apk does not mark them.
 const ESSENTIAL: [&str; 8] = [
     "alpine-baselayout",
     "alpine-baselayout-data",
@@ -20,7 +20,7 @@ const ESSENTIAL: [&str; 8] = [
     "ssl_client",
 ];
 
-/// Tells whether the content of a file is needed to read or edit the database.
+/// Returns whether the content of a file is needed to read or edit the database.
 pub fn wants(path: &str) -> bool {
     INSTALLED.contains(&path) || path == WORLD
 }
@@ -30,7 +30,7 @@ fn installed(texts: &Texts) -> Option<(&RootfsPath, &str)> {
     Some((path, text))
 }
 
-/// Reads the database; `None` if there is none. What is malformed is told to `report` and left alone.
+/// Reads the database. Returns `None` if there is none. Malformed parts are reported and left unchanged.
 pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> {
     let (path, text) = installed(texts)?;
     let world = texts.iter().find(|(path, _)| path.to_string() == WORLD).map_or("", |(_, text)| text);
@@ -42,7 +42,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
             report(format!("{path}: a stanza has no P: field"));
             continue;
         }
-        // A name of `world` may be one that another package provides: `libc-utils` is musl-utils'.
+        // A name in `world` can be one that another package provides: musl-utils provides `libc-utils`.
         let names = std::iter::once(&package.name).chain(&package.provides);
         package.is_manual = names.into_iter().any(|name| manual.contains(name.as_str()));
         packages.push(package);
@@ -50,7 +50,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
     (!packages.is_empty()).then(|| PackageDb::new(Manager::Apk, packages))
 }
 
-/// Parses one stanza: `P:` name, `A:` architecture, `D:` dependencies, `p:` provides, `F:` a folder and `R:` files in it.
+/// Parses a stanza: `P:` name, `A:` architecture, `D:` dependencies, `p:` provides, `F:` a folder and `R:` files in it.
 fn parse(stanza: &str) -> Package {
     let mut package = Package::default();
     let mut folder = RootfsPath::root();
@@ -63,7 +63,7 @@ fn parse(stanza: &str) -> Package {
             }
             "V" => package.version = value.to_owned(),
             "A" => package.architecture = value.to_owned(),
-            // The origin: what it was built from, of the same version.
+            // The origin: the source package, with the same version.
             "o" if value != package.name => {
                 package.source = Some(SourcePackage { name: value.to_owned(), version: None });
             }
@@ -86,12 +86,12 @@ fn parse(stanza: &str) -> Package {
     package
 }
 
-/// Takes version and repository off: `so:libc.so=1`, `name>=1.2`, `name@edge`.
+/// Strips version and repository: `so:libc.so=1`, `name>=1.2`, `name@edge`.
 fn name_of(relation: &str) -> &str {
     relation.split(['=', '<', '>', '~', '@']).next().unwrap_or(relation)
 }
 
-/// Writes the database back: stanzas, `world`, and the file records of what is gone.
+/// Edits the database: stanzas, `world`, and the records of removed files.
 pub(super) fn without(
     db: &PackageDb,
     removed: &BTreeSet<PackageId>,
@@ -105,7 +105,7 @@ pub(super) fn without(
         let new = kept.map(|stanza| without_files(stanza, gone) + "\n").collect();
         change.edit(path, &format!("{}\n\n", text.trim_end_matches('\n')), new);
     }
-    // What somebody asked for by a name that no package has or provides any more is asked for no longer.
+    // Drop requested names that no package has or provides any more.
     let gone_names =
         removed.iter().flat_map(|&id| std::iter::once(&db.packages[id].name).chain(&db.packages[id].provides));
     let is_left = |name: &str| db.named(name).iter().any(|id| !removed.contains(id));
@@ -117,7 +117,7 @@ pub(super) fn without(
     change
 }
 
-/// Takes the records of files that are gone (`R:`, with the `a:` and `Z:` lines after it) out of a stanza.
+/// Removes the records of removed files (`R:`, with the `a:` and `Z:` lines after it) from a stanza.
 fn without_files(stanza: &str, gone: &IsGone<'_>) -> String {
     let mut folder = RootfsPath::root();
     let mut skips = false;

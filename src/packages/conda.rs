@@ -1,6 +1,7 @@
-//! conda's records of installed packages. Sources: conda, `conda/models/records.py` (`PrefixRecord`), `conda/history.py` and
-//! `conda/models/match_spec.py`. An environment, the prefix, has in `conda-meta` one file of JSON a package, `NAME-VERSION-BUILD.json`,
-//! and in `conda-meta/history` what was asked for. mamba and pixi write the same.
+//! conda's records of installed packages. Sources: conda, `conda/models/records.py` (`PrefixRecord`),
+//! `conda/history.py` and `conda/models/match_spec.py`. The prefix of an environment contains one JSON file per
+//! package, `conda-meta/NAME-VERSION-BUILD.json`, and the requested packages in `conda-meta/history`. mamba and pixi
+//! write the same files.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,17 +11,17 @@ use serde_json::Value;
 
 use crate::rootfs_path::RootfsPath;
 
-/// The folder of a prefix in which the records are.
+/// The folder of the records in a prefix.
 pub const FOLDER: &[u8] = b"conda-meta";
 
-/// Returns whether a file is a record of a package.
+/// Returns whether a file is the record of a package.
 pub fn wants(path: &str) -> bool {
     let mut parts = path.rsplit('/');
     parts.next().is_some_and(|name| name.ends_with(".json"))
         && parts.next().is_some_and(|part| part.as_bytes() == FOLDER)
 }
 
-/// A package that is installed in a prefix.
+/// A package in a prefix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// Its name.
@@ -29,7 +30,7 @@ pub struct Record {
     pub version: String,
     /// The build of that version; empty if the record has none.
     pub build: String,
-    /// The names of what it depends on. Those that begin with `__` are properties of the machine.
+    /// The names of its dependencies. Names that begin with `__` are properties of the machine.
     pub depends: Vec<String>,
     /// Its files, relative to the prefix.
     pub files: Vec<RootfsPath>,
@@ -41,13 +42,13 @@ pub enum RecordError {
     /// It is not JSON.
     #[error("the record is not JSON")]
     Json(#[from] serde_json::Error),
-    /// It names no package.
+    /// It has no package name.
     #[error("the record has no `name`")]
     Name,
 }
 
 impl Record {
-    /// Parses a record. Keys that are missing, or have another type, count as empty.
+    /// Parses a record. Keys that are missing or have another type count as empty.
     ///
     /// # Errors
     /// If the text is not JSON, or has no name.
@@ -70,14 +71,14 @@ fn file(path: &str) -> Option<RootfsPath> {
     RootfsPath::parse(path.as_bytes()).ok().filter(|path| !path.is_root())
 }
 
-/// Returns the files of `paths_data`, which says more of the same files.
+/// Returns the files in `paths_data`, which has more details of the same files.
 fn detailed_files(record: &Value) -> Vec<RootfsPath> {
     let paths = record["paths_data"]["paths"].as_array().into_iter().flatten();
     paths.filter_map(|path| file(path["_path"].as_str()?)).collect()
 }
 
-/// Returns the name of the package that a specification is of: `name`, `name >=1`, `name=1=build`, `channel::name[build=x]`, or
-/// the address of a package's file. Returns `None` if it is of no single one.
+/// Returns the package name in a specification: `name`, `name >=1`, `name=1=build`, `channel::name[build=x]`, or the
+/// URL of a package file. Returns `None` if it does not name exactly one package.
 fn name_of(specification: &str) -> Option<String> {
     let bare = specification.split('#').next().unwrap_or_default().trim();
     let file = [".conda", ".tar.bz2"].into_iter().find_map(|extension| bare.strip_suffix(extension));
@@ -88,11 +89,11 @@ fn name_of(specification: &str) -> Option<String> {
             bare[..end].rsplit(':').next()?
         }
     };
-    // A name that ends with `@` is of a feature.
+    // A name that ends with `@` is a feature.
     (!name.is_empty() && !name.contains('*') && !name.ends_with('@')).then(|| name.to_lowercase())
 }
 
-/// Reads which packages somebody asked for from `conda-meta/history`. What was removed again does not count.
+/// Reads the requested packages from `conda-meta/history`. Packages that were removed later do not count.
 pub fn requested(history: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in history.lines() {
@@ -115,16 +116,16 @@ fn action(line: &str) -> Option<(&str, &str)> {
     Some((action.trim(), list.trim()))
 }
 
-/// Returns the items of a list as Python writes it, or, before conda 4.5, of a comma-separated one.
+/// Returns the items of a list: Python's format, or comma-separated before conda 4.5.
 fn specifications_of(list: &str) -> Vec<&str> {
     match list.strip_prefix('[') {
         Some(list) => quoted(list).collect(),
-        // A piece that begins with a relation belongs to the one before. It gives no name.
+        // A piece that begins with a relation belongs to the previous piece. It has no name.
         None => list.split(',').collect(),
     }
 }
 
-/// Returns what stands between quotes of either kind. No specification has an escape.
+/// Returns the strings in quotes of either kind. Specifications contain no escapes.
 fn quoted(mut list: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let start = list.find(['\'', '"'])?;
@@ -135,8 +136,8 @@ fn quoted(mut list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Removes the files that are gone from a record, of which all else stays as it is written. Returns `None` if none is gone, or the
-/// text is not a record.
+/// Removes records of removed files and leaves the rest of the text unchanged. Returns `None` if no file was removed,
+/// or the text is not a record.
 pub fn without_files(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     let record = value_at(text, 0)?;
     let files = member(text, &record, "files").and_then(|files| elements(text, &files));
@@ -153,15 +154,15 @@ pub fn without_files(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<Strin
     (!cuts.is_empty()).then(|| cut_out(text, &cuts))
 }
 
-/// The elements of an array of JSON.
+/// The elements of a JSON array.
 #[derive(Debug)]
 struct Elements {
     places: Vec<Range<usize>>,
-    /// What stands between the brackets.
+    /// The text between the brackets.
     inside: Range<usize>,
 }
 
-/// Returns what has to be cut out of an array so that elements go, each with the comma before or after it.
+/// Returns the ranges to cut out of an array to remove elements, each with the comma before or after it.
 fn cuts(elements: &Elements, goes: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
     let Elements { places, inside } = elements;
     let going = places.iter().map(goes).collect::<Vec<_>>();
@@ -178,7 +179,7 @@ fn cuts(elements: &Elements, goes: impl Fn(&Range<usize>) -> bool) -> Vec<Range<
     cuts
 }
 
-/// Returns a text without some parts of it, which are in order.
+/// Returns the text without some ranges, which must be in order.
 fn cut_out(text: &str, cuts: &[Range<usize>]) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut at = 0;
@@ -189,7 +190,7 @@ fn cut_out(text: &str, cuts: &[Range<usize>]) -> String {
     kept + text.get(at..).unwrap_or_default()
 }
 
-/// Returns where the value of JSON is that begins at a place or after white space there.
+/// Returns the range of the JSON value at a position, after white space.
 fn value_at(text: &str, at: usize) -> Option<Range<usize>> {
     let start = skip_space(text, at);
     let mut values = serde_json::Deserializer::from_str(text.get(start..)?).into_iter::<IgnoredAny>();
@@ -202,13 +203,13 @@ fn skip_space(text: &str, at: usize) -> usize {
     text.len() - rest.trim_start_matches([' ', '\n', '\r', '\t']).len()
 }
 
-/// Returns where, after white space, the text goes on after a character.
+/// Returns the position after a character, which may follow white space.
 fn after(text: &str, at: usize, character: char) -> Option<usize> {
     let start = skip_space(text, at);
     text.get(start..)?.starts_with(character).then(|| start + character.len_utf8())
 }
 
-/// Returns the elements of the array at a place; `None` if it is none.
+/// Returns the elements of the array at a range. Returns `None` if it is not an array.
 fn elements(text: &str, array: &Range<usize>) -> Option<Elements> {
     let start = after(text, array.start, '[')?;
     let mut places = Vec::new();
@@ -220,7 +221,7 @@ fn elements(text: &str, array: &Range<usize>) -> Option<Elements> {
     Some(Elements { places, inside: start..array.end - 1 })
 }
 
-/// Returns the value of a key in the object at a place. Of several, the last counts, as in Python.
+/// Returns the value of a key in the object at a range. The last of several equal keys counts, as in Python.
 fn member(text: &str, object: &Range<usize>, key: &str) -> Option<Range<usize>> {
     let mut found = None;
     let mut next = after(text, object.start, '{')?;
@@ -242,7 +243,7 @@ fn string(text: &str, place: &Range<usize>) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As conda 25 writes it, shortened.
+    /// As written by conda 25, shortened.
     const RECORD: &str = r#"{
   "build": "pyh145f28c_0",
   "build_number": 0,

@@ -1,5 +1,5 @@
-//! Debian's package database. Sources: deb-control(5), dpkg(1) "FILES", apt's `extended_states`; distroless images keep
-//! one stanza a file in `status.d`.
+//! Debian's package database. Sources: deb-control(5), dpkg(1) "FILES", apt's `extended_states`. Distroless images have
+//! one stanza per file in `status.d`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -16,7 +16,7 @@ const INFO: &str = "var/lib/dpkg/info/";
 const EXTENDED_STATES: &str = "var/lib/apt/extended_states";
 const TRIGGERS: &str = "var/lib/dpkg/triggers/";
 
-/// Tells whether the content of a file is needed to read or edit the database.
+/// Returns whether the content of a file is needed to read or edit the database.
 pub fn wants(path: &str) -> bool {
     path == STATUS
         || path == EXTENDED_STATES
@@ -27,12 +27,12 @@ pub fn wants(path: &str) -> bool {
         || path.starts_with(INFO) && (path.ends_with(".list") || path.ends_with(".md5sums"))
 }
 
-/// Returns whether a file says which packages are installed, and which of them somebody asked for.
+/// Returns whether a file lists the installed packages, or which of them were requested.
 pub fn says_what_is_installed(path: &str) -> bool {
     path == STATUS || path == EXTENDED_STATES || path.starts_with(STATUS_D)
 }
 
-/// Reads the database; `None` if there is none. What is malformed is told to `report` and left alone.
+/// Reads the database. Returns `None` if there is none. Malformed parts are reported and left unchanged.
 pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> {
     let get = |path: &str| texts.get(&path_of(path));
     let mut packages = Vec::new();
@@ -54,7 +54,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                     report(format!("{STATUS}: package {} stands there twice", package.name));
                     continue;
                 }
-                // apt notes its own architecture for packages of all.
+                // apt records its own architecture for packages of architecture `all`.
                 let is_automatic = automatic.get(package.name.as_str()).is_some_and(|architectures| {
                     package.architecture == "all" || architectures.contains(package.architecture.as_str())
                 });
@@ -91,12 +91,13 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
     (!packages.is_empty()).then(|| PackageDb::new(manager, packages))
 }
 
-/// Parses one stanza of an installed package.
+/// Parses the stanza of an installed package.
 fn parse(stanza: &str) -> Option<Package> {
     let fields = fields(stanza);
     let get = |key: &str| fields.get(key).copied().unwrap_or_default();
     let name = get("Package").to_owned();
-    // Source: dpkg(1), "Package states": the third word; a package that was never unpacked or was purged owns nothing.
+    // Source: dpkg(1), "Package states". The third word is the state. A package that was never unpacked, or was purged,
+    // owns nothing.
     let state = get("Status").rsplit(' ').next().filter(|state| !state.is_empty()).unwrap_or("installed");
     if name.is_empty() || state == "not-installed" || !STATES.contains(&state) {
         return None;
@@ -119,7 +120,7 @@ fn parse(stanza: &str) -> Option<Package> {
     })
 }
 
-/// Reads `NAME` or `NAME (VERSION)`. Source: deb-control(5), "Source".
+/// Parses `NAME` or `NAME (VERSION)`. Source: deb-control(5), "Source".
 fn source(field: &str) -> Option<SourcePackage> {
     let (name, version) = field.split_once(' ').unwrap_or((field, ""));
     let version = version.trim().trim_start_matches('(').trim_end_matches(')');
@@ -127,7 +128,7 @@ fn source(field: &str) -> Option<SourcePackage> {
     (!name.is_empty()).then(|| SourcePackage { name: name.to_owned(), version })
 }
 
-/// The states of a package of which something lies in the image. Source: dpkg(1), "Package states".
+/// The states in which a package has files in the image. Source: dpkg(1), "Package states".
 const STATES: [&str; 7] = [
     "installed",
     "config-files",
@@ -138,13 +139,13 @@ const STATES: [&str; 7] = [
     "triggers-pending",
 ];
 
-/// Returns whether a stanza is one of a package that is not installed at all.
+/// Returns whether a stanza belongs to a package that is not installed.
 fn is_of_removed_package(stanza: &str) -> bool {
     let fields = fields(stanza);
     fields.contains_key("Package") && fields.get("Status").is_some_and(|status| status.ends_with(" not-installed"))
 }
 
-/// Reads `Key: value` lines; lines that begin with a space go on with the value before and are not needed here.
+/// Parses `Key: value` lines. Continuation lines, which begin with a space, are skipped: they are not needed here.
 fn fields(stanza: &str) -> HashMap<&str, &str> {
     stanza
         .lines()
@@ -154,7 +155,7 @@ fn fields(stanza: &str) -> HashMap<&str, &str> {
         .collect()
 }
 
-/// Parses `a (>= 1) | b:any, c [amd64]` to names.
+/// Parses the names in `a (>= 1) | b:any, c [amd64]`.
 fn relations(text: &str) -> Vec<Vec<String>> {
     let name = |relation: &str| {
         let end = relation.find(|c: char| c.is_whitespace() || "([<".contains(c)).unwrap_or(relation.len());
@@ -164,7 +165,7 @@ fn relations(text: &str) -> Vec<Vec<String>> {
     items.map(|item| item.split('|').map(|relation| name(relation.trim())).collect()).collect()
 }
 
-/// Returns the packages that came as dependencies, each with its architectures.
+/// Returns the automatically installed packages, each with its architectures.
 fn automatic(extended_states: &str) -> HashMap<&str, BTreeSet<&str>> {
     let mut found = HashMap::<_, BTreeSet<_>>::new();
     for fields in stanzas(extended_states).map(fields).filter(|fields| fields.get("Auto-Installed") == Some(&"1")) {
@@ -179,7 +180,7 @@ fn owned(line: &str) -> Option<RootfsPath> {
     RootfsPath::parse(line.as_bytes()).ok().filter(|path| !path.is_root())
 }
 
-/// Returns where a file of a package's own may be: with and without its architecture.
+/// Returns the possible paths of a package's info file: with and without its architecture.
 fn info(package: &Package, kind: &str) -> [RootfsPath; 2] {
     let Package { name, architecture, .. } = package;
     [path_of(&format!("{INFO}{name}:{architecture}.{kind}")), path_of(&format!("{INFO}{name}.{kind}"))]
@@ -189,22 +190,22 @@ fn path_of(text: &str) -> RootfsPath {
     RootfsPath::parse(text.as_bytes()).unwrap_or_default()
 }
 
-/// Packages that go.
+/// Packages that are removed.
 struct Going<'a> {
-    /// With their architectures.
+    /// Names with architectures.
     packages: BTreeSet<(&'a str, &'a str)>,
     names: HashSet<&'a str>,
 }
 
 impl Going<'_> {
-    /// Tells whether a stanza is of one of them.
+    /// Returns whether a stanza belongs to a removed package.
     fn has_stanza(&self, stanza: &str) -> bool {
         let fields = fields(stanza);
         let field = |key| fields.get(key).copied().unwrap_or_default();
         self.packages.contains(&(field("Package"), field("Architecture")))
     }
 
-    /// Tells whether a file, if it is one of the info folder, belongs to one of them.
+    /// Returns whether a file in the info folder belongs to a removed package.
     fn has_info(&self, path: &str) -> bool {
         let Some((stem, _)) = path.strip_prefix(INFO).and_then(|file| file.rsplit_once('.')) else { return false };
         match stem.split_once(':') {
@@ -214,7 +215,7 @@ impl Going<'_> {
     }
 }
 
-/// Writes the database back: status, lists, sums, extended states, triggers, alternatives.
+/// Edits the database: status, file lists, checksums, extended states, triggers and alternatives.
 pub(super) fn without(
     db: &PackageDb,
     removed: &BTreeSet<PackageId>,
@@ -236,7 +237,7 @@ pub(super) fn without(
     change
 }
 
-/// Writes one file of the database back.
+/// Edits one file of the database.
 fn file_without(path: &RootfsPath, text: &str, going: &Going<'_>, gone: &IsGone<'_>) -> DatabaseChange {
     let mut change = DatabaseChange::default();
     let name = path.to_string();
@@ -262,7 +263,7 @@ fn file_without(path: &RootfsPath, text: &str, going: &Going<'_>, gone: &IsGone<
     change
 }
 
-/// `File` has lines of a path and a package; other files are named for the trigger and list packages.
+/// Lines in `File` contain a path and a package. Other files are named after a trigger and list packages.
 fn package_of_trigger(line: &str) -> Option<&str> {
     line.split_whitespace().last()?.split(['/', ':']).next()
 }

@@ -1,4 +1,5 @@
-//! Package databases: read what is installed and what depends on what, and write it back with packages gone. Pure.
+//! Package databases. Reads the installed packages and their dependencies, and edits the database when packages are
+//! removed. Pure.
 
 pub mod alternatives;
 pub mod apk;
@@ -17,46 +18,46 @@ pub struct Package {
     pub name: String,
     /// Its version, as the distribution writes it.
     pub version: String,
-    /// The source package that it was built from, if that has another name or version.
+    /// The source package, if its name or version differs.
     pub source: Option<SourcePackage>,
-    /// Its processor, for packages that may be installed for several.
+    /// Its architecture, if packages of several can be installed together.
     pub architecture: String,
     /// Its section (`libs`, `devel`); empty where the distribution has none.
     pub section: String,
-    /// Whether the package manager itself refuses to remove it: essential, protected or required.
+    /// Whether the package manager refuses to remove it: essential, protected or required.
     pub is_protected: bool,
-    /// Whether a person, or an image's recipe, asked for it; false if it came as a dependency.
+    /// Whether a user or an image's recipe requested it. False if it was installed as a dependency.
     pub is_manual: bool,
-    /// What it depends on: each item is a list of alternatives, of which one is enough.
+    /// Its dependencies. Each item is a list of alternatives, of which one suffices.
     pub depends: Vec<Vec<String>>,
-    /// What it recommends, likewise.
+    /// Its recommendations, in the same form.
     pub recommends: Vec<Vec<String>>,
-    /// Its state, if that is another than installed; its files lie in the image all the same.
+    /// Its state, if it is not `installed`. Its files are in the image anyway.
     pub state: Option<String>,
-    /// Further names under which others may depend on it.
+    /// Other names that packages can depend on.
     pub provides: Vec<String>,
-    /// The paths that it owns, as its list writes them; parents may be symlinks.
+    /// The paths that it owns, as its list writes them. Parents may be symlinks.
     pub files: Vec<RootfsPath>,
 }
 
-/// A source package: security advisories name these.
+/// A source package. Security advisories use its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SourcePackage {
     /// Its name.
     pub name: String,
-    /// Its version, if that is another than the package's own.
+    /// Its version, if it differs from that of the package.
     pub version: Option<String>,
 }
 
-/// Which package of a [`PackageDb`], by its place there.
+/// Index of a package in a [`PackageDb`].
 pub type PackageId = usize;
 
-/// Which package manager.
+/// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
-    /// Debian's dpkg, with a full database.
+    /// Debian's dpkg with a full database.
     Dpkg,
-    /// Debian's dpkg as distroless images have it: one file a package in `status.d`.
+    /// Debian's dpkg in distroless images: one file per package in `status.d`.
     Distroless,
     /// Alpine's apk.
     Apk,
@@ -65,9 +66,9 @@ pub enum Manager {
 /// All installed packages.
 #[derive(Debug, Clone)]
 pub struct PackageDb {
-    /// Which package manager.
+    /// The package manager.
     pub manager: Manager,
-    /// The packages, in the order of the database.
+    /// The packages, in database order.
     pub packages: Vec<Package>,
     by_name: HashMap<String, Vec<PackageId>>,
 }
@@ -80,43 +81,43 @@ impl Package {
     }
 }
 
-/// Texts of files, by path.
+/// Contents of text files, by path.
 pub type Texts = BTreeMap<RootfsPath, Arc<str>>;
 
-/// Tells whether a path is gone.
+/// Returns whether a path is removed.
 pub type IsGone<'a> = dyn Fn(&RootfsPath) -> bool + Sync + 'a;
 
-/// A file of the rootfs that gets another content.
+/// A file of the rootfs with new content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// Which file.
+    /// The file.
     pub path: RootfsPath,
     /// Its new content.
     pub content: String,
 }
 
-/// What becomes of the database's own files when packages go.
+/// The changes to the database's own files when packages are removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseChange {
-    /// Files with another content.
+    /// Files with new content.
     pub edits: Vec<Edit>,
-    /// Files that go.
+    /// Files to remove.
     pub removed: Vec<RootfsPath>,
 }
 
-/// Returns whether a file says which packages are installed, and which of them somebody asked for.
+/// Returns whether a file lists the installed packages, or which of them were requested.
 pub fn says_what_is_installed(path: &str) -> bool {
     dpkg::says_what_is_installed(path) || apk::wants(path)
 }
 
-/// Tells whether the content of a file is needed to read or edit the database of some package manager.
+/// Returns whether the content of a file is needed to read or edit the database of any package manager.
 pub fn wants(path: &str) -> bool {
     dpkg::wants(path) || apk::wants(path) || conda::wants(path)
 }
 
 impl PackageDb {
-    /// Reads the database of whichever package manager there is; `None` if there is none. What is malformed is told to
-    /// `report` and left alone.
+    /// Reads the database of the image's package manager. Returns `None` if there is none. Malformed parts are reported
+    /// and left unchanged.
     pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<Self> {
         dpkg::read(texts, report).or_else(|| apk::read(texts, report))
     }
@@ -136,13 +137,13 @@ impl PackageDb {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns what satisfies the dependencies of a package today. Of alternatives, the first that is installed counts;
-    /// of several packages that provide a name, all do.
+    /// Returns the installed packages that satisfy the dependencies of a package. Of alternatives, the first installed
+    /// one counts. If several packages provide a name, all count.
     pub fn dependencies(&self, id: PackageId) -> impl Iterator<Item = PackageId> + '_ {
         self.satisfying(&self.packages[id].depends)
     }
 
-    /// Returns the installed packages that a package recommends, as [`PackageDb::dependencies`] does.
+    /// Returns the installed packages that a package recommends. Like [`PackageDb::dependencies`].
     pub fn recommended(&self, id: PackageId) -> impl Iterator<Item = PackageId> + '_ {
         self.satisfying(&self.packages[id].recommends)
     }
@@ -154,17 +155,17 @@ impl PackageDb {
         })
     }
 
-    /// Returns the packages that somebody asked for: those of the name, and with apk, those that provide it.
+    /// Returns the requested packages. For apk, these include packages that provide a requested name.
     pub fn manual(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| package.is_manual)
     }
 
-    /// Returns a package's name for people.
+    /// Returns the display name of a package.
     pub fn label(&self, id: PackageId) -> &str {
         &self.packages[id].name
     }
 
-    /// Writes the database back without some packages. `gone` tells whether a path of a package that stays is gone.
+    /// Edits the database to remove packages. `gone` returns whether a path of a kept package is removed.
     pub fn without(&self, removed: &BTreeSet<PackageId>, texts: &Texts, gone: &IsGone<'_>) -> DatabaseChange {
         match self.manager {
             Manager::Dpkg | Manager::Distroless => dpkg::without(self, removed, texts, gone),
@@ -173,7 +174,7 @@ impl PackageDb {
     }
 }
 
-/// Splits a database into its stanzas, which empty lines part.
+/// Splits a database into its stanzas, which are separated by empty lines.
 fn stanzas(text: &str) -> impl Iterator<Item = &str> {
     text.split("\n\n").map(|stanza| stanza.trim_matches('\n')).filter(|stanza| !stanza.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Which rule names which path, and which profile which package.
+//! Determines which rule matches which path, and which profile matches which package.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,37 +16,35 @@ use crate::profile::{PackageFacts, Rules};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// All that rules name.
+/// Everything that rules match.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Paths by node, with the number of what claims them.
+    /// Matched paths by node, with the number of their claim.
     pub(super) paths: NodeMap<u32>,
-    /// What claims paths, each once.
+    /// The claims, each once.
     by: Vec<Arc<Claim>>,
-    /// Paths that the person wants to stay, whether a rule names them or not.
+    /// Paths that the user wants to keep, whether a rule matches them or not.
     pub(super) asked: BTreeMap<NodeId, Reason>,
-    /// Packages, with the profile that names them.
+    /// Packages, with the profile that matches them.
     pub(super) packages: BTreeMap<PackageId, Arc<str>>,
-    /// Packages that a profile names but that something installed may need.
+    /// Matched packages that something installed may need.
     pub(super) used: BTreeMap<PackageId, Reason>,
-    /// Paths likewise.
+    /// Matched paths that something installed may need.
     pub(super) used_paths: BTreeMap<NodeId, Reason>,
-    /// Whether any profile removes packages at all.
     pub(super) removes_packages: bool,
-    /// Packages of conda that go whole.
+    /// Conda packages that are removed whole.
     pub(super) conda: CondaPackages,
-    /// Folders that go once nothing is left in them, with the number of what claims them.
+    /// Folders that are removed once they are empty, with the number of their claim.
     pub(super) emptied: NodeMap<u32>,
 }
 
 impl Claims {
-    /// Returns what claims a path.
     pub(super) fn of(&self, node: NodeId) -> Option<&Arc<Claim>> {
         self.paths.get(node).or_else(|| self.emptied.get(node)).map(|&number| &self.by[number as usize])
     }
 }
 
-/// Lays what rules name over who owns it.
+/// Combines what rules match with the owners of paths.
 pub(super) fn claim(
     rootfs: &Rootfs,
     config: &ImageConfig,
@@ -91,7 +89,6 @@ pub(super) fn claim(
     claims
 }
 
-/// What rules are laid over.
 struct Laid<'a> {
     rootfs: &'a Rootfs,
     ownership: &'a Ownership,
@@ -99,9 +96,9 @@ struct Laid<'a> {
 }
 
 impl Laid<'_> {
-    /// Returns whether rules may take a path that they name.
+    /// Returns whether rules may remove a path that they match.
     fn takes(&self, rules: &Rules, claim: &Claim, node: NodeId) -> bool {
-        // What a package owns goes with the package or not at all, but for docs and the like.
+        // A file of a package is removed with the package or not at all, except documentation and the like.
         if !rules.takes_owned && (self.ownership.is_owned(node) || self.ownership.may_be_owned(self.rootfs, node)) {
             return false;
         }
@@ -113,7 +110,7 @@ impl Laid<'_> {
         if let Some(content) = extension.and_then(|extension| rules.only.get(extension)) {
             return self.evidence.facts(node).and_then(|facts| facts.content) == Some(*content);
         }
-        // In a folder that holds packages among other things, only what a RECORD lists is a package's.
+        // In a folder that holds packages among other things, only files that a RECORD lists belong to a package.
         let is_of_site = claim.rule.starts_with("{site}") && !self.rootfs.is_directory(node);
         !is_of_site || self.evidence.is_recorded(node) || !self.lies_in_recorded_site(node)
     }
@@ -124,7 +121,7 @@ impl Laid<'_> {
     }
 }
 
-/// A profile of which something installed or imported may need anything at run time takes nothing.
+/// Keeps everything that a profile matches if something installed, imported or run may need it at run time.
 fn keep_what_is_used(
     rootfs: &Rootfs,
     config: &ImageConfig,
@@ -150,7 +147,7 @@ fn keep_what_is_used(
     let used_paths =
         claims.paths.iter().filter_map(|(node, &by)| Some((node, used_by[by as usize].as_ref()?.0.clone())));
     claims.used_paths = used_paths.collect();
-    // A distribution that works with a program needs its package; an import only takes the rule's word away.
+    // For a distribution, the packages are kept. For an import or a program, they are merely no longer claimed.
     for (id, profile) in std::mem::take(&mut claims.packages) {
         match used(&profile) {
             Some((reason, true)) => {
@@ -163,7 +160,7 @@ fn keep_what_is_used(
     }
 }
 
-/// Returns why nothing of a profile goes, if the application or the config names a program that works with it.
+/// Returns why a profile removes nothing, if the application or the config names a program that works with its files.
 fn run_by_the_application(
     rootfs: &Rootfs,
     config: &ImageConfig,
@@ -200,18 +197,17 @@ fn top_level(module: &str) -> &str {
     module.split('.').next().unwrap_or(module)
 }
 
-/// The distributions that are installed, and the modules that rules ask for and files import from elsewhere.
+/// The installed distributions, and imports of the modules that rules list.
 struct Installed {
     distributions: BTreeSet<String>,
-    /// Module to the first import of it from outside of its own top-level package.
+    /// For each module, the first import of it from outside of its own top-level package.
     imported: HashMap<String, Imported>,
 }
 
-/// An import of a module.
 #[derive(Debug, Clone)]
 struct Imported {
     by: RootfsPath,
-    /// Whether it is a copy inside another package.
+    /// Whether the module is a copy inside another package.
     is_vendored: bool,
 }
 
@@ -229,7 +225,7 @@ const VENDORS: [&str; 10] = [
     "_third_party",
 ];
 
-/// Returns the part of an import that names a wanted top-level module, itself or as a copy inside another package:
+/// Returns the part of an import that names a wanted top-level module, directly or as a copy inside another package:
 /// `skimage._vendored.lazy_loader` is `lazy_loader`.
 fn wanted_part<'a>(import: &'a Import, wanted: &BTreeSet<&str>) -> Option<&'a str> {
     let module = &*import.module;
@@ -282,13 +278,14 @@ impl Installed {
         installed
     }
 
-    /// Returns why nothing of a profile goes, if anything is there that may use it, and whether that is a distribution.
+    /// Returns why a profile removes nothing, if something installed may use its files, and whether that is a
+    /// distribution.
     fn use_of(&self, rules: &Rules, is_there: &dyn Fn(&str) -> bool) -> Option<(Reason, bool)> {
         let distribution = rules.unless_installed.iter().find(|name| self.distributions.contains(*name));
         if let Some(name) = distribution {
             return Some((Reason::Uses { what: format!("the distribution {name}") }, true));
         }
-        // Libraries import what may be absent: such an import says nothing, and another module may be present.
+        // Libraries import modules that may be absent. Only the import of a module that exists is evidence.
         let mut imported = rules.unless_imported.iter().filter_map(|module| Some((module, self.imported.get(module)?)));
         let imported = imported.find(|(module, found)| found.is_vendored || is_there(module));
         imported.map(|(module, Imported { by, .. })| {

@@ -1,8 +1,8 @@
-//! Starts from what stays in any case, and follows what it needs, until nothing changes.
+//! Starts from what is kept in any case, and follows its needs until nothing changes.
 //!
-//! A file is *live* if it stays: nobody owns it and no rule names it, or a package that stays owns it and no rule names it, or
-//! something live needs it. A live file's needs become live; a package becomes kept with the first of its files that
-//! something needs, and then its dependencies and its own files follow. What is not live in the end, goes.
+//! A file is *live* if it is kept: if no rule matches it and no package owns it, or no rule matches it and a kept
+//! package owns it, or something live needs it. The needs of a live file become live. A package is kept as soon as
+//! something needs one of its files; its dependencies and its own files follow. What is not live in the end is removed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,11 +15,12 @@ use crate::packages::{Manager, Package, PackageId};
 use crate::rootfs::{NodeId, NodeKind, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Parts of the standard library that are programs or toolkits of their own: needed only if something imports them.
+/// Parts of the standard library that are kept only if something imports them: programs, toolkits and the like.
 const OPTIONAL: [&str; 9] =
     ["tkinter", "idlelib", "turtledemo", "turtle.py", "lib2to3", "distutils", "test", "ensurepip", "__pycache__"];
 
-/// Sections of packages that hold libraries: installed by name or not, they go when nothing needs them.
+/// Sections of libraries. The base image's packages in them are removed if nothing needs them, even if they were
+/// installed by name.
 const LIBRARY_SECTIONS: [&str; 3] = ["libs", "oldlibs", "libdevel"];
 
 pub(super) fn close(
@@ -42,15 +43,14 @@ pub(super) fn close(
 struct Closure<'a> {
     rootfs: &'a Rootfs,
     evidence: &'a mut Evidence,
-    /// What is decided so far.
     decision: Decision,
-    /// Packages that were asked for by name above the base image.
+    /// Packages that were requested by name above the base image.
     requested: &'a BTreeSet<PackageId>,
     /// Live files whose needs have not been followed yet.
     todo: VecDeque<NodeId>,
     /// Which Python installations an application may run on.
     live: Vec<bool>,
-    /// Applications' own live sources: they are asked again when another installation comes to life.
+    /// The applications' own live sources. They are queried again when another installation becomes live.
     free: Vec<NodeId>,
 }
 
@@ -92,7 +92,8 @@ impl Closure<'_> {
         }
     }
 
-    /// A `.pth` file may add a folder in a cache, as package managers do that link rather than copy: all of it is kept.
+    /// Keeps all of a folder that a `.pth` file adds, even in a cache: some package managers link there instead of
+    /// copying.
     fn keep_what_path_files_add(&mut self) {
         let is_claimed = |node| self.decision.claims.paths.contains(node);
         let linked = self.evidence.worlds().linked.iter().filter(|(from, to)| !is_claimed(*from) && is_claimed(*to));
@@ -104,13 +105,13 @@ impl Closure<'_> {
         }
     }
 
-    /// Tells whether there is Python outside of packages: then the Python in `PATH` may run it.
+    /// Returns whether there is Python code outside of packages, which the Python in `PATH` may run.
     fn has_applications(&self) -> bool {
         self.evidence.files().any(|(node, facts)| facts.python.is_some() && !self.decision.ownership.is_owned(node))
     }
 
-    /// Packages that are kept whatever evidence says: protected ones; those that somebody asked for and no rule names, libraries of
-    /// the base image excepted; all, if no profile removes packages.
+    /// Keeps packages without regard to evidence: protected ones; those that were requested and that no rule matches,
+    /// except libraries of the base image; all, if no profile removes packages.
     fn keep_packages_in_any_case(&mut self) {
         let Some(db) = &self.decision.ownership.db else { return };
         let mut stay = Vec::new();
@@ -145,7 +146,7 @@ impl Closure<'_> {
                 self.free.push(node);
             }
             let is_owned = self.is_as_installed(node);
-            // To be needed changes nothing for what stays already, unless it leads to something else.
+            // A need changes nothing for a node that is kept already, unless the node leads to another one.
             let settled = |node| self.decision.stays(node) && self.rootfs.symlink(node).is_none();
             let asked = Asked { live: &self.live, is_owned };
             for need in self.evidence.needs_of(self.rootfs, node, asked, &settled) {
@@ -154,27 +155,30 @@ impl Closure<'_> {
         }
     }
 
-    /// Keeps what something needs, unless the reason is weak and a rule names the file, or a string of an object names a package that a
-    /// profile means.
+    /// Keeps what something needs. A weak reason does not outweigh a rule that matches the file. If it is a string of
+    /// an object, it does not outweigh a profile that matches the package either.
     fn follow(&mut self, need: &Need) {
         let claims = &self.decision.claims;
         let owners = self.decision.ownership.of(need.node);
         let is_meant = owners.iter().any(|id| claims.packages.contains_key(id));
         let is_native = matches!(need.reason, Reason::Native { .. });
-        let is_outweighed = need.is_weak && (claims.paths.contains(need.node) || is_native && is_meant);
+        // Somebody who asked for a package by name knows better than a profile whether something that names it needs it.
+        let is_requested = owners.iter().any(|id| self.requested.contains(id));
+        let is_named = claims.paths.contains(need.node) || is_native && is_meant;
+        let is_outweighed = need.is_weak && is_named && !is_requested;
         if !is_outweighed {
             self.require(need.node, &need.reason);
         }
     }
 
-    /// Returns whether a package owns a file and no layer without package management replaced it, as `COPY nginx.conf` does.
+    /// Returns whether a package owns a file and no layer without package management replaced it (`COPY nginx.conf`).
     fn is_as_installed(&self, node: NodeId) -> bool {
         let source = self.rootfs.node(node).source;
         let is_installed = source.is_none_or(|source| self.evidence.installs_packages(source.layer as usize));
         self.decision.ownership.is_owned(node) && is_installed
     }
 
-    /// Keeps a node that something needs, the symlinks that it leads through, and where they end.
+    /// Keeps a node that something needs, the symlinks on the way from it, and the node where they end.
     fn require(&mut self, node: NodeId, reason: &Reason) {
         self.keep_node(node, reason);
         let target = self.rootfs.node(node);
@@ -213,7 +217,7 @@ impl Closure<'_> {
                 }
             }
         }
-        // A claimed folder that is needed itself: what lies in it decides for itself, but for a symlink's target.
+        // A need for a claimed folder does not keep its content, unless the folder is a symlink's target.
         if is_folder && is_claimed && matches!(reason, Reason::Symlink { .. }) {
             for &child in self.rootfs.children(node) {
                 self.require(child, reason);
@@ -242,7 +246,7 @@ impl Closure<'_> {
         }
     }
 
-    /// A file has come to stay: its own needs are to be followed. A symlink's target stays with it.
+    /// Makes a file live: queues it to follow its needs, and keeps the target of a symlink.
     fn enliven(&mut self, node: NodeId) {
         if self.evidence.may_need(self.rootfs, node) {
             self.todo.push_back(node);
@@ -256,8 +260,8 @@ impl Closure<'_> {
         self.enliven_world(node);
     }
 
-    /// Tells whether a live symlink keeps what it leads to: not one that only packages' removal would leave dangling and that
-    /// nobody owns (those go with it), nor an alternative's.
+    /// Returns whether a live symlink keeps its target. An alternative's link does not. Neither does a symlink in a
+    /// system folder that no package owns and whose target is removed only with its package: it is removed, too.
     fn leads_to_risk(&self, node: NodeId) -> bool {
         let target = self.rootfs.node(node);
         let NodeKind::Symlink(path) = &target.kind else { return false };
@@ -274,7 +278,7 @@ impl Closure<'_> {
         })
     }
 
-    /// A Python program or its `os.py` that stays brings its installation to life, and all of its standard library.
+    /// Makes an installation and its standard library live if a node is its Python program, or its `os.py`.
     fn enliven_world(&mut self, node: NodeId) {
         let parent = self.rootfs.parent(node);
         let name = self.rootfs.name(node);
@@ -312,7 +316,7 @@ impl Closure<'_> {
         }
     }
 
-    /// A link of alternatives leads to one choice: while another choice stays, that one has to stay too.
+    /// Keeps the choice that an alternative's link leads to, as long as another choice is kept.
     fn keep_alternatives(&mut self) {
         loop {
             let mut rescued = Vec::new();
@@ -340,7 +344,7 @@ impl Closure<'_> {
     }
 }
 
-/// Tells whether packages' scripts may have made a symlink here; elsewhere a person did.
+/// Returns whether a script of a package may have made a symlink here. Elsewhere a person made it.
 fn is_system(path: &RootfsPath) -> bool {
     let mut parts = path.components();
     match parts.next() {
@@ -350,7 +354,7 @@ fn is_system(path: &RootfsPath) -> bool {
     }
 }
 
-/// Alpine has no sections: a library is a package that is called so and owns no program.
+/// Returns whether an Alpine package is a library: its name says so, and it owns no program. Alpine has no sections.
 fn is_apk_library(package: &Package) -> bool {
     let name = &package.name;
     let is_called_so = name.starts_with("lib") || name.ends_with("-libs") || name.ends_with("-dev");

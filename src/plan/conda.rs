@@ -1,7 +1,7 @@
-//! Packages of conda environments that rules name: which may go, and which files each has.
+//! Conda packages that rules match: which of them can be removed, and their files.
 //!
-//! Environments have no packages that came by themselves and are needed no longer, as Debian has: a package goes only if a profile names it and no
-//! package that is kept depends on it.
+//! That nothing needs a package any longer is not a reason to remove it, as it is for Debian packages. A package is
+//! removed only if a profile matches it and no kept package depends on it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,28 +11,25 @@ use crate::packages::conda::{FOLDER, Record};
 use crate::profile::Rules;
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 
-/// Packages of conda that a profile names.
+/// Conda packages that a profile matches.
 #[derive(Debug, Default)]
 pub(super) struct CondaPackages {
     packages: Vec<CondaPackage>,
     of: NodeMap<u32>,
 }
 
-/// One such package.
 #[derive(Debug)]
 pub(super) struct CondaPackage {
-    /// Its name.
     pub(super) name: String,
-    /// The profile that names it.
     pub(super) profile: Arc<str>,
-    /// Its files, the record included.
+    /// Its files, including its record.
     pub(super) files: Vec<NodeId>,
-    /// Those of the others that it depends on, by number.
+    /// Those of the other packages that it depends on, by number.
     depends: Vec<usize>,
 }
 
 impl CondaPackages {
-    /// Finds the packages that rules name and that no other package needs.
+    /// Finds the packages that rules match and that no other package needs.
     pub(super) fn new(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence) -> Self {
         let mut environments: HashMap<NodeId, Vec<(NodeId, Record)>> = HashMap::new();
         for (node, facts) in evidence.files() {
@@ -84,12 +81,11 @@ impl CondaPackages {
         }
     }
 
-    /// Returns the packages.
     pub(super) fn iter(&self) -> impl Iterator<Item = &CondaPackage> {
         self.packages.iter()
     }
 
-    /// Returns the files of the package that has a file, and of those that it depends on.
+    /// Returns the files of the package that owns a file, and of the packages that it depends on.
     pub(super) fn with(&self, file: NodeId) -> Vec<NodeId> {
         let Some(&number) = self.of.get(file) else { return Vec::new() };
         let mut found = BTreeSet::new();
@@ -108,7 +104,7 @@ impl CondaPackages {
     }
 }
 
-/// Returns the names of the packages that are kept in any case, and of those that they depend on.
+/// Returns the names of the packages that are kept in any case, and of their dependencies.
 fn needed(records: &[(NodeId, Record)], is_kept: impl Fn(&Record) -> bool) -> HashSet<&str> {
     let by_name = records.iter().map(|(_, record)| (record.name.as_str(), record)).collect::<HashMap<_, _>>();
     let mut found = HashSet::new();

@@ -1,5 +1,5 @@
-//! What was decided, and the plan that says it: every path that goes with the rule it goes by, every one that stays although a rule
-//! names it with the reason.
+//! The decision, and the plan made from it: every removed path with its rule, and every path that is kept although a
+//! rule matches it, with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,24 +13,23 @@ use crate::packages::PackageId;
 use crate::rootfs::{NodeId, NodeMap, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// What was decided.
 pub(super) struct Decision {
     pub(super) claims: Claims,
     pub(super) ownership: Ownership,
-    /// Claimed nodes that stay after all, and nodes of packages that something needs directly.
+    /// Claimed nodes that are kept after all, and nodes of packages that something needs directly.
     pub(super) kept: NodeMap<Reason>,
     pub(super) kept_packages: BTreeMap<PackageId, Reason>,
 }
 
 impl Decision {
-    /// Tells whether a node and all that own it stay, as far as is decided.
+    /// Returns whether a node and all its owners are kept, according to the decision so far.
     pub(super) fn stays(&self, node: NodeId) -> bool {
         self.kept.contains(node)
             || !self.claims.paths.contains(node)
                 && self.ownership.of(node).iter().all(|id| self.kept_packages.contains_key(id))
     }
 
-    /// Tells whether a node goes, as far as is decided.
+    /// Returns whether a node is removed, according to the decision so far.
     pub(super) fn goes(&self, node: NodeId) -> bool {
         if self.kept.contains(node) {
             return false;
@@ -40,7 +39,7 @@ impl Decision {
             || self.ownership.is_owned(node) && owners.iter().all(|id| !self.kept_packages.contains_key(id))
     }
 
-    /// By what a node goes: a glob, or its package.
+    /// Returns the claim that removes a node: a glob's, or its package's.
     fn claim<'a>(&'a self, node: NodeId, others: &'a OtherClaims) -> &'a Arc<Claim> {
         let package = || self.ownership.of(node).first().map(|id| &others.packages[*id]);
         self.claims.of(node).or_else(package).unwrap_or(&others.dangling)
@@ -56,7 +55,7 @@ impl Decision {
         plan
     }
 
-    /// Says what was decided, but for files that get another content.
+    /// Makes the plan, without edits of files.
     fn tell(&self, rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Plan {
         let mut plan = Plan::default();
         let others = OtherClaims::new(self);
@@ -73,7 +72,8 @@ impl Decision {
         plan
     }
 
-    /// Directories that go if nothing is left in them: those that only packages list which go, and those that rules name so.
+    /// Returns the directories that are removed if they are empty: those that only removed packages list, and those
+    /// that rules name as such.
     fn emptied_folders(&self, rootfs: &Rootfs) -> NodeSet {
         let all_gone = |ids: &[PackageId]| ids.iter().all(|id| !self.kept_packages.contains_key(id));
         let listed = self.ownership.folders().filter(|(_, ids)| all_gone(ids)).map(|(node, _)| node);
@@ -81,7 +81,7 @@ impl Decision {
         listed.chain(named).filter(|&node| node != rootfs.root()).collect()
     }
 
-    /// Symlinks of nobody, or of alternatives, that led to a file that goes with its package.
+    /// Returns the symlinks without an owner, or of alternatives, that lead to a file that is removed with its package.
     fn dangling(&self, rootfs: &Rootfs) -> NodeSet {
         let mut dangling = NodeSet::default();
         loop {
@@ -105,7 +105,7 @@ impl Decision {
         }
     }
 
-    /// Marks what goes below `folder`, where what dangles is marked; tells whether all of it does.
+    /// Marks what is removed below `folder`; dangling symlinks are marked already. Returns whether that is all.
     fn mark(&self, rootfs: &Rootfs, folder: NodeId, emptied: &NodeSet, gone: &mut NodeSet) -> bool {
         let mut all = true;
         for &child in rootfs.children(folder) {
@@ -120,7 +120,7 @@ impl Decision {
         all
     }
 
-    /// Lists the paths below `folder` that go, or stay although a rule names them.
+    /// Lists the paths below `folder` that are removed, or kept although a rule matches them.
     fn list(
         &self,
         rootfs: &Rootfs,
@@ -161,16 +161,14 @@ impl Decision {
         }
     }
 
-    /// Returns the packages that go.
     pub(super) fn removed_packages(&self) -> BTreeSet<PackageId> {
         (0..self.ownership.count()).filter(|id| !self.kept_packages.contains_key(id)).collect()
     }
 }
 
-/// Claims that are no glob's.
+/// Claims that do not come from a glob.
 struct OtherClaims {
     dangling: Arc<Claim>,
-    /// By package.
     packages: Vec<Arc<Claim>>,
 }
 

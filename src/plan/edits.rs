@@ -1,4 +1,5 @@
-//! Files that list other files, and must be true of what is left: package databases, RECORDs, caches and lists of libraries.
+//! Edits files that list other files so that they match what is left: package databases, RECORDs, caches, library
+//! lists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,17 +15,17 @@ use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 use crate::state::{ld_cache, lists as plugin_lists, records};
 
-/// What becomes of files that tell what is there.
+/// The changes to files that list other files.
 pub(super) struct Edits {
-    /// Those that have nothing to tell any more.
+    /// Files that have nothing left to list.
     removed: Vec<RootfsPath>,
     edited: Vec<Edited>,
-    /// All nodes that go, these included.
+    /// All removed nodes, including these.
     gone: NodeSet,
 }
 
 impl Edits {
-    /// Adds them to a plan that has all the rest.
+    /// Adds the changes to a plan that is otherwise complete.
     pub(super) fn add_to(self, plan: &mut Plan) {
         let claim = Arc::new(Claim { profile: NO_LONGER_NEEDED.into(), rule: "package database".into() });
         let removed = |path| Removed { path, claim: claim.clone() };
@@ -53,7 +54,7 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
     let Some(db) = &decision.ownership.db else { return DatabaseChange::default() };
     let is_gone = |path: &RootfsPath| at(rootfs, path).is_some_and(|node| gone.contains(node));
     let mut change = db.without(&decision.removed_packages(), &decision.ownership.texts, &is_gone);
-    // Files of the info folder whose content nobody asked for: maintainers' scripts, symbols, shlibs.
+    // Files in the info folder whose content the scan does not store: maintainer scripts, symbols, shlibs.
     let names = decision.removed_packages();
     let stems = names
         .iter()
@@ -74,7 +75,7 @@ fn database(decision: &Decision, rootfs: &Rootfs, gone: &NodeSet) -> DatabaseCha
     change
 }
 
-/// Takes files that are gone out of the files that list them: RECORDs, lists of plug-ins, conda's records, the loader's cache.
+/// Removes the entries of removed files from RECORDs, lists of plug-ins, conda's records and the loader's cache.
 fn lists(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
     let is_list =
         |(node, facts): &(NodeId, &FileFacts)| (facts.text.is_some() || facts.bytes.is_some()) && !gone.contains(*node);
@@ -83,7 +84,7 @@ fn lists(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
         let content = match (&facts.text, &facts.bytes) {
             (Some(text), _) => text_without(rootfs, gone, node, text)?.into_bytes(),
             (None, Some(bytes)) => {
-                // A cache that is malformed is left as it is: the loader ignores it.
+                // A malformed cache is left as it is: the loader ignores it.
                 let is_gone = |path: &str| is_gone_from(rootfs, gone, rootfs.root(), path);
                 ld_cache::without(bytes, &is_gone).ok().flatten()?
             }
@@ -94,7 +95,7 @@ fn lists(rootfs: &Rootfs, evidence: &Evidence, gone: &NodeSet) -> Vec<Edited> {
     edits.collect()
 }
 
-/// Returns a text without the files that are gone; `None` if it lists none of them.
+/// Returns a text without the removed files; `None` if it lists none of them.
 fn text_without(rootfs: &Rootfs, gone: &NodeSet, node: NodeId, text: &str) -> Option<String> {
     let folder = rootfs.parent(node);
     let is_gone_from = |from: NodeId| move |path: &str| is_gone_from(rootfs, gone, from, path);
@@ -109,7 +110,7 @@ fn text_without(rootfs: &Rootfs, gone: &NodeSet, node: NodeId, text: &str) -> Op
     }
 }
 
-/// Returns whether a path that starts in a folder is one of a file that is gone.
+/// Returns whether a path relative to a folder is that of a removed file.
 fn is_gone_from(rootfs: &Rootfs, gone: &NodeSet, from: NodeId, path: &str) -> bool {
     let (folder, name) = match path.rsplit_once('/') {
         Some(("", name)) => (rootfs.root(), name),

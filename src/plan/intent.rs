@@ -1,7 +1,7 @@
-//! Which packages a person or recipe asked for by name above the base image.
+//! The packages that a person or a recipe requested by name above the base image.
 //!
-//! A base image brings packages that most applications do not need, so of its libraries only those are kept that something needs. What
-//! was installed by name for this application is kept, whatever it is: plug-ins, drivers and allocators are linked by nobody.
+//! A base image contains packages that most applications do not need, so its libraries are kept only if something needs
+//! them. What was installed by name for this application is kept: plug-ins, drivers and allocators are not linked.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::ownership::Ownership;
 use crate::evidence::Evidence;
 use crate::packages::{PackageDb, PackageId};
 
-/// Returns the packages that were asked for above the `base` layers. Where the base ends is not known of every image: then each package
-/// that was asked for may have been asked for above it.
+/// Returns the packages that were requested above the `base` layers. If it is not known where the base ends, all
+/// requested packages count.
 pub(super) fn requested(ownership: &Ownership, evidence: &Evidence, base: Option<usize>) -> BTreeSet<PackageId> {
     let Some(db) = &ownership.db else { return BTreeSet::new() };
     let below = PackageDb::read(&evidence.database_below(base.unwrap_or(0)), &mut |_| {});

@@ -1,11 +1,12 @@
-//! The decision, as a value: what goes, what stays although a rule named it, what is edited, each with its reason.
+//! The plan, as a value: what is removed, what is kept although a rule matched it, and what is edited, each with its
+//! reason.
 //!
-//! A pure function of the rootfs, the rules and the evidence:
+//! The plan is a pure function of the rootfs, the rules and the evidence:
 //!
-//! 1. `claims.rs`: which rule names which path, which profile which package.
-//! 2. `closure.rs`: start from what stays in any case, and follow what it needs, until nothing changes.
-//! 3. `decision.rs`: what that means for each path and package.
-//! 4. `edits.rs`: package databases and RECORD files that tell the truth about what is left.
+//! 1. `naming.rs` and `claims.rs`: which rule matches which path, which profile matches which package.
+//! 2. `closure.rs`: start from what is kept in any case, and follow its needs until nothing changes.
+//! 3. `decision.rs`: what this means for each path and package.
+//! 4. `edits.rs`: package databases and RECORD files that match what is left.
 
 mod claims;
 mod closure;
@@ -31,83 +32,83 @@ use crate::image::ImageConfig;
 use crate::rootfs::{NodeId, NodeSet, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// What goes, what stays and what is edited.
+/// What is removed, kept and edited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Paths that go, in order; a folder's content is listed too.
+    /// Removed paths, in order. The content of a removed folder is listed, too.
     pub removed: Vec<Removed>,
-    /// Paths that a rule names but that stay, in order; folders that only hold such are not listed.
+    /// Paths that a rule matches but that are kept, in order. Folders that only hold such paths are not listed.
     pub kept: Vec<Kept>,
-    /// Packages that go, by name.
+    /// Removed packages, by name.
     #[serde(default)]
     pub removed_packages: Vec<RemovedPackage>,
-    /// Packages that stay, and why.
+    /// Kept packages, each with the reason.
     #[serde(default)]
     pub kept_packages: Vec<KeptPackage>,
-    /// Files that get another content.
+    /// Files with edited content.
     #[serde(default)]
     pub edits: Vec<Edited>,
-    /// What could not be read, and so is evidence of nothing, or not of all.
+    /// Files that could not be read, or not completely, so that evidence may be missing.
     #[serde(default)]
     pub unread: Vec<String>,
-    /// The nodes of `removed`, if the plan was made in this run; not saved.
+    /// The nodes of `removed`, if the plan was made in this run. Not saved.
     #[serde(skip)]
     pub gone: NodeSet,
-    /// Which packages own each file; for explanations, not saved.
+    /// The packages that own each file, for explanations. Not saved.
     #[serde(skip)]
     pub owners: Owners,
 }
 
-/// A path that goes.
+/// A removed path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// The path.
     pub path: RootfsPath,
-    /// By what it goes.
+    /// The claim by which it is removed.
     #[serde(flatten)]
     pub claim: Arc<Claim>,
 }
 
-/// What names a path: thousands of paths share it.
+/// What matches a path. Thousands of paths share one claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The profile whose rule names it.
+    /// The profile whose rule matches the path.
     pub profile: Arc<str>,
-    /// The rule: a glob, or the package that it goes with.
+    /// The rule: a glob, or the package that the path is removed with.
     pub rule: Arc<str>,
 }
 
-/// A path that a rule names but that stays.
+/// A path that a rule matches but that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// The path.
     pub path: RootfsPath,
-    /// What names it.
+    /// The claim on it.
     #[serde(flatten)]
     pub claim: Arc<Claim>,
-    /// Why it stays.
+    /// Why it is kept.
     pub reason: Reason,
 }
 
-/// A package that goes.
+/// A removed package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedPackage {
     /// Its name.
     pub name: String,
-    /// The profile that names it, or [`NO_LONGER_NEEDED`].
+    /// The profile that matches it, or [`NO_LONGER_NEEDED`].
     pub profile: String,
 }
 
-/// A package that stays, and why.
+/// A kept package, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptPackage {
     /// Its name.
     pub name: String,
-    /// Why it stays.
+    /// Why it is kept.
     pub reason: Reason,
 }
 
-/// A file that gets another content.
+/// A file with edited content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edited {
     /// The file.
@@ -116,11 +117,11 @@ pub struct Edited {
     pub content: NewContent,
 }
 
-/// The new content of a file. A saved plan holds it as text where it is UTF-8, else as base64 behind `base64:`.
+/// The new content of a file. A saved plan stores it as text if it is UTF-8, otherwise as base64 after `base64:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewContent(pub Vec<u8>);
 
-/// What stands before content that is saved as base64.
+/// The prefix of content that is saved as base64.
 const BASE64: &str = "base64:";
 
 impl Serialize for NewContent {
@@ -142,25 +143,25 @@ impl<'de> Deserialize<'de> for NewContent {
     }
 }
 
-/// Stands for a profile where a package goes because nothing that stays needs it.
+/// Stands in for a profile's name if a package is removed because nothing that is kept needs it.
 pub const NO_LONGER_NEEDED: &str = "(no longer needed)";
 
-/// A saved plan does not fit an image.
+/// A saved plan does not match an image.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("the plan names `{0}`, which the image does not have")]
 pub struct PathNotFound(pub RootfsPath);
 
 impl Plan {
-    /// Returns the names of the profiles by which something goes.
+    /// Returns the names of the profiles that remove something.
     pub fn profiles(&self) -> BTreeSet<&str> {
         let packages = self.removed_packages.iter().map(|package| package.profile.as_str());
         self.removed.iter().map(|removed| &*removed.claim.profile).chain(packages).collect()
     }
 
-    /// Returns the nodes that go.
+    /// Returns the removed nodes.
     ///
     /// # Errors
-    /// If the plan was made for another image and names a path that is not there.
+    /// If the plan was made for another image and names a path that does not exist.
     pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
         if !self.gone.is_empty() {
             return Ok(self.gone.clone());
@@ -173,7 +174,7 @@ impl Plan {
     /// Returns the new contents of files, by node.
     ///
     /// # Errors
-    /// As [`Plan::removed_nodes`].
+    /// As for [`Plan::removed_nodes`].
     pub fn edited_nodes(&self, rootfs: &Rootfs) -> Result<Vec<(NodeId, &[u8])>, PathNotFound> {
         self.edits
             .iter()
@@ -185,8 +186,8 @@ impl Plan {
     }
 }
 
-/// Decides, by what rules say of the paths and packages of a rootfs. `base` is the number of layers of the base image, if it is known:
-/// what was installed by name above it was asked for.
+/// Makes a plan from what rules match in a rootfs. `base` is the number of layers of the base image, if it is known.
+/// Packages that were installed by name above it count as requested.
 pub fn plan(
     rootfs: &Rootfs,
     config: &ImageConfig,
@@ -204,7 +205,7 @@ pub fn plan(
     let mut plan = decision.into_plan(rootfs, &evidence);
     unread.append(&mut plan.unread);
     plan.unread = unread;
-    // Tens of thousands of pieces of memory: whichever thread has time gives them back.
+    // An idle thread frees these tens of thousands of allocations.
     rayon::spawn(move || drop(evidence));
     plan
 }

@@ -1,4 +1,4 @@
-//! What rules say of paths, whoever owns them.
+//! Matches paths against rules. Who owns a path does not matter here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,44 +10,44 @@ use crate::profile::{self, RuleBook, Scope};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// Nothing is said of most nodes; that is the first saying.
+/// The number of the empty saying, which applies to most nodes.
 const NOTHING: u32 = 0;
 
-/// The rules, and what they say of each node.
+/// The rules, and what they say about each node.
 #[derive(Debug)]
 pub struct Naming {
     rules: RuleBook,
     keep: RuleBook,
-    /// Which saying holds for a node and for what lies below, by number.
+    /// For each node and everything below it, the number of its saying.
     of: NodeMap<u32>,
-    /// Folders that go once nothing is left in them, with the rules that say so.
+    /// Folders that are removed once they are empty, with the rules that say so.
     emptied: NodeMap<usize>,
-    /// What is said, each once: few things are said of many nodes.
+    /// The sayings, each once: few sayings apply to many nodes.
     sayings: Vec<Saying>,
     numbers: HashMap<Saying, u32>,
-    /// Memory that is used again.
+    /// Memory that is reused.
     matched: Vec<usize>,
 }
 
-/// What rules say of a path and of what lies below it.
+/// What rules say about a path and everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Saying {
-    /// For each of the rules, its glob that claims the path or a folder above, by number.
+    /// For each of the rules, the number of its glob that matches the path or a folder above.
     claimed: Vec<Option<usize>>,
-    /// The glob of `--keep` that holds it.
+    /// The glob of `--keep` that matches it.
     kept_by: Option<usize>,
 }
 
-/// A saying as claims need it; claims are known by number.
+/// A saying in the form that claims need, with claims by number.
 #[derive(Debug)]
 pub(super) struct Named {
-    /// What claims it, in the order of rules: which rules, and the number of the claim.
+    /// The claims, in the order of rules: the number of the rules, and that of the claim.
     pub(super) claims: Vec<(usize, u32)>,
-    /// Why it stays in any case.
+    /// Why it is kept in any case.
     pub(super) asked: Option<Reason>,
 }
 
-/// Where paths start that globs are relative to, as numbers of bytes of the path in the rootfs.
+/// Where the paths start that globs are relative to, as byte offsets into the path in the rootfs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Scopes {
     prefix: Option<usize>,
@@ -57,7 +57,7 @@ struct Scopes {
 }
 
 impl Scopes {
-    /// Returns the scopes of what lies in a folder, the length of whose path is given.
+    /// Returns the scopes inside a folder. `length` is the length of the folder's path.
     fn inside(self, worlds: &Worlds, folder: NodeId, length: usize) -> Self {
         let start = length + usize::from(length > 0);
         let mut scopes = self;
@@ -76,7 +76,7 @@ impl Scopes {
         scopes
     }
 
-    /// Returns the paths by which a path is matched.
+    /// Returns the path relative to each scope.
     fn paths(self, path: &[u8]) -> impl Iterator<Item = (Scope, &[u8])> {
         let scopes = [
             (Scope::Root, Some(0)),
@@ -90,14 +90,14 @@ impl Scopes {
 }
 
 impl Default for Naming {
-    /// Makes one that says nothing.
+    /// Creates an instance without rules.
     fn default() -> Self {
         Self::new(RuleBook::default(), RuleBook::default())
     }
 }
 
 impl Naming {
-    /// `rules` claim paths in order; `keep` are the globs of paths that the person wants to stay.
+    /// Creates an instance from `rules`, which claim paths in order, and `keep`, the globs of paths to keep.
     pub fn new(rules: RuleBook, keep: RuleBook) -> Self {
         let nothing = Saying { claimed: vec![None; rules.rules().len()], kept_by: None };
         let numbers = HashMap::from([(nothing.clone(), NOTHING)]);
@@ -112,12 +112,11 @@ impl Naming {
         }
     }
 
-    /// Returns the rules.
     pub(super) fn rules(&self) -> &RuleBook {
         &self.rules
     }
 
-    /// Asks the rules about every path of a rootfs.
+    /// Matches every path of a rootfs against the rules.
     pub(super) fn look(&mut self, rootfs: &Rootfs, worlds: &Worlds) {
         let mut todo = vec![(rootfs.root(), RootfsPath::root(), NOTHING, Scopes::default())];
         while let Some((folder, path, above, scopes)) = todo.pop() {
@@ -139,13 +138,13 @@ impl Naming {
         }
     }
 
-    /// Returns the first rules by which a folder goes once nothing is left in it.
+    /// Returns the first rules by which a folder is removed once it is empty.
     fn emptied_by(&self, path: &RootfsPath, scopes: Scopes) -> Option<usize> {
         let mut paths = scopes.paths(path.as_bytes()).map(|(scope, path)| (scope, profile::candidate(path)));
         paths.find_map(|(scope, path)| self.rules.rules().iter().position(|rules| rules.takes_emptied(scope, &path)))
     }
 
-    /// Returns what the rules that name this very path, and what was said `above` it, say.
+    /// Returns the saying for a path: the one `above` it, combined with the rules that match this very path.
     fn saying(&mut self, path: &RootfsPath, above: u32, scopes: Scopes) -> u32 {
         let Self { rules, keep, sayings, matched, .. } = self;
         let above_it = &sayings[above as usize];
@@ -182,17 +181,17 @@ impl Naming {
         })
     }
 
-    /// Returns the nodes of which something is said, with that.
+    /// Returns the nodes that rules say something about, with their saying.
     pub(super) fn named<'a>(&self, named: &'a [Named]) -> impl Iterator<Item = (NodeId, &'a Named)> {
         self.of.iter().map(|(node, &saying)| (node, &named[saying as usize]))
     }
 
-    /// Returns the folders that go once nothing is left in them, with the rules that say so, by number.
+    /// Returns the folders that are removed once they are empty, with the number of the rules that say so.
     pub(super) fn emptied(&self) -> impl Iterator<Item = (NodeId, usize)> {
         self.emptied.iter().map(|(node, &rules)| (node, rules))
     }
 
-    /// Returns what is said, as claims need it, and adds what claims paths to `claims`.
+    /// Returns the sayings in the form that claims need, and adds the claims on paths to `claims`.
     pub(super) fn sayings(&self, claims: &mut Vec<Arc<Claim>>) -> Vec<Named> {
         self.sayings.iter().map(|saying| self.spelt_out(saying, claims)).collect()
     }

@@ -12,20 +12,20 @@ use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 use crate::state::triggered;
 
-/// The package database, laid over the rootfs. Empty if the image has none that we read.
+/// The package database, applied to the rootfs. Empty if the image has none that pydock reads.
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
-    /// The database.
     pub(super) db: Option<PackageDb>,
     /// Texts of the database and of alternatives.
     pub(super) texts: Texts,
-    /// The packages that own each file; a file may be of several. Directories are not listed.
+    /// The packages that own each file, which may be several. Directories are not listed.
     owners: NodeMap<SmallVec<[PackageId; 1]>>,
     /// Directories that packages list, with those packages.
     folders: NodeMap<Vec<PackageId>>,
     /// The files that each package owns.
     files: Vec<Vec<NodeId>>,
-    /// Whether some of the database could not be read, so that any file of the operating system may be a package's.
+    /// Whether a part of the database could not be read, so that any file of the operating system may belong to a
+    /// package.
     is_unknown: bool,
     /// For each group of alternatives: its links, and its choices.
     pub(super) alternatives: Vec<(Vec<NodeId>, Vec<NodeId>)>,
@@ -91,7 +91,7 @@ impl Ownership {
         self.alternatives = groups.map(|(links, choices)| (nodes(links), nodes(choices))).collect();
     }
 
-    /// Gives files that triggers make to the package whose triggers these are.
+    /// Assigns files that triggers make to the package that has these triggers.
     fn lay_over_triggered(&mut self, rootfs: &Rootfs) {
         let Some(db) = &self.db else { return };
         let mut todo = vec![(rootfs.root(), RootfsPath::root())];
@@ -131,7 +131,7 @@ impl Ownership {
         Owners { of: self.owners, names }
     }
 
-    /// Returns whether a package may own a file of which nothing is known, as the database could not be read.
+    /// Returns whether a package may own a file that is not listed, because the database could not be read.
     pub(super) fn may_be_owned(&self, rootfs: &Rootfs, node: NodeId) -> bool {
         self.is_unknown && {
             let path = rootfs.path(node);
@@ -144,12 +144,10 @@ impl Ownership {
         }
     }
 
-    /// Tells whether a package owns this file.
     pub(super) fn is_owned(&self, node: NodeId) -> bool {
         self.owners.contains(node)
     }
 
-    /// Returns the files of a package.
     pub(super) fn files(&self, id: PackageId) -> &[NodeId] {
         self.files.get(id).map_or(&[], Vec::as_slice)
     }
@@ -159,22 +157,22 @@ impl Ownership {
         self.folders.iter().map(|(node, packages)| (node, packages.as_slice()))
     }
 
-    /// Returns how many packages there are.
+    /// Returns the number of packages.
     pub(super) fn count(&self) -> usize {
         self.files.len()
     }
 }
 
-/// Returns whether the scan could not read some file of a package database.
+/// Returns whether the scan could not read a file of a package database.
 fn has_unread_database(rootfs: &Rootfs, evidence: &Evidence) -> bool {
     let mut unread = evidence.files().filter(|(_, facts)| facts.unread.is_some());
     unread.any(|(node, _)| packages::wants(&rootfs.path(node).to_string()))
 }
 
-/// Returns the nodes that a package lists.
 fn listed(rootfs: &Rootfs, package: &Package, diverted: &Diversions) -> Vec<NodeId> {
     let mut folders = Folders { rootfs, last: None };
-    // A directory for the package may be a symlink in the image (`/lib`): it is known by what lies in it.
+    // The image may have a symlink in place of a directory that the package lists (`/lib`). It is recognized by listed
+    // files in it.
     let parents = LazyCell::new(|| package.files.iter().map(|path| path.parent_bytes()).collect::<HashSet<_>>());
     let path = |path| match diverted.get(path) {
         Some((to, by)) if *by != package.name => to,
@@ -188,12 +186,14 @@ fn listed(rootfs: &Rootfs, package: &Package, diverted: &Diversions) -> Vec<Node
     nodes.collect()
 }
 
-/// Tells whether a symlink is one of the root's folders that a merged `/usr` makes one; packages still list them.
+/// Returns whether a symlink is one of the root's folders, which a merged `/usr` turns into symlinks. Packages still
+/// list them.
 fn is_merged(path: &RootfsPath) -> bool {
     path.parent_bytes().is_empty()
 }
 
-/// Finds files whose folders may be symlinks (`/lib/x` where `lib -> usr/lib`); neighbours in a list share their folder.
+/// Finds files whose folders may be symlinks (`/lib/x` where `lib -> usr/lib`). Remembers the last folder, because
+/// neighbours in a list usually share it.
 struct Folders<'a> {
     rootfs: &'a Rootfs,
     last: Option<(&'a [u8], Option<NodeId>)>,
@@ -211,7 +211,8 @@ impl<'a> Folders<'a> {
     }
 }
 
-/// Returns the node at a path whose parents may be symlinks (`/lib/x` where `lib -> usr/lib`); the last is not followed.
+/// Returns the node at a path whose parents may be symlinks (`/lib/x` where `lib -> usr/lib`). A symlink at the end is
+/// not followed.
 pub(super) fn at(rootfs: &Rootfs, path: &RootfsPath) -> Option<NodeId> {
     let folder = rootfs.resolve(rootfs.root(), path.parent_bytes(), &mut |_| {})?;
     in_folder(rootfs, folder, path)
@@ -224,10 +225,10 @@ fn in_folder(rootfs: &Rootfs, folder: NodeId, path: &RootfsPath) -> Option<NodeI
     rootfs.child(folder, path.file_name())
 }
 
-/// Where a path is diverted to, and the package that diverts it.
+/// For each diverted path, its new path and the package that diverts it.
 type Diversions = HashMap<RootfsPath, (RootfsPath, String)>;
 
-/// Reads `diversions`: three lines each, the path, where it is diverted to, and the package that diverts it.
+/// Reads `diversions`. Each entry has three lines: the path, its new path, and the package that diverts it.
 fn diversions(texts: &Texts) -> Diversions {
     let text =
         texts.iter().find(|(path, _)| path.to_string() == "var/lib/dpkg/diversions").map_or("", |(_, text)| text);

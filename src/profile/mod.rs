@@ -1,35 +1,37 @@
-//! Removal profiles: named sets of rules in TOML, and how they match paths of a rootfs.
+//! Removal profiles: named sets of rules in TOML, matched against the paths of a rootfs.
 //!
 //! ```toml
 //! name = "pip-cache"
 //! description = "Download and build caches of Python's package managers"
 //! risk = "none"                    # none, low, medium or high
-//! level = "safe"                   # the lowest level that takes it in: safe, standard or max
-//! remove = ["**/.cache/pip"]       # a folder that matches goes with all below it
-//! keep = ["**/.cache/pip/keep"]    # what this profile leaves although its rules name it
-//! emptied = ["**/__pycache__"]     # folders that go once nothing is left in them
+//! level = "safe"                   # the lowest level that includes it: safe, standard or max
+//! remove = ["**/.cache/pip"]       # a folder includes everything below it
+//! keep = ["**/.cache/pip/keep"]    # exceptions from `remove`
+//! emptied = ["**/__pycache__"]     # folders to remove once they are empty
 //!
-//! [needs]                          # rules that need a variable of the image's Env; globs below the folder it names
+//! packages = ["gcc-*"]             # operating-system packages to remove as a whole, with what only they needed
+//! sections = ["devel"]             # sections of Debian packages, likewise
+//! conda = ["cuda-nvcc*"]           # conda packages to remove as a whole
+//! owned-files = true               # `remove` may match single files of kept packages (for documentation only)
+//! unless-installed = ["gitpython"] # the profile does nothing if such a Python distribution is installed,
+//! unless-imported = ["triton"]     # or if another package imports such a module
+//! unless-run = ["git"]             # or if the application itself names such a program
+//! programs = ["gcc*"]              # what the profile is about: a glob of `packages` matches no package with others
+//! leftovers = true                 # matches nothing that a Python distribution lists in its RECORD
+//! only = { pdb = "debug-database" } # files with this extension must have this content
+//!
+//! [needs]                          # globs below a folder that a variable of the image's Env names
 //! PIP_CACHE_DIR = ["http-v2"]
 //!
-//! packages = ["gcc-*"]             # globs of operating-system packages, which go whole, with what only they needed
-//! sections = ["devel"]             # sections of Debian packages, likewise
-//! owned-files = true               # may take single files of packages that stay (docs and the like only)
-//! unless-installed = ["gitpython"] # nothing of this profile goes if such a Python distribution is installed,
-//! unless-imported = ["triton"]     # or if such a module is imported from outside of its own package
-//! unless-run = ["git"]             # or if the application itself names such a program
-//! programs = ["gcc*"]              # programs that this profile is about: a glob of `packages` takes no package that has others
-//! leftovers = true                 # takes nothing that a Python distribution lists in its RECORD
-//! only = { pdb = "debug-database" } # of files with this extension, only those with this content
-//!
-//! [examples]                       # paths that show what the rules mean; checked whenever a profile of yours is read
+//! [examples]                       # checked each time a user's profile is read
 //! remove = ["root/.cache/pip/http-v2/a"]
 //! keep = ["app/cache/pip"]
 //! ```
 //!
-//! Globs are globset's, on the path in the rootfs without its leading slash; `*` and `?` do not match a slash, `**` does. A glob that
-//! starts with `{prefix}/`, `{stdlib}/` or `{site}/` is relative to each Python installation: to the folder that holds its `bin` and `lib`, to its standard
-//! library, to each of its folders of packages; `{idle}/` is conda's base environment, if only another one is in use.
+//! Globs use globset's syntax and match the path in the rootfs without its leading slash. `*` and `?` do not match a
+//! slash, `**` does. A prefix makes a glob relative to a folder of each Python installation: `{prefix}/` is the folder
+//! that contains `bin` and `lib`, `{stdlib}/` the standard library, `{site}/` each folder of packages, and `{idle}/`
+//! conda's base environment if only another environment is in use.
 
 mod rules;
 
@@ -44,7 +46,7 @@ pub use rules::{PackageFacts, RuleBook, Rules, Scope, candidate};
 use crate::content::Content;
 use crate::rootfs_path::RootfsPath;
 
-/// The profiles that are built into the program, in the order in which they claim paths.
+/// The built-in profiles, in the order in which they claim paths.
 const BUILT_IN: [&str; 22] = [
     include_str!("../../profiles/pip-cache.toml"),
     include_str!("../../profiles/uv-cache.toml"),
@@ -74,16 +76,16 @@ const BUILT_IN: [&str; 22] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What no program can miss.
+    /// Removes what no program can miss.
     Safe,
-    /// What an application that runs can do without.
+    /// Removes what a running application can do without.
     #[default]
     Standard,
-    /// All that is not needed to run, at some price (licence texts, package managers).
+    /// Removes all that is not needed to run, at some cost (licence texts, package managers).
     Max,
 }
 
-/// How likely a profile's rules are to take something that is used.
+/// The risk that a profile's rules remove something that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
@@ -91,52 +93,52 @@ pub enum Risk {
     None,
     /// Something may be slower, or a message less clear.
     Low,
-    /// A program that does unusual things may miss something.
+    /// A program that does unusual things may miss a file.
     Medium,
-    /// Look at the plan first.
+    /// Read the plan first.
     High,
 }
 
-/// A named set of removal rules, as its TOML file says it.
+/// A named set of removal rules, as in its TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Its name, unique among the profiles of a run.
+    /// The name, unique among the profiles of a run.
     pub name: String,
-    /// One line for people.
+    /// A one-line description.
     pub description: String,
-    /// How risky it is.
+    /// The risk.
     pub risk: Risk,
-    /// The lowest level that takes it in.
+    /// The lowest level that includes the profile.
     pub level: Level,
-    /// Globs of what goes.
+    /// Globs of paths to remove.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// Globs of what stays although `remove` names it.
+    /// Globs of paths that are kept although `remove` matches them.
     #[serde(default)]
     pub keep: Vec<String>,
-    /// Globs of folders that go once nothing is left in them.
+    /// Globs of folders to remove once they are empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// Globs of names of operating-system packages that go whole.
+    /// Globs of operating-system packages to remove as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
-    /// Globs of sections of packages that go whole.
+    /// Globs of sections of packages to remove as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<String>,
-    /// Globs of names of programs that the profile is about: a glob of `packages` takes no package that owns others.
+    /// Globs of programs that the profile is about. A glob of `packages` matches no package that owns others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<String>,
-    /// Globs of names of conda packages that go whole.
+    /// Globs of conda packages to remove as a whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conda: Vec<String>,
-    /// Whether `remove` takes nothing that a Python distribution lists in its RECORD.
+    /// Whether `remove` matches nothing that a Python distribution lists in its RECORD.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leftovers: bool,
-    /// For some extensions of files, the content that a file must have to go.
+    /// The required content of files with some extensions. Other content is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub only: BTreeMap<String, Content>,
-    /// Whether `remove` may take single files that a package owns which stays.
+    /// Whether `remove` may match single files that a kept package owns.
     #[serde(default, rename = "owned-files", skip_serializing_if = "std::ops::Not::not")]
     pub owned_files: bool,
     /// Python distributions (normalised names) that may use what this profile removes.
@@ -145,25 +147,25 @@ pub struct Profile {
     /// Modules whose importers may use what this profile removes.
     #[serde(default, rename = "unless-imported", skip_serializing_if = "Vec::is_empty")]
     pub unless_imported: Vec<String>,
-    /// Programs by whose names the application itself uses what this profile removes.
+    /// Programs that the application names if it uses what this profile removes.
     #[serde(default, rename = "unless-run", skip_serializing_if = "Vec::is_empty")]
     pub unless_run: Vec<String>,
-    /// Variable of the image's Env, and globs below the folder that it names.
+    /// Globs below the folders that variables of the image's Env name.
     #[serde(default)]
     pub needs: BTreeMap<String, Vec<String>>,
-    /// Paths that show what the rules mean.
+    /// Example paths for the rules.
     #[serde(default)]
     pub examples: Examples,
 }
 
-/// Paths that show what a profile's rules mean.
+/// Example paths for the rules of a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Examples {
-    /// Paths that go.
+    /// Paths that are removed.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// Paths that stay.
+    /// Paths that are kept.
     #[serde(default)]
     pub keep: Vec<String>,
 }
@@ -171,52 +173,52 @@ pub struct Examples {
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// Not a profile's TOML.
+    /// The text is not a profile.
     #[error("profile `{origin}` cannot be read: {why}")]
     Toml {
-        /// Where it came from.
+        /// Source of the profile.
         origin: String,
-        /// Why, with line and column.
+        /// The cause, with line and column.
         why: String,
     },
     /// A glob is malformed.
     #[error("profile `{profile}`: glob `{glob}` is malformed: {}", .source.kind())]
     Glob {
-        /// Which profile.
+        /// The profile.
         profile: String,
-        /// Which glob.
+        /// The glob.
         glob: String,
-        /// Why.
+        /// The cause.
         source: globset::Error,
     },
-    /// An example is not decided as it says.
+    /// The rules contradict an example.
     #[error("profile `{profile}`: its rules should {verdict} the example `{path}`, but do not")]
     Example {
-        /// Which profile.
+        /// The profile.
         profile: String,
         /// `remove` or `keep`.
         verdict: &'static str,
-        /// Which example.
+        /// The example.
         path: String,
     },
     /// No profile has this name.
     #[error("there is no profile `{name}`")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The known names.
         known: Vec<String>,
     },
-    /// Two profiles have one name.
+    /// Two profiles have the same name.
     #[error("two profiles are named `{0}`")]
     Twice(String),
 }
 
 impl Profile {
-    /// Parses a profile and checks its examples. `origin` is its file's name, for messages.
+    /// Parses a profile and checks its examples. `origin` is its file name, for messages.
     ///
     /// # Errors
-    /// If it is malformed, or its rules do not do what its examples say.
+    /// If it is malformed, or its rules contradict its examples.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ProfileError> {
         let profile = Self::parse_unchecked(text, origin)?;
         profile.check_examples()?;
@@ -230,7 +232,7 @@ impl Profile {
 
     /// Returns the built-in profiles, in the order in which they claim paths.
     pub fn built_in() -> Vec<Self> {
-        // A test checks their examples, so that not every run has to.
+        // A test checks their examples, so a run does not have to.
         let parse = |text| Self::parse_unchecked(text, "built-in").unwrap_or_else(|error| panic!("{error}"));
         BUILT_IN.into_iter().map(parse).collect()
     }
@@ -238,13 +240,13 @@ impl Profile {
     /// Returns the profile as TOML.
     ///
     /// # Panics
-    /// Never: a profile has no value that TOML cannot hold.
+    /// Never: all values of a profile can be written as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn check_examples(&self) -> Result<(), ProfileError> {
-        // Each variable stands for a folder of its own name, so that examples can show rules that need it.
+        // Each variable is a folder of the same name, so that examples can cover `needs`.
         let names = self.needs.keys().cloned().collect::<Vec<_>>();
         let rules = Rules::of_profile(self, &|name| names.iter().find(|known| *known == name).cloned())?;
         let book = RuleBook::new(vec![rules])?;
@@ -272,7 +274,7 @@ impl Profile {
     }
 }
 
-/// Words what is wrong with a TOML text in one line, with its place.
+/// Describes a TOML error in one line, with its position.
 pub fn toml_error(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', ", ");
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {

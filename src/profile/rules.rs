@@ -1,4 +1,4 @@
-//! Rules compiled: which paths of a rootfs a profile's globs name.
+//! Compiled rules: which paths of a rootfs the globs of a profile match.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -12,18 +12,18 @@ use super::{Profile, ProfileError};
 use crate::content::Content;
 use crate::rootfs_path::RootfsPath;
 
-/// What globs are relative to.
+/// The folder that a glob is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// The root of the image.
     Root,
-    /// The folder that holds `bin` and `lib` of a Python installation, a virtual environment or a conda environment.
+    /// The folder that contains `bin` and `lib` of a Python installation, a virtual environment or a conda environment.
     Prefix,
     /// A standard library.
     Stdlib,
     /// A folder of packages.
     Site,
-    /// The base environment of conda, if only another environment is in use.
+    /// conda's base environment, if only another environment is in use.
     Idle,
 }
 
@@ -31,7 +31,7 @@ impl Scope {
     /// All scopes.
     pub const ALL: [Self; 5] = [Self::Root, Self::Prefix, Self::Stdlib, Self::Site, Self::Idle];
 
-    /// Splits what a glob is relative to off it.
+    /// Splits off the scope of a glob.
     pub fn split(glob: &str) -> (Self, &str) {
         let scopes = [
             ("{prefix}/", Self::Prefix),
@@ -44,7 +44,7 @@ impl Scope {
     }
 }
 
-/// Sets of globs, one for each scope.
+/// One set of globs per scope.
 #[derive(Debug, Clone, Default)]
 struct ScopedSets([GlobSet; 5]);
 
@@ -64,22 +64,22 @@ impl ScopedSets {
     }
 }
 
-/// A profile's globs, compiled for one image.
+/// The globs of a profile, compiled for one image.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The profile's name.
     pub profile: Arc<str>,
-    /// Whether its globs may take single files of packages that stay.
+    /// Whether its globs may match single files of kept packages.
     pub takes_owned: bool,
-    /// Whether its globs take nothing that a Python distribution lists in its RECORD.
+    /// Whether its globs match nothing that a Python distribution lists in its RECORD.
     pub leftovers: bool,
-    /// For some extensions of files, the content that a file must have to go.
+    /// The required content of files with some extensions. Other content is kept.
     pub only: BTreeMap<String, Content>,
-    /// Python distributions that may use what it removes.
+    /// Python distributions that may use what the profile removes.
     pub unless_installed: Vec<String>,
-    /// Modules whose importers may use what it removes.
+    /// Modules whose importers may use what the profile removes.
     pub unless_imported: Vec<String>,
-    /// Programs by whose names the application itself uses what it removes.
+    /// Programs that the application names if it uses what the profile removes.
     pub unless_run: Vec<String>,
     remove: Vec<(Scope, Glob)>,
     remove_texts: Vec<Arc<str>>,
@@ -89,30 +89,30 @@ pub struct Rules {
     conda: GlobSet,
 }
 
-/// How a profile names packages of the operating system.
+/// The operating-system packages that a profile matches.
 #[derive(Debug, Clone, Default)]
 struct PackageGlobs {
     names: BTreeSet<String>,
     globs: GlobSet,
     sections: GlobSet,
     programs: GlobSet,
-    /// The globs by which the profile removes files: programs among these are what it is about, too.
+    /// The globs of files that the profile removes. Programs that they match count like `programs`.
     removes: GlobSet,
 }
 
-/// A package, as far as rules look at it.
+/// The facts about a package that rules use.
 #[derive(Debug, Clone, Copy)]
 pub struct PackageFacts<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// Its section; empty where the distribution has none.
+    /// The section. Empty where the distribution has none.
     pub section: &'a str,
-    /// The programs that it owns: paths in the rootfs.
+    /// The programs that it owns, as paths in the rootfs.
     pub programs: &'a [RootfsPath],
 }
 
 impl Rules {
-    /// Compiles a profile. `env` gives the image's environment variables.
+    /// Compiles a profile. `env` returns the image's environment variables.
     ///
     /// # Errors
     /// If a glob is malformed.
@@ -149,7 +149,7 @@ impl Rules {
         })
     }
 
-    /// Compiles globs that are no profile's, such as the command line's.
+    /// Compiles globs that do not belong to a profile, such as those of the command line.
     ///
     /// # Errors
     /// If a glob is malformed.
@@ -168,19 +168,19 @@ impl Rules {
         })
     }
 
-    /// Returns one of its globs, by number.
+    /// Returns the text of a glob by its index.
     pub fn glob(&self, number: usize) -> &Arc<str> {
         &self.remove_texts[number]
     }
 
-    /// Returns whether it names any packages.
+    /// Returns whether any packages are named.
     pub fn names_packages(&self) -> bool {
         let PackageGlobs { names, globs, sections, .. } = &self.packages;
         !(names.is_empty() && globs.is_empty() && sections.is_empty())
     }
 
-    /// Returns whether it names a package: by its name or section, or by a glob, if the package owns no program but those that the profile
-    /// is about.
+    /// Returns whether the rules match a package: by name, by section, or by a glob. A glob matches only if the package
+    /// owns no programs except those that the profile is about.
     pub fn claims_package(&self, package: PackageFacts<'_>) -> bool {
         let PackageGlobs { names, globs, sections, programs, removes } = &self.packages;
         let is_about = |path: &RootfsPath| {
@@ -192,37 +192,37 @@ impl Rules {
             || globs.is_match(package.name) && package.programs.iter().all(is_about)
     }
 
-    /// Returns whether it names a package of conda.
+    /// Returns whether the rules match a conda package.
     pub fn claims_conda_package(&self, name: &str) -> bool {
         self.conda.is_match(name)
     }
 
-    /// Returns whether a path is kept, with all below it, although `remove` names it.
+    /// Returns whether a path, with everything below it, is kept although `remove` matches it.
     pub fn keeps(&self, scope: Scope, path: &Candidate<'_>) -> bool {
         self.keep.is_match(scope, path)
     }
 
-    /// Returns whether a folder goes once nothing is left in it.
+    /// Returns whether a folder is removed once it is empty.
     pub fn takes_emptied(&self, scope: Scope, path: &Candidate<'_>) -> bool {
         self.emptied.is_match(scope, path)
     }
 }
 
-/// The globs of several rules as one set for each scope: a path is matched once against all of them, which is several times as fast as
-/// one after the other.
+/// The globs of several rules, joined to one set per scope. Matching a path once against all of them is several times
+/// as fast as one by one.
 #[derive(Debug, Clone, Default)]
 pub struct RuleBook {
     rules: Vec<Rules>,
     sets: [GlobSet; 5],
-    /// For each glob of each set, which rules have it, and its number there; in that order.
+    /// For each glob of each set, the index of its rules and its index there, in this order.
     of: [Vec<(usize, usize)>; 5],
 }
 
 impl RuleBook {
-    /// Puts rules together.
+    /// Joins rules.
     ///
     /// # Errors
-    /// If they cannot be compiled as one.
+    /// If they cannot be compiled together.
     pub fn new(rules: Vec<Rules>) -> Result<Self, ProfileError> {
         let mut book = Self::default();
         for scope in Scope::ALL {
@@ -243,8 +243,8 @@ impl RuleBook {
         &self.rules
     }
 
-    /// Calls `claim` for the rules that name a path of a scope for removal, by their place, in order, each with the number of the first of its globs that
-    /// does. `matched` is memory that is used again.
+    /// Calls `claim` for each of the rules that match a path in a scope for removal, in order. Passes the index of the
+    /// rules and of their first matching glob. `matched` is a reusable buffer.
     pub fn for_each_claim(
         &self,
         scope: Scope,
@@ -263,7 +263,7 @@ impl RuleBook {
     }
 }
 
-/// Prepares a path, without a leading slash, for matching against several [`Rules`].
+/// Prepares a path without a leading slash for matching against several [`Rules`].
 pub fn candidate(path: &[u8]) -> Candidate<'_> {
     Candidate::new(Path::new(OsStr::from_bytes(path)))
 }

@@ -1,4 +1,4 @@
-//! The whole report as JSON; its schema is `docs/report.schema.json`.
+//! The complete report as JSON. Its schema is `docs/report.schema.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::request::Request;
 use crate::rootfs_path::RootfsPath;
 use crate::savings::Saving;
 
-/// Version of the format; raised when a key changes its meaning or goes.
+/// Version of the format. It is raised when the meaning of a key changes or a key is removed.
 pub const VERSION: u32 = 1;
 
 /// What a run did. Sizes are in bytes.
@@ -24,21 +24,21 @@ pub struct Report {
     pub pydock: String,
     /// The image that was read.
     pub source: Place,
-    /// The image that was written; none in a dry run.
+    /// The new image, written or not; none in a dry run.
     pub destination: Option<Place>,
-    /// Whether the new image was written: not in a dry run, nor when a gate was not met.
+    /// Whether the new image was written: not in a dry run, and not if a gate was not met.
     pub written: bool,
-    /// Which layers became one.
+    /// Which layers were squashed.
     pub squash: String,
-    /// What became of each image; an index has several.
+    /// The result for each image. An index has several.
     pub images: Vec<ImageReport>,
-    /// What else there is to say.
+    /// Further notes.
     pub notes: Vec<String>,
-    /// The gates that were not met, in words.
+    /// The gates that were not met, as messages.
     pub unmet_gates: Vec<String>,
 }
 
-/// A reference and what it points at.
+/// A reference and the digest that it points to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Place {
     /// The reference.
@@ -47,7 +47,7 @@ pub struct Place {
     pub digest: Digest,
 }
 
-/// What became of one image.
+/// The result for one image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageReport {
@@ -63,23 +63,23 @@ pub struct ImageReport {
     pub after: Option<Sizes>,
     /// What each profile saves.
     pub savings: Vec<Saving>,
-    /// What became of each layer.
+    /// The result for each layer.
     pub layers: Vec<LayerReport>,
-    /// Paths that went.
+    /// Removed paths.
     pub removed: Vec<Removed>,
-    /// Paths that a rule names but that stayed.
+    /// Paths that a rule matches but that were kept.
     pub kept: Vec<Kept>,
-    /// Files that got another content: package databases, RECORD files.
+    /// Files with edited content: package databases, RECORD files.
     pub edited: Vec<EditedReport>,
-    /// Operating-system packages that went.
+    /// Removed operating-system packages.
     pub removed_packages: Vec<RemovedPackage>,
-    /// Operating-system packages that stayed, and why.
+    /// Kept operating-system packages, each with the reason.
     pub kept_packages: Vec<KeptPackage>,
-    /// What could not be read, and so is evidence of nothing, or not of all.
+    /// Files that could not be read, or not completely, so that evidence may be missing.
     pub unread: Vec<String>,
 }
 
-/// A file that got another content.
+/// A file with edited content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EditedReport {
     /// The file.
@@ -95,13 +95,13 @@ pub struct EditedReport {
 pub struct Sizes {
     /// Number of layers.
     pub layers: usize,
-    /// Bytes of the compressed layers.
+    /// Compressed size of the layers.
     pub packed: u64,
-    /// Bytes of the decompressed layers.
+    /// Uncompressed size of the layers.
     pub bytes: u64,
 }
 
-/// What became of one layer.
+/// The result for one layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerReport {
@@ -109,7 +109,7 @@ pub struct LayerReport {
     pub source_digest: Digest,
     /// Size of the old blob.
     pub packed_before: u64,
-    /// Size of the old layer, decompressed.
+    /// Uncompressed size of the old layer.
     pub bytes_before: u64,
     /// Its line of history.
     pub created_by: Option<String>,
@@ -119,14 +119,14 @@ pub struct LayerReport {
     pub digest: Option<Digest>,
     /// Size of the new blob.
     pub packed_after: Option<u64>,
-    /// Size of the new layer, decompressed.
+    /// Uncompressed size of the new layer.
     pub bytes_after: Option<u64>,
-    /// How the new blob is compressed, if it was made anew.
+    /// How the new blob is compressed, if the layer was rewritten.
     pub compression: Option<Compression>,
 }
 
 impl Report {
-    /// Tells what a run did.
+    /// Creates the report of a run.
     pub fn new(request: &Request, outcome: &Outcome) -> Self {
         let destination = request.destination.as_ref().zip(outcome.root.as_ref());
         Self {

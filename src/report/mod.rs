@@ -1,4 +1,4 @@
-//! The outcome of a run for people and programs. One file for each format.
+//! The outcome of a run for people and programs. Each format has its own file.
 
 pub mod json;
 pub mod plan_text;
@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 pub use json::Report;
 
-/// Returns text without what moves a terminal's cursor, changes its colours or turns its direction: images, registries and files
-/// can name anything. Each such character becomes `\uNNNN`, which JSON reads back.
+/// Replaces characters that move a terminal's cursor, change its colours or turn its direction with `\uNNNN`, which
+/// JSON reads back. Names from images, registries and files may contain them.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hostile) {
         return Cow::Borrowed(text);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::outcome::Outcome;
 use crate::rootfs_path::RootfsPath;
 
-/// How many kept paths are listed; the saved plan has all.
+/// How many kept paths are listed. The saved plan lists all.
 const KEPT_LINES: usize = 40;
 
 /// Returns the plan of each image as text.
@@ -14,7 +14,7 @@ pub fn render(outcome: &Outcome) -> String {
     let mut text = String::new();
     for image in &outcome.images {
         let _ = writeln!(text, "plan for {} {}\n", image.platform, image.source);
-        // Only the topmost of the paths that are removed together; the count is of what lies below.
+        // List only the topmost of the paths that are removed together, and count those below.
         let mut tops: BTreeMap<(&str, &RootfsPath), usize> = BTreeMap::new();
         let mut top: Option<&crate::plan::Removed> = None;
         for item in &image.plan.removed {

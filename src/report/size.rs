@@ -1,6 +1,6 @@
 //! Sizes as people read and write them. MB are 10^6 bytes, as registries count; MiB are 2^20.
 
-/// Returns a size with three digits or so: `463 MB`, `1.2 GB`, `512 B`.
+/// Returns a size with one decimal and its unit: `462.9 MB`, `1.2 GB`, `512 B`.
 ///
 /// ```
 /// assert_eq!(pydock::report::size::human(462_900_000), "462.9 MB");
@@ -16,7 +16,7 @@ pub fn human(bytes: u64) -> String {
 /// Parses `80MB`, `1.5 GB`, `100MiB` or plain bytes.
 ///
 /// # Errors
-/// If it is none of these.
+/// If the text has none of these forms.
 pub fn parse(text: &str) -> Result<u64, String> {
     let bad = || format!("`{text}` is no size such as `80MB`, `1.5GB` or `100MiB`");
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

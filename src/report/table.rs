@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::json::{ImageReport, LayerReport, Report, Sizes};
 use super::size::human;
 
-/// Returns the report as tables of plain text.
+/// Returns the report as tables in plain text.
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
     for image in &report.images {
@@ -97,7 +97,7 @@ enum Align {
 }
 use Align::{Left, Right};
 
-/// Sets cells in columns, two spaces apart.
+/// Aligns cells in columns, two spaces apart.
 fn align<const N: usize>(rows: &[Vec<String>], columns: [Align; N]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

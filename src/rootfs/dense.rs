@@ -1,4 +1,4 @@
-//! Sets and maps of nodes: nodes are numbered, so a place in a row is found without searching.
+//! Sets and maps of nodes. Nodes are numbered, so lookups index an array.
 
 use super::NodeId;
 
@@ -9,7 +9,7 @@ pub struct NodeSet {
 }
 
 impl NodeSet {
-    /// Adds a node; tells whether it is new.
+    /// Adds a node. Returns whether it is new.
     pub fn insert(&mut self, node: NodeId) -> bool {
         let (word, bit) = place(node);
         if self.words.len() <= word {
@@ -20,12 +20,12 @@ impl NodeSet {
         is_new
     }
 
-    /// Tells whether no node is in it.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Tells whether a node is in it.
+    /// Returns whether the set contains a node.
     pub fn contains(&self, node: NodeId) -> bool {
         let (word, bit) = place(node);
         self.words.get(word).is_some_and(|word| word & bit != 0)
@@ -55,7 +55,7 @@ impl FromIterator<NodeId> for NodeSet {
 /// A map from nodes to values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeMap<T> {
-    /// For each node, the place of its value, counted from 1; 0 for none.
+    /// For each node, the index of its value, counted from 1; 0 if it has none.
     places: Vec<u32>,
     values: Vec<T>,
 }
@@ -67,7 +67,7 @@ impl<T> Default for NodeMap<T> {
 }
 
 impl<T> NodeMap<T> {
-    /// Gives a node a value, in place of the one it has.
+    /// Sets the value of a node.
     pub fn insert(&mut self, node: NodeId, value: T) {
         match self.get_mut(node) {
             Some(old) => *old = value,
@@ -80,7 +80,7 @@ impl<T> NodeMap<T> {
         self.place(node).map(|place| &self.values[place])
     }
 
-    /// Returns the value of a node, which is a new one if it has none.
+    /// Returns the value of a node, or inserts the default value.
     pub fn get_or_default(&mut self, node: NodeId) -> &mut T
     where
         T: Default,
@@ -92,12 +92,12 @@ impl<T> NodeMap<T> {
         &mut self.values[place]
     }
 
-    /// Tells whether a node has a value.
+    /// Returns whether a node has a value.
     pub fn contains(&self, node: NodeId) -> bool {
         self.place(node).is_some()
     }
 
-    /// Returns the nodes that have a value, in their order, with it.
+    /// Returns the nodes that have a value, in order, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &T)> {
         let has = self.places.iter().enumerate().filter(|(_, place)| **place != 0);
         has.map(|(node, &place)| (NodeId(node as u32), &self.values[place as usize - 1]))

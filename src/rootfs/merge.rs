@@ -1,4 +1,4 @@
-//! Applies layers one after the other.
+//! Applies layers in order.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use crate::layer::whiteout::Whiteout;
 use crate::layer::{EntryKind, LayerIndex};
 use crate::rootfs_path::RootfsPath;
 
-/// What the layers so far make.
+/// The merged view of the layers so far.
 #[derive(Debug, Default)]
 pub struct Merging {
     layers: Vec<LayerIndex>,
@@ -17,19 +17,19 @@ pub struct Merging {
     links: BTreeMap<EntryId, Link>,
     via: HashMap<EntryId, Vec<NodeId>>,
     whiteouts: BTreeMap<EntryId, RootfsPath>,
-    /// The folder of the entry before, if its path leads through no symlink: neighbours share it.
+    /// The folder of the previous entry, if its path leads through no symlink. Consecutive entries often share it.
     last_folder: Option<(Vec<u8>, NodeId)>,
 }
 
-/// A node that is to be made.
+/// A node to create.
 struct Made<'a> {
     kind: Kind,
-    /// A symlink's target.
+    /// The target of a symlink.
     target: &'a [u8],
 }
 
 impl Merging {
-    /// Returns how many layers were applied.
+    /// Returns the number of applied layers.
     pub fn count(&self) -> usize {
         self.layers.len()
     }
@@ -39,10 +39,10 @@ impl Merging {
         self.tree.nodes()
     }
 
-    /// Applies the next layer; the lowest comes first.
+    /// Applies the next layer. The lowest comes first.
     ///
     /// # Errors
-    /// If a path cannot be placed or a hard link names nothing.
+    /// If a path cannot be placed, or the target of a hard link does not exist.
     pub fn apply(&mut self, mut layer: LayerIndex) -> Result<(), RootfsError> {
         let number = self.layers.len();
         self.start_layer(number, layer.len())?;
@@ -62,7 +62,7 @@ impl Merging {
         Ok(())
     }
 
-    /// Returns what all layers make.
+    /// Returns the merged view of all layers.
     pub fn finish(self) -> Rootfs {
         let Self { layers, tree, entries, links, via, whiteouts, .. } = self;
         Rootfs { layers, tree: tree.seal(), entries, links, via, whiteouts }
@@ -70,7 +70,7 @@ impl Merging {
 
     fn start_layer(&mut self, layer: usize, count: usize) -> Result<(), RootfsError> {
         let first = self.entries.owners.len();
-        // The greatest number stands for no entry.
+        // The largest number means "no entry".
         if first + count >= u32::MAX as usize {
             return Err(RootfsError::TooLarge { layer });
         }
@@ -107,7 +107,7 @@ impl Merging {
         }
     }
 
-    /// Puts an ordinary entry at its path.
+    /// Places an ordinary entry at its path.
     fn place(&mut self, id: EntryId, path: &RootfsPath, kind: &EntryKind) -> Result<NodeId, RootfsError> {
         let layer = id.layer as usize;
         let source = Some(self.entries.number(id));
@@ -160,7 +160,8 @@ impl Merging {
         Ok(node)
     }
 
-    /// Returns what an entry makes. A hard link makes what its target is; a symlink's target is then copied to `linked`.
+    /// Returns the node that an entry creates. For a hard link, it is like its target. If the target is a symlink, its
+    /// own target is copied to `linked`.
     fn made<'a>(
         &mut self,
         id: EntryId,
@@ -178,7 +179,7 @@ impl Merging {
         };
         let nodes = self.tree.nodes();
         let mut via = Vec::new();
-        // A link may name a symlink itself: only the target's parents are followed.
+        // The target may itself be a symlink: only its parents are followed.
         let node = nodes
             .resolve(ROOT, target.parent_bytes(), &mut |link| via.push(link))
             .and_then(|parent| nodes.child(parent, target.file_name()))
@@ -201,8 +202,8 @@ impl Merging {
         Ok(Made { kind, target: linked })
     }
 
-    /// Makes the folder of a whiteout a directory of its layer: overlayfs unpacks the whiteout there, so a symlink of a lower layer
-    /// at that path is hidden, wherever in the layer the whiteout stands.
+    /// Turns the folder of a whiteout into a directory of its layer. overlayfs unpacks the whiteout there, so it hides
+    /// a symlink of a lower layer at that path, whatever the order of entries is.
     fn own_folder(&mut self, path: &RootfsPath, layer: usize) -> Result<(), RootfsError> {
         let mut at = ROOT;
         for name in path.components() {
@@ -219,15 +220,15 @@ impl Merging {
         Ok(())
     }
 
-    /// Returns the directory at `path`. A whiteout hides what lies at its own path: overlayfs follows no symlink of a lower
-    /// layer on the way there, so neither does this.
+    /// Returns the directory at `path`. A whiteout hides the path as written: overlayfs does not follow symlinks of
+    /// lower layers there, so this function does not either.
     fn directory(&self, path: &RootfsPath) -> Option<NodeId> {
         let nodes = self.tree.nodes();
         path.components()
             .try_fold(ROOT, |at, name| nodes.child(at, name).filter(|&child| nodes.kind(child) == Kind::Directory))
     }
 
-    /// Returns the directory at `path` in folder `from`, following symlinks and making what is missing.
+    /// Returns the directory at `path` in folder `from`. Follows symlinks and creates missing directories.
     fn make_folders(&mut self, from: NodeId, path: &[u8], via: &mut Vec<NodeId>) -> Result<NodeId, Stop> {
         let mut at = if path.starts_with(b"/") { ROOT } else { from };
         for name in path.split(|&b| b == b'/') {
@@ -265,24 +266,24 @@ impl Merging {
         Ok(at)
     }
 
-    /// Makes a directory that no layer names.
+    /// Creates a directory that no layer contains.
     fn make_folder(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
         self.tree.add(parent, name, Kind::Directory, &[], None).ok_or(Stop::TooLarge)
     }
 
-    /// Takes a node and all below it out of the rootfs.
+    /// Removes a node and everything below it.
     fn remove(&mut self, id: NodeId) {
         self.last_folder = None;
         self.tree.remove(id);
     }
 
-    /// Hides what lower layers have below `id`; tells whether anything of `layer` is left at or below it.
+    /// Hides entries of lower layers at and below `id`. Returns whether anything of `layer` is left there.
     fn hide_below(&mut self, id: NodeId, layer: u32) -> bool {
         let source = self.tree.nodes().source(id);
         let mine = source.is_some_and(|source| self.entries.id(source).layer == layer);
         let left_below = self.hide_children(id, layer);
         if left_below && !mine {
-            // A directory that this layer needs but does not name.
+            // The layer needs this directory but has no entry for it.
             self.tree.set_source(id, None);
         }
         mine || left_below
@@ -301,10 +302,10 @@ impl Merging {
     }
 }
 
-/// Why folders cannot be made.
+/// Why folders cannot be created.
 enum Stop {
     /// The path leads through more symlinks than Linux follows.
     Loop,
-    /// There is no room for more nodes.
+    /// There are too many nodes.
     TooLarge,
 }

@@ -1,8 +1,8 @@
-//! The merged view of all layers: for each path, which entry of which layer a container sees.
+//! The merged view of all layers: for each path, the entry that a container sees.
 //!
-//! Spec: image-spec `layer.md`, "Applying Changesets". Where the spec is silent, as containerd and umoci do: a parent
-//! that is a symlink is followed inside the rootfs, a whiteout touches lower layers only, and a file replaces a directory
-//! as a directory replaces a file.
+//! Spec: image-spec `layer.md`, "Applying Changesets". Where the spec is silent, this module does what containerd and
+//! umoci do: it follows a symlinked parent inside the rootfs, a whiteout affects only lower layers, and a file can
+//! replace a directory as a directory can replace a file.
 
 mod dense;
 mod merge;
@@ -19,37 +19,37 @@ use crate::rootfs_path::{RootfsPath, excerpt};
 
 /// The root.
 const ROOT: NodeId = NodeId(0);
-/// How many symlinks one path may lead through, as in Linux.
+/// The most symlinks on a path, as in Linux.
 const MAX_SYMLINKS: usize = 40;
-/// How many folders may lie one in the other; what walks the rootfs recurses once for each.
+/// The deepest nesting of folders. Code that walks the rootfs recurses once per level.
 const MAX_DEPTH: u16 = 512;
 
 /// An entry of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId {
-    /// Index of the layer, the lowest is 0.
+    /// Index of the layer. The lowest is 0.
     pub layer: u32,
     /// Index of the entry in the layer.
     pub index: u32,
 }
 
-/// A file, directory or link of the rootfs, of now or of a lower layer.
+/// A file, directory or link of the rootfs or of a lower layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// Returns the number of the node among all of the rootfs.
+    /// Returns the index of the node.
     fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What a path of the rootfs is.
+/// The type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind<'a> {
     /// A directory.
     Directory,
-    /// A regular file; `data` is the entry that carries its bytes, another one for a hard link's further names.
+    /// A regular file. For a hard link, `data` is another entry than the node's own.
     File {
         /// The entry with the data.
         data: EntryId,
@@ -60,46 +60,46 @@ pub enum NodeKind<'a> {
     Special,
 }
 
-/// One path of the rootfs.
+/// A path of the rootfs.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
-    /// The directory that holds it; the root's is itself.
+    /// The directory that contains it. The root is its own parent.
     pub parent: NodeId,
     /// The last component of its path.
     pub name: &'a [u8],
-    /// What it is.
+    /// Its type.
     pub kind: NodeKind<'a>,
-    /// The entry that a container sees here; `None` for directories that no layer names.
+    /// The entry that a container sees here. `None` for directories that no layer contains.
     pub source: Option<EntryId>,
 }
 
-/// What one entry means for the rootfs.
+/// The effect of an entry on the rootfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// A container sees it.
     Visible(NodeId),
-    /// It names a directory that a later layer names again; a container sees the later one's metadata.
+    /// A directory that a later layer contains again. A container sees the metadata of the later entry.
     Restated(NodeId),
-    /// No container can see it: a later entry replaces it or whites it out.
+    /// No container sees it: a later entry replaces it or whites it out.
     Shadowed,
-    /// It is a whiteout.
+    /// A whiteout.
     Whiteout,
-    /// It is a global header, or a whiteout's bookkeeping: no path of the rootfs.
+    /// A global header or whiteout metadata, which is not a path of the rootfs.
     NoPath,
 }
 
-/// A hard link's further name.
+/// Another name of a hard-linked file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The entry that carries the data.
+    /// The entry with the data.
     pub carrier: EntryId,
-    /// The entry that the link names, itself perhaps a link.
+    /// The entry that the link names. It can be a link itself.
     pub target: EntryId,
-    /// Symlinks that the target's path leads through.
+    /// Symlinks in the target's path.
     pub via: Vec<NodeId>,
 }
 
-/// The merged view.
+/// The merged view of all layers.
 #[derive(Debug)]
 pub struct Rootfs {
     layers: Vec<LayerIndex>,
@@ -110,7 +110,7 @@ pub struct Rootfs {
     whiteouts: BTreeMap<EntryId, RootfsPath>,
 }
 
-/// Entries as the tree numbers them, those of all layers in one row, and what each made.
+/// The entries of all layers, numbered consecutively, and the node of each.
 #[derive(Debug, Default)]
 struct Entries {
     /// The number of each layer's first entry.
@@ -124,7 +124,7 @@ impl Entries {
     }
 
     fn id(&self, number: u32) -> EntryId {
-        // Of layers without entries, which start where the next one does, the last is meant.
+        // Layers without entries start at the same number as the next one. The last of them is the right one.
         let layer = self.firsts.partition_point(|&first| first <= number) - 1;
         EntryId { layer: layer as u32, index: number - self.firsts[layer] }
     }
@@ -134,7 +134,7 @@ impl Entries {
     }
 }
 
-/// What an entry made or stated: a node, or one of two things that are none.
+/// The node that an entry creates or states again, or one of two special values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Owner(u32);
 
@@ -158,17 +158,17 @@ pub enum RootfsError {
         /// The entry.
         path: RootfsPath,
     },
-    /// A hard link names something that is not there.
+    /// The target of a hard link does not exist, or is a directory.
     #[error("entry `{}` is a hard link to `{}`, which does not exist", excerpt(.path.as_bytes()), excerpt(.target.as_bytes()))]
     BrokenLink {
         /// The layer.
         layer: usize,
         /// The entry.
         path: RootfsPath,
-        /// What it names.
+        /// The target.
         target: RootfsPath,
     },
-    /// A path lies deeper than 512 folders.
+    /// A path is nested deeper than 512 folders.
     #[error("entry `{}` lies more than {MAX_DEPTH} folders deep", excerpt(.path.as_bytes()))]
     Depth {
         /// The layer.
@@ -182,7 +182,7 @@ pub enum RootfsError {
         /// The layer.
         layer: usize,
     },
-    /// The root is something else than a directory.
+    /// The root is not a directory.
     #[error("an entry makes the root of the rootfs something else than a directory")]
     Root {
         /// The layer.
@@ -191,7 +191,7 @@ pub enum RootfsError {
 }
 
 impl RootfsError {
-    /// Returns the layer at fault, counted from 0.
+    /// Returns the layer that causes the error, counted from 0.
     pub fn layer(&self) -> usize {
         match self {
             Self::Loop { layer, .. }
@@ -204,10 +204,10 @@ impl RootfsError {
 }
 
 impl Rootfs {
-    /// Merges layers, the lowest first.
+    /// Merges layers, lowest first.
     ///
     /// # Errors
-    /// If a path cannot be placed or a hard link names nothing.
+    /// If a path cannot be placed, or the target of a hard link does not exist.
     pub fn merge(layers: Vec<LayerIndex>) -> Result<Self, RootfsError> {
         let mut merging = Merging::default();
         layers.into_iter().try_for_each(|layer| merging.apply(layer))?;
@@ -219,7 +219,7 @@ impl Rootfs {
         ROOT
     }
 
-    /// Returns the layers that were merged. The names of their entries are forgotten: nodes have them.
+    /// Returns the merged layers. Their entries have no names: the nodes have them.
     pub fn layers(&self) -> &[LayerIndex] {
         &self.layers
     }
@@ -240,12 +240,12 @@ impl Rootfs {
         Node { parent: nodes.parent(id), name: nodes.name(id), kind, source }
     }
 
-    /// Returns the directory that holds a node; the root's is itself.
+    /// Returns the directory that contains a node. The root is its own parent.
     pub fn parent(&self, id: NodeId) -> NodeId {
         self.tree.nodes().parent(id)
     }
 
-    /// Returns the directories that hold a node, the innermost first, the root last.
+    /// Returns the directories that contain a node, innermost first and the root last.
     pub fn folders_above(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
         std::iter::successors(Some(self.parent(id)), |&folder| (folder != ROOT).then(|| self.parent(folder)))
     }
@@ -255,33 +255,33 @@ impl Rootfs {
         self.tree.nodes().name(id)
     }
 
-    /// Tells whether a node is a directory.
+    /// Returns whether a node is a directory.
     pub fn is_directory(&self, id: NodeId) -> bool {
         self.tree.nodes().kind(id) == Kind::Directory
     }
 
-    /// Returns a symlink's target as written; `None` for what is none.
+    /// Returns the target of a symlink as written. Returns `None` for other nodes.
     pub fn symlink(&self, id: NodeId) -> Option<&[u8]> {
         let nodes = self.tree.nodes();
         (nodes.kind(id) == Kind::Symlink).then(|| nodes.target(id))
     }
 
-    /// Returns what a directory holds, by name.
+    /// Returns the children of a directory, sorted by name.
     pub fn children(&self, id: NodeId) -> &[NodeId] {
         self.tree.children(id)
     }
 
-    /// Returns what a directory holds with its names, in their order.
+    /// Returns the children of a directory with their names, sorted by name.
     pub fn named_children(&self, id: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
         self.children(id).iter().map(|&child| (self.name(child), child))
     }
 
-    /// Returns the child of a name.
+    /// Returns the child with a name.
     pub fn child(&self, id: NodeId, name: &[u8]) -> Option<NodeId> {
         self.tree.nodes().child(id, name)
     }
 
-    /// Returns the children whose names start so, by name.
+    /// Returns the children whose names start with `prefix`, sorted by name.
     pub fn children_from(&self, id: NodeId, prefix: &[u8]) -> impl Iterator<Item = NodeId> {
         let children = self.children(id);
         let first = children.partition_point(|&child| self.name(child) < prefix);
@@ -293,17 +293,17 @@ impl Rootfs {
         self.tree.nodes().path(id)
     }
 
-    /// Returns every entry of one layer and where it lies, in order.
+    /// Returns the entries of a layer with their positions, in order.
     pub fn entries(&self, layer: usize) -> impl Iterator<Item = (EntryId, Span)> {
         ids(layer, self.layers[layer].len()).zip(self.layers[layer].spans())
     }
 
-    /// Returns every entry of one layer, in order.
+    /// Returns the entries of a layer, in order.
     pub fn ids(&self, layer: usize) -> impl Iterator<Item = EntryId> + use<> {
         ids(layer, self.layers[layer].len())
     }
 
-    /// Returns what an entry means for the rootfs.
+    /// Returns the effect of an entry on the rootfs.
     pub fn fate(&self, id: EntryId) -> Fate {
         let number = self.entries.number(id);
         let node = match self.entries.owners[number as usize] {
@@ -320,37 +320,37 @@ impl Rootfs {
         }
     }
 
-    /// Tells whether a container sees a node.
+    /// Returns whether a container sees a node.
     pub fn is_alive(&self, id: NodeId) -> bool {
         self.tree.nodes().is_alive(id)
     }
 
-    /// Returns the further names of hard links, in the order of their entries.
+    /// Returns the hard links, in the order of their entries.
     pub fn links(&self) -> impl Iterator<Item = (EntryId, &Link)> {
         self.links.iter().map(|(&id, link)| (id, link))
     }
 
-    /// Returns the symlinks that an entry's written path led through when it was unpacked; mostly none.
+    /// Returns the symlinks through which an entry was unpacked. Usually empty.
     pub fn via(&self, id: EntryId) -> &[NodeId] {
         self.via.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the node that an entry made or stated, seen or not.
+    /// Returns the node that an entry creates or states again, visible or not.
     pub fn owner(&self, id: EntryId) -> Option<NodeId> {
         self.entries.owner(id).node()
     }
 
-    /// Returns the path that a whiteout takes away (with all below it).
+    /// Returns the path that a whiteout removes, with everything below it.
     pub fn whited_out(&self, id: EntryId) -> Option<&RootfsPath> {
         self.whiteouts.get(&id)
     }
 
-    /// Returns the node at `path`, which must hold no symlink but for the last component; symlinks are not followed.
+    /// Returns the node at `path` without following symlinks. Only the last component may be a symlink.
     pub fn lookup(&self, path: &RootfsPath) -> Option<NodeId> {
         path.components().try_fold(self.root(), |at, name| self.child(at, name))
     }
 
-    /// As [`Rootfs::lookup`] for each of some paths; faster, if neighbours share their folder.
+    /// Calls [`Rootfs::lookup`] for each path. Faster if consecutive paths share their folder.
     pub fn lookups<'a>(&self, paths: impl IntoIterator<Item = &'a RootfsPath>) -> impl Iterator<Item = Option<NodeId>> {
         let mut last = None;
         paths.into_iter().map(move |path| {
@@ -363,14 +363,14 @@ impl Rootfs {
         })
     }
 
-    /// Returns the node that a program sees when it opens `path` in folder `from`: all symlinks followed, `..` never
-    /// leaves the root. `visit` is told each symlink on the way. `None` if there is nothing.
+    /// Returns the node that a program sees when it opens `path` in folder `from`: symlinks are followed, and `..`
+    /// never leaves the root. Calls `visit` with each symlink on the way. Returns `None` if the path does not exist.
     pub fn resolve(&self, from: NodeId, path: &[u8], visit: &mut dyn FnMut(NodeId)) -> Option<NodeId> {
         self.tree.nodes().resolve(from, path, visit)
     }
 }
 
-/// Returns the entries of a layer that has `count`.
+/// Returns the entries of a layer with `count` entries.
 fn ids(layer: usize, count: usize) -> impl Iterator<Item = EntryId> {
     (0..count as u32).map(move |index| EntryId { layer: layer as u32, index })
 }

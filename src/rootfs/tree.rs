@@ -1,4 +1,4 @@
-//! The nodes of a rootfs, kept small: some sixty bytes for each, its name included.
+//! The nodes of a rootfs, stored compactly: about sixty bytes each, including the name.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -6,28 +6,28 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{MAX_SYMLINKS, NodeId, ROOT};
 use crate::rootfs_path::RootfsPath;
 
-/// Stands for no node and no entry.
+/// Means no node or no entry.
 const NONE: u32 = u32::MAX;
-/// How many nodes there may be: a few numbers are left to mean something else.
+/// The most nodes. A few numbers are reserved for special values.
 const MAX_NODES: u32 = u32::MAX - 8;
 
-/// What a node is.
+/// The type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Directory,
-    /// A regular file whose entry carries its data.
+    /// A regular file whose own entry has the data.
     File,
-    /// A further name of a regular file: the data is another entry's.
+    /// Another name of a regular file. Another entry has the data.
     LinkedFile,
     Symlink,
     Special,
 }
 
-/// One node, without its texts.
+/// A node without its texts.
 #[derive(Debug, Clone, Copy)]
 struct Packed {
     parent: u32,
-    /// Where its name lies in the texts, and behind it a symlink's target.
+    /// Position of its name in the texts. The target of a symlink follows it.
     text: u32,
     /// The number of its entry among those of all layers.
     source: u32,
@@ -36,25 +36,25 @@ struct Packed {
     alive: bool,
 }
 
-/// Nodes that are still made.
+/// A tree of nodes that still grows.
 #[derive(Debug)]
 pub(super) struct Growing {
     nodes: Nodes,
-    /// For each node, the child that came last, and the sibling that came before.
+    /// For each node, its last child and its previous sibling.
     children: Vec<(u32, u32)>,
 }
 
-/// Nodes, and who is whose child.
+/// The nodes with their children.
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Nodes,
-    /// For each node, where its children start in `order`.
+    /// For each node, the start of its children in `order`.
     starts: Vec<u32>,
-    /// Living nodes, by parent and then by name.
+    /// Live nodes, sorted by parent and then by name.
     order: Vec<NodeId>,
 }
 
-/// The nodes of a rootfs, whether it is finished or still grows: a node keeps its number, its folder and its name.
+/// The nodes of a finished or growing rootfs. A node keeps its number, its folder and its name.
 #[derive(Debug)]
 pub struct Nodes {
     packed: Vec<Packed>,
@@ -64,17 +64,17 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Returns how many there are, the root and those that are gone included.
+    /// Returns the number of nodes, including the root and removed nodes.
     pub fn count(&self) -> usize {
         self.packed.len()
     }
 
-    /// Returns those from the one of a number on; each comes after its folder.
+    /// Returns the nodes from a number on. Each node comes after its folder.
     pub fn from(&self, number: usize) -> impl Iterator<Item = NodeId> + use<> {
         (number as u32..self.packed.len() as u32).map(NodeId)
     }
 
-    /// Returns the folder of a node; the root's is itself.
+    /// Returns the folder of a node. The root is its own folder.
     pub fn parent(&self, id: NodeId) -> NodeId {
         NodeId(self.at(id).parent)
     }
@@ -84,7 +84,7 @@ impl Nodes {
         text(&self.texts, self.at(id).text).0
     }
 
-    /// Returns a symlink's target.
+    /// Returns the target of a symlink.
     pub(super) fn target(&self, id: NodeId) -> &[u8] {
         text(&self.texts, text(&self.texts, self.at(id).text).1).0
     }
@@ -106,7 +106,7 @@ impl Nodes {
         self.at(id).alive
     }
 
-    /// Returns the living child of a name.
+    /// Returns the live child with a name.
     pub(super) fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let is_it = |&id: &u32| self.packed[id as usize].parent == parent.0 && self.name(NodeId(id)) == name;
         self.by_name.find(hash(parent.0, name), is_it).copied().map(NodeId)
@@ -119,7 +119,7 @@ impl Nodes {
         RootfsPath::of_components(names.into_iter().rev())
     }
 
-    /// Returns the node that a program sees when it opens `path` in folder `from`; see [`super::Rootfs::resolve`].
+    /// Returns the node that a program sees when it opens `path` in folder `from`. See [`super::Rootfs::resolve`].
     pub(super) fn resolve(&self, from: NodeId, path: &[u8], visit: &mut dyn FnMut(NodeId)) -> Option<NodeId> {
         let mut hops = 0;
         self.follow(from, path, &mut hops, visit)
@@ -157,7 +157,7 @@ impl Nodes {
 }
 
 impl Default for Growing {
-    /// Makes a tree of nothing but a root.
+    /// Creates a tree with only a root.
     fn default() -> Self {
         let root = Packed { parent: 0, text: 0, source: NONE, depth: 0, kind: Kind::Directory, alive: true };
         let nodes = Nodes { packed: vec![root], texts: vec![0], by_name: HashTable::new() };
@@ -170,7 +170,7 @@ impl Growing {
         &self.nodes
     }
 
-    /// Adds a child that `parent` does not have; `target` is a symlink's. `None` if there is no room for more.
+    /// Adds a child that `parent` does not have. `target` is for a symlink. Returns `None` if there are too many nodes.
     pub(super) fn add(
         &mut self,
         parent: NodeId,
@@ -200,13 +200,13 @@ impl Growing {
         Some(NodeId(id))
     }
 
-    /// Takes a node, and all below it, out of the rootfs.
+    /// Removes a node and everything below it.
     pub(super) fn remove(&mut self, id: NodeId) {
         let hash = hash(self.nodes.parent(id).0, self.nodes.name(id));
         if let Ok(found) = self.nodes.by_name.find_entry(hash, |&other| other == id.0) {
             found.remove();
         }
-        // What lies below can no longer be reached; `seal` takes it out.
+        // Nodes below it can no longer be reached. `seal` removes them.
         self.nodes.packed[id.0 as usize].alive = false;
     }
 
@@ -214,14 +214,14 @@ impl Growing {
         self.nodes.packed[id.0 as usize].source = source.unwrap_or(NONE);
     }
 
-    /// Returns the living children of a node, in no order that means anything.
+    /// Returns the live children of a node, unsorted.
     pub(super) fn children(&self, id: NodeId) -> Vec<NodeId> {
         let next = |at: u32| Some(at).filter(|&at| at != NONE);
         let all = std::iter::successors(next(self.children[id.0 as usize].0), |&at| next(self.children[at as usize].1));
         all.map(NodeId).filter(|&id| self.nodes.is_alive(id)).collect()
     }
 
-    /// Ends the making: sorts children by name.
+    /// Finishes the tree and sorts children by name.
     pub(super) fn seal(self) -> Tree {
         let Self { mut nodes, children } = self;
         drop(children);
@@ -239,7 +239,7 @@ impl Growing {
             starts[parent + 1] += starts[parent];
         }
         let mut order = vec![NodeId(0); starts[packed.len()] as usize];
-        // `starts` moves with what is placed, and so ends where each next one's began.
+        // Each start advances as nodes are placed, and ends at the original start of the next node.
         for (id, node) in living() {
             let place = &mut starts[node.parent as usize];
             order[*place as usize] = NodeId(id as u32);
@@ -260,7 +260,7 @@ impl Tree {
         &self.nodes
     }
 
-    /// Returns the children of a node, by name.
+    /// Returns the children of a node, sorted by name.
     pub(super) fn children(&self, id: NodeId) -> &[NodeId] {
         let id = id.0 as usize;
         &self.order[self.starts[id] as usize..self.starts[id + 1] as usize]
@@ -271,7 +271,8 @@ fn hash(parent: u32, name: &[u8]) -> u64 {
     xxh3_64_with_seed(name, parent.into())
 }
 
-/// Adds a text with its length before it: seven bits a byte, the lowest first, the eighth says that more follow.
+/// Appends a text with its length as a varint: seven bits per byte, lowest first; the eighth bit means that more
+/// follow.
 fn push_text(texts: &mut Vec<u8>, text: &[u8]) {
     let mut length = text.len();
     while length > 0x7f {
@@ -282,7 +283,7 @@ fn push_text(texts: &mut Vec<u8>, text: &[u8]) {
     texts.extend_from_slice(text);
 }
 
-/// Returns the text at a place, and where the next one is.
+/// Returns the text at a position, and the position of the next one.
 fn text(texts: &[u8], at: u32) -> (&[u8], u32) {
     let (mut at, mut length, mut shift) = (at as usize, 0_usize, 0);
     loop {

@@ -1,48 +1,50 @@
-//! `/etc/ld.so.cache`: where glibc's loader finds each library. Source: glibc, `sysdeps/generic/dl-cache.h`, which describes the
-//! format, and `elf/cache.c`, which writes it.
+//! `/etc/ld.so.cache`, where glibc's loader finds libraries. Sources: glibc, `sysdeps/generic/dl-cache.h`, which
+//! describes the format, and `elf/cache.c`, which writes it.
 //!
-//! Three formats exist. The new one is a header, entries, strings and an optional directory of extensions. The old one is a
-//! header, entries and strings. In the third, the new one lies where the old one has its strings, and both share those.
-//! An entry names its library and its path by offsets of strings, and one string may be the end of another.
+//! Three formats exist. The new one is a header, entries, strings and an optional directory of extensions. The old one
+//! is a header, entries and strings. The third contains the new one in place of the old one's strings, and both use the
+//! same strings. An entry refers to its library name and path by offsets of strings. One string can be the end of
+//! another.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// An old header: the magic, a byte of padding, and the number of entries.
+/// The old header: the magic, a padding byte, and the number of entries.
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 const OLD_COUNT: usize = 12;
 const OLD_HEADER: usize = 16;
-/// Flags, name and path.
+/// Size of flags, name and path.
 const OLD_ENTRY: usize = 12;
 
-/// A new header: the magic, and numbers at these places.
+/// The new header: the magic, and numbers at these offsets.
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const NEW_COUNT: usize = 20;
 const NEW_STRINGS: usize = 24;
 const NEW_FLAGS: usize = 28;
 const NEW_EXTENSIONS: usize = 32;
 const NEW_HEADER: usize = 48;
-/// Flags, name, path, OS version, and 64 bits of `hwcap`.
+/// Size of flags, name, path, OS version, and 64 bits of `hwcap`.
 const NEW_ENTRY: usize = 24;
 
 const NAME: usize = 4;
 const PATH: usize = 8;
 const HWCAP: usize = 16;
 
-/// The lower half of `hwcap` is an index into the section of subdirectories if the upper half is this, but for ten bits of level.
+/// If the upper half of `hwcap` is this, except for ten bits of level, the lower half is an index into the subdirectory
+/// section.
 const HWCAP_IS_INDEX: u32 = 1 << 30;
 const HWCAP_LEVEL: u32 = (1 << 10) - 1;
 
-/// The directory of extensions: this magic, the number of sections, and of each its tag, flags, offset and size.
+/// The directory of extensions: this magic, the number of sections, and the tag, flags, offset and size of each.
 const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
 const DIRECTORY_HEADER: usize = 8;
 const SECTION: usize = 16;
-/// The program that made the cache, as text.
+/// Section: the program that wrote the cache, as text.
 const TAG_GENERATOR: u32 = 0;
-/// Offsets of the names of subdirectories of `glibc-hwcaps`.
+/// Section: offsets of the names of `glibc-hwcaps` subdirectories.
 const TAG_HWCAPS: u32 = 1;
 
-/// The size of the longest path that Linux takes, its final NUL included.
+/// Size of the longest path in Linux, including the final NUL.
 const PATH_MAX: usize = 4096;
 
 /// Why bytes are not a cache.
@@ -50,10 +52,11 @@ const PATH_MAX: usize = 4096;
 #[error("not a valid ld.so.cache: {0}")]
 pub struct Malformed(&'static str);
 
-/// Removes every entry whose path is gone, and every string that no other entry needs. Returns `None` if no path is gone.
+/// Removes all entries whose paths were removed, and all strings that no kept entry needs. Returns `None` if no path
+/// was removed.
 ///
-/// A path that is not UTF-8 stays. Sections of extensions that this module does not know go: they may hold names, and the loader does
-/// without them.
+/// A path that is not UTF-8 is kept. Unknown extension sections are removed: they may contain names, and the loader
+/// works without them.
 ///
 /// # Errors
 /// If the bytes are not a cache.
@@ -65,7 +68,7 @@ pub fn without(cache: &[u8], is_gone: &dyn Fn(&str) -> bool) -> Result<Option<Ve
     if is_whole { Ok(None) } else { cache.write(old, new).map(Some) }
 }
 
-/// The order of the bytes of a number.
+/// A byte order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Little,
@@ -79,7 +82,7 @@ impl Order {
         Ok(if self == Self::Little { u32::from_le_bytes(*number) } else { u32::from_be_bytes(*number) })
     }
 
-    /// Reads a number of bytes or of things.
+    /// Reads a size or a count.
     fn size(self, bytes: &[u8], at: usize) -> Result<usize, Malformed> {
         usize::try_from(self.u32(bytes, at)?).map_err(|_| Malformed("a number is too large"))
     }
@@ -89,14 +92,14 @@ impl Order {
     }
 }
 
-/// The entries of one format.
+/// The entries in one format.
 #[derive(Debug, Clone)]
 struct Table {
-    /// Where they are.
+    /// Range of the entries.
     entries: Range<usize>,
-    /// The size of each.
+    /// Size of an entry.
     width: usize,
-    /// Where offsets of strings count from.
+    /// The position that string offsets count from.
     base: usize,
 }
 
@@ -108,7 +111,7 @@ impl Table {
     }
 }
 
-/// A cache, its parts told apart.
+/// A parsed cache.
 #[derive(Debug)]
 struct Cache<'a> {
     bytes: &'a [u8],
@@ -119,28 +122,28 @@ struct Cache<'a> {
     extensions: Option<Extensions<'a>>,
 }
 
-/// The sections that this module knows.
+/// The known sections.
 #[derive(Debug, Default)]
 struct Extensions<'a> {
     generator: Option<&'a [u8]>,
     hwcaps: &'a [u8],
 }
 
-/// An entry that stays.
+/// A kept entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry<'a> {
     bytes: &'a [u8],
     name: Range<usize>,
     path: Range<usize>,
-    /// The index of its subdirectory's name.
+    /// The index of the name of its subdirectory.
     hwcap: Option<u32>,
 }
 
-/// What stays of a table.
+/// The kept entries of a table.
 #[derive(Debug)]
 struct Kept<'a> {
     entries: Vec<Entry<'a>>,
-    /// Whether all of it stays.
+    /// Whether all entries are kept.
     is_whole: bool,
 }
 
@@ -153,7 +156,7 @@ impl<'a> Cache<'a> {
         } else {
             return Err(Malformed("its magic is unknown"));
         };
-        // Only new headers state their order. In the wrong order, the entries would not fit into the file.
+        // Only new headers contain their byte order. In the wrong order, the entries would not fit into the file.
         parse(bytes, Order::Little).or_else(|error| parse(bytes, Order::Big).map_err(|_| error))
     }
 
@@ -162,7 +165,7 @@ impl<'a> Cache<'a> {
         let mut old = Table::new(bytes, OLD_HEADER, count, OLD_ENTRY, 0)?;
         let end = old.entries.end;
         old.base = end;
-        // Where 64-bit numbers are aligned to 8 bytes, and where they are not.
+        // Platforms that align 64-bit numbers to 8 bytes, and those that do not.
         let starts = [8, 4].map(|alignment| end.next_multiple_of(alignment));
         let new = starts.into_iter().find(|&start| bytes.get(start..).is_some_and(|rest| rest.starts_with(NEW_MAGIC)));
         match new {
@@ -189,7 +192,7 @@ impl<'a> Cache<'a> {
         Ok(Self { bytes, order, old: None, strings: new.entries.end..end, new: Some(new), extensions })
     }
 
-    /// Returns the entries of a table whose paths are not gone.
+    /// Returns the entries of a table whose paths were not removed.
     fn kept(&self, table: &Table, is_gone: &dyn Fn(&str) -> bool) -> Result<Kept<'a>, Malformed> {
         let mut entries = self.bytes[table.entries.clone()]
             .chunks_exact(table.width)
@@ -209,13 +212,13 @@ impl<'a> Cache<'a> {
         Ok(Entry { bytes, name: string(NAME)?, path: string(PATH)?, hwcap })
     }
 
-    /// Returns the offsets of the names of subdirectories.
+    /// Returns the offsets of the subdirectory names.
     fn hwcaps(&self) -> &'a [u8] {
         self.extensions.as_ref().map_or(&[], |extensions| extensions.hwcaps)
     }
 
-    /// Returns the index of the name of an entry's subdirectory; `None` if it is in none. Before extensions, glibc gave the same bits
-    /// another meaning.
+    /// Returns the name index of an entry's subdirectory. Returns `None` if it has none. Without extensions, these bits
+    /// have another meaning, from older versions of glibc.
     fn hwcap(&self, entry: &[u8]) -> Result<Option<u32>, Malformed> {
         let halves = [self.order.u32(entry, HWCAP)?, self.order.u32(entry, HWCAP + 4)?];
         let (low, high) = if self.order == Order::Little { (halves[0], halves[1]) } else { (halves[1], halves[0]) };
@@ -223,7 +226,7 @@ impl<'a> Cache<'a> {
         Ok(is_index.then_some(low))
     }
 
-    /// Returns where a string is, without its NUL.
+    /// Returns the range of a string, without its NUL.
     fn string(&self, base: usize, offset: u32) -> Result<Range<usize>, Malformed> {
         let start = usize::try_from(offset).ok().and_then(|offset| base.checked_add(offset));
         let start = start.filter(|start| self.strings.contains(start)).ok_or(Malformed("an offset is of no string"))?;
@@ -232,8 +235,8 @@ impl<'a> Cache<'a> {
         Ok(start..start + length)
     }
 
-    /// Returns the index and the name of each subdirectory that an entry is in. Their offsets count from the new header, as
-    /// those of entries do: so writes `ldconfig`.
+    /// Returns the index and name of each subdirectory of an entry. The offsets of names count from the new header,
+    /// like those of entries, as `ldconfig` writes them.
     fn subdirectories(&self, new: Option<&Kept<'_>>) -> Result<Vec<(u32, Range<usize>)>, Malformed> {
         let used =
             new.into_iter().flat_map(|kept| &kept.entries).filter_map(|entry| entry.hwcap).collect::<BTreeSet<_>>();
@@ -245,7 +248,7 @@ impl<'a> Cache<'a> {
         used.into_iter().map(name).collect()
     }
 
-    /// Writes the cache with the entries that stay.
+    /// Writes the cache with the kept entries.
     fn write(&self, mut old: Option<Kept<'_>>, new: Option<Kept<'_>>) -> Result<Vec<u8>, Malformed> {
         if let (Some(old), Some(_)) = (&mut old, &new) {
             add_padding(&mut old.entries);
@@ -254,7 +257,7 @@ impl<'a> Cache<'a> {
         let entries = [&old, &new].into_iter().flatten().flat_map(|kept| &kept.entries);
         let names = subdirectories.iter().map(|(_, name)| name.clone());
         let used = entries.flat_map(|entry| [entry.name.clone(), entry.path.clone()]).chain(names);
-        // In every format, what stands between the old entries and the strings is the new header and its entries.
+        // In every format, only the new header and its entries are between the old entries and the strings.
         let between = new.as_ref().map_or(0, |new| NEW_HEADER + new.entries.len() * NEW_ENTRY);
         let strings = Strings::pack(used.collect(), between);
         let mut writer = Writer { order: self.order, out: Vec::with_capacity(self.bytes.len() + OLD_ENTRY) };
@@ -283,7 +286,7 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Where a new cache follows, `ldconfig` makes the number of old entries even by writing the last one twice.
+/// Before a new cache, `ldconfig` pads the old entries to an even number by repeating the last one.
 fn drop_padding(entries: &mut Vec<Entry<'_>>) {
     let is_padded = entries.len().is_multiple_of(2) && entries.last_chunk().is_some_and(|[a, b]| a == b);
     entries.truncate(entries.len() - usize::from(is_padded));
@@ -296,7 +299,7 @@ fn add_padding(entries: &mut Vec<Entry<'_>>) {
 }
 
 impl<'a> Extensions<'a> {
-    /// Reads the directory at an offset; 0 is for none.
+    /// Parses the directory at an offset. An offset of 0 means that there is none.
     fn parse(bytes: &'a [u8], order: Order, start: usize) -> Result<Option<Self>, Malformed> {
         if start == 0 {
             return Ok(None);
@@ -320,21 +323,22 @@ impl<'a> Extensions<'a> {
     }
 }
 
-/// The strings that stay.
+/// The kept strings.
 #[derive(Debug)]
 struct Strings {
-    /// Where each was, and its new offset.
+    /// The old range of each string, and its new offset.
     places: Vec<(Range<usize>, usize)>,
-    /// The offset of the first.
+    /// Offset of the first string.
     start: usize,
-    /// The offset after the last.
+    /// Offset after the last string.
     end: usize,
 }
 
 impl Strings {
-    /// Packs strings in their order; one that is the end of another stays its end. `start` is the offset of the first.
+    /// Packs strings in order. A string that is the end of another still shares its bytes. `start` is the offset of the
+    /// first.
     fn pack(mut used: Vec<Range<usize>>, start: usize) -> Self {
-        // Strings that overlap have the same end, and the longest of them is now first.
+        // Overlapping strings have the same end. After sorting, the longest of them comes first.
         used.sort_unstable_by_key(|string| string.start);
         used.dedup_by_key(|string| string.end);
         let mut end = start;
@@ -389,7 +393,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes an entry with its new offsets, and the new index of its subdirectory.
+    /// Writes an entry with new offsets and the new index of its subdirectory.
     fn entry(
         &mut self,
         entry: &Entry<'_>,
@@ -407,7 +411,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the directory of extensions and its sections, in `ldconfig`'s order.
+    /// Writes the directory of extensions and its sections in the order of `ldconfig`.
     fn extensions(
         &mut self,
         generator: Option<&[u8]>,
@@ -448,11 +452,11 @@ mod tests {
 
     use super::*;
 
-    /// A folder of libraries, and the cache that `ldconfig` makes of them and of the system's.
+    /// A folder of libraries, and the cache that `ldconfig` creates for them and for the system's libraries.
     struct Libraries(tempfile::TempDir);
 
     impl Libraries {
-        /// Makes copies of a library, two of them for newer processors only.
+        /// Copies a library several times, two of them for newer processors only.
         fn new() -> Self {
             let libraries = Self(tempfile::tempdir().unwrap());
             let own = ldconfig(&["-p"]);
@@ -470,14 +474,14 @@ mod tests {
             self.0.path().join(name)
         }
 
-        /// Has the cache made.
+        /// Creates the cache with `ldconfig`.
         fn cache(&self, format: &str) -> Vec<u8> {
             let [conf, cache] = ["conf", "cache"].map(|name| self.path(name).display().to_string());
             ldconfig(&["-X", "-c", format, "-f", &conf, "-C", &cache]);
             fs::read(cache).unwrap()
         }
 
-        /// Has a cache listed.
+        /// Lists a cache with `ldconfig`.
         fn list(&self, format: &str, cache: &[u8]) -> Vec<String> {
             fs::write(self.path("cache"), cache).unwrap();
             let list = ldconfig(&["-p", "-C", &self.path("cache").display().to_string()]);
@@ -486,7 +490,7 @@ mod tests {
         }
     }
 
-    /// In the format "compat", `ldconfig` does not find the names of subdirectories that itself wrote.
+    /// In the format "compat", `ldconfig` does not find the subdirectory names that it wrote itself.
     fn without_subdirectory(line: &str) -> String {
         let parts = line.split_once(", hwcap: ").and_then(|(start, rest)| Some((start, rest.split_once(')')?.1)));
         parts.map_or(line.to_owned(), |(start, end)| format!("{start}){end}"))
@@ -502,7 +506,7 @@ mod tests {
         memchr::memmem::find(cache, text.as_bytes()).is_some()
     }
 
-    /// Swaps the bytes of each number of a new cache.
+    /// Swaps the bytes of all numbers in a new cache.
     fn swapped(cache: &[u8]) -> Vec<u8> {
         let mut swapped = cache.to_vec();
         let number = |at: usize| Order::Little.size(cache, at).unwrap();
@@ -523,7 +527,8 @@ mod tests {
         swapped
     }
 
-    /// A cache as glibc 2.2 to 2.32 wrote it, in both formats, on a processor that aligns 64-bit numbers to four bytes.
+    /// A cache as written by glibc 2.2 to 2.32, in both formats, for a processor that aligns 64-bit numbers to four
+    /// bytes.
     fn ancient() -> Vec<u8> {
         let strings = b"liba.so\0/lib/liba.so\0libb.so\0/lib/sse2/libb.so\0";
         let number = |number: u32| number.to_le_bytes();
@@ -552,7 +557,7 @@ mod tests {
                 }
                 let expected = libraries.cache(format);
                 assert_eq!(libraries.list(format, &left), libraries.list(format, &expected), "{format}: {gone:?}");
-                // A name that shared its bytes with a path that is gone now has its own.
+                // A name that shared its bytes with a removed path now has its own.
                 assert!(left.len() < expected.len() + 100, "{format}: {gone:?}");
                 assert_eq!(holds(&left, "x86-64-v3"), holds(&expected, "x86-64-v3"));
             }
@@ -662,7 +667,7 @@ mod tests {
             format in 0..3usize,
         ) {
             let whole = ancient();
-            // The whole, the new one alone, and the old one alone.
+            // The whole cache, only the new part, and only the old part.
             let mut cache = [&whole[..], &whole[OLD_HEADER + OLD_ENTRY..], &whole[..OLD_HEADER + OLD_ENTRY]][format].to_vec();
             cache.truncate(length.max(OLD_HEADER));
             for (at, byte) in patches {

@@ -1,17 +1,17 @@
-//! Text lists by which libraries find their plug-ins.
+//! Text files that list the plug-ins of libraries.
 //!
-//! Sources: gdk-pixbuf, `gdk-pixbuf-io.c` (`loaders.cache`), GTK, `gtkimmodule.c` (`immodules.cache`, of the same form), and GLib,
-//! `giomodule.c` (`giomodule.cache`).
+//! Sources: gdk-pixbuf, `gdk-pixbuf-io.c` (`loaders.cache`); GTK, `gtkimmodule.c` (`immodules.cache`, in the same
+//! format); GLib, `giomodule.c` (`giomodule.cache`).
 
 use std::borrow::Cow;
 
-/// Returns whether a file is a list of plug-ins, by its path.
+/// Returns whether the file at a path is a list of plug-ins.
 pub fn is_list(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some("loaders.cache" | "immodules.cache" | "giomodule.cache"))
 }
 
-/// Removes the plug-ins that are gone from a list. Returns `None` if none is gone. `is_gone` is asked for paths as the list writes
-/// them: absolute ones, or names in the list's own folder.
+/// Drops removed plug-ins from a list. Returns `None` if none was removed. `is_gone` gets paths as written in the list:
+/// absolute, or names in the folder of the list.
 pub fn without(path: &str, text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     match path.ends_with("giomodule.cache") {
         true => gio_modules_without(text, is_gone),
@@ -19,9 +19,10 @@ pub fn without(path: &str, text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option
     }
 }
 
-/// Removes the blocks of plug-ins that are gone from a `loaders.cache` or an `immodules.cache`. Returns `None` if none is gone.
+/// Drops the blocks of removed plug-ins from a `loaders.cache` or an `immodules.cache`. Returns `None` if none was
+/// removed.
 ///
-/// A block is a line with the quoted path of a plug-in and lines that describe it. An empty line ends it.
+/// A block is a line with the quoted path of a plug-in, and lines that describe it. An empty line ends it.
 fn blocks_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     let mut kept = String::with_capacity(text.len());
     let mut block = Block::None;
@@ -44,7 +45,7 @@ fn blocks_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> 
     (kept.len() < text.len()).then_some(kept)
 }
 
-/// The block that a line is in.
+/// The block of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     None,
@@ -52,9 +53,9 @@ enum Block {
     Goes,
 }
 
-/// Removes the lines of modules that are gone from a `giomodule.cache`. Returns `None` if none is gone.
+/// Drops the lines of removed modules from a `giomodule.cache`. Returns `None` if none was removed.
 ///
-/// A line is the name of a module in the list's own folder, a colon, and what the module extends.
+/// A line is the name of a module in the folder of the list, a colon, and the extension points of the module.
 fn gio_modules_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     let stays = |line: &&str| {
         let name = line.split_once(':').map_or("", |(name, _)| name);
@@ -64,7 +65,7 @@ fn gio_modules_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<Str
     (kept.len() < text.len()).then_some(kept)
 }
 
-/// Returns the string in quotes that a line begins with. What GLib escaped in it, a backslash precedes.
+/// Returns the quoted string at the start of a line, without GLib's backslash escapes.
 fn quoted(line: &str) -> Option<Cow<'_, str>> {
     let rest = line.strip_prefix('"')?;
     let mut is_escaped = false;
@@ -77,7 +78,7 @@ fn quoted(line: &str) -> Option<Cow<'_, str>> {
     Some(if string.contains('\\') { Cow::Owned(unescape(string)) } else { Cow::Borrowed(string) })
 }
 
-/// Undoes `g_strescape`, which writes octal numbers for bytes that are not printable.
+/// Reverts `g_strescape`, which writes unprintable bytes as octal numbers.
 fn unescape(string: &str) -> String {
     let mut bytes = Vec::with_capacity(string.len());
     let mut rest = string.as_bytes();
@@ -100,7 +101,7 @@ fn unescape(string: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns what a letter after a backslash means. Other characters mean themselves.
+/// Returns the meaning of a letter after a backslash. Other characters mean themselves.
 fn control(letter: u8) -> u8 {
     match letter {
         b'b' => 8,

@@ -1,4 +1,5 @@
-//! Files that package managers derive from other files, and that must stay true: caches, lists of plug-ins, records. Pure.
+//! Files that package managers derive from other files, and that must stay consistent: caches, plug-in lists, records.
+//! Pure.
 
 pub mod ld_cache;
 pub mod lists;

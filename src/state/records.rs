@@ -1,27 +1,28 @@
-//! The lists of files that installers of Python distributions leave: `RECORD` and `installed-files.txt`.
+//! The file lists that installers of Python distributions write: `RECORD` and `installed-files.txt`.
 //!
-//! Source of `RECORD`: PEP 376 and PEP 627. It holds comma-separated values, as Python's `csv` writes them: the path, a hash and a size in a
-//! row. Relative paths count from the folder that holds the `.dist-info` folder. Source of `installed-files.txt`: setuptools, which writes
-//! one path a line into an `.egg-info` folder; relative paths count from that.
+//! Sources of `RECORD`: PEP 376 and PEP 627. It contains comma-separated values in the format of Python's `csv`: each
+//! row has a path, a hash and a size. Relative paths start at the folder that contains the `.dist-info` folder. Source
+//! of `installed-files.txt`: setuptools, which writes one path per line into an `.egg-info` folder. Relative paths
+//! start at this folder.
 
 use std::borrow::Cow;
 
-/// Removes the rows whose path is gone from a `RECORD`. Returns `None` if no path is gone.
+/// Drops the rows of removed paths from a `RECORD`. Returns `None` if no path was removed.
 pub fn record_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     keep(rows(text), |row| !path_of_row(row).is_some_and(|path| is_gone(&path)))
 }
 
-/// Removes the lines whose path is gone from an `installed-files.txt`. Returns `None` if no path is gone.
+/// Drops the lines of removed paths from an `installed-files.txt`. Returns `None` if no path was removed.
 pub fn installed_files_without(text: &str, is_gone: &dyn Fn(&str) -> bool) -> Option<String> {
     keep(text.split_inclusive('\n'), |line| !is_gone(line.trim_end_matches(['\r', '\n'])))
 }
 
-/// Returns the paths that a `RECORD` names, as it writes them.
+/// Returns the paths in a `RECORD`, as written.
 pub fn paths_of_record(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     rows(text).filter_map(path_of_row)
 }
 
-/// Joins the parts that stay; `None` if all do.
+/// Joins the kept parts. Returns `None` if all are kept.
 fn keep<'a>(parts: impl Iterator<Item = &'a str>, stays: impl Fn(&str) -> bool) -> Option<String> {
     let mut kept = String::new();
     let mut is_whole = true;
@@ -35,7 +36,7 @@ fn keep<'a>(parts: impl Iterator<Item = &'a str>, stays: impl Fn(&str) -> bool) 
     (!is_whole).then_some(kept)
 }
 
-/// Splits comma-separated values into rows, each with its line ending. A quoted value may hold line endings.
+/// Splits comma-separated values into rows, each with its line ending. A quoted value may contain line endings.
 fn rows(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let (row, rest) = text.split_at(row_end(text));
@@ -44,11 +45,11 @@ fn rows(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns where the first row ends, its line ending included.
+/// Returns the end of the first row, including its line ending.
 fn row_end(text: &str) -> usize {
     let mut at = 0;
     loop {
-        // A quote has a meaning only where a value starts.
+        // A quote is special only at the start of a value.
         if text[at..].starts_with('"') {
             at += quoted_end(&text[at..]);
         }
@@ -60,7 +61,7 @@ fn row_end(text: &str) -> usize {
     }
 }
 
-/// Returns where a quoted value ends, its quotes included. A quote inside is written twice.
+/// Returns the end of a quoted value, including its quotes. An inner quote is doubled.
 fn quoted_end(text: &str) -> usize {
     let mut at = 1;
     loop {
@@ -72,7 +73,7 @@ fn quoted_end(text: &str) -> usize {
     }
 }
 
-/// Returns the path that a row begins with; `None` if the row is empty.
+/// Returns the path at the start of a row. Returns `None` if the row is empty.
 fn path_of_row(row: &str) -> Option<Cow<'_, str>> {
     let path = match row.strip_prefix('"') {
         Some(rest) => {

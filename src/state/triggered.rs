@@ -1,8 +1,9 @@
-//! Files that no package lists but that the triggers of one make. They belong to that package: they go with it, and are read only by it.
+//! Files that no package lists, because the triggers of a package create them. They belong to that package: they are
+//! removed with it, and only it reads them.
 //!
 //! Source: the `.triggers` and `.postinst` files of the packages in Debian 12 and 13.
 
-/// The start of a package's name, the start of a path, and the end of it.
+/// Start of the package name, and start and end of the path.
 type Triggered = (&'static str, &'static str, &'static str);
 
 const TRIGGERED: [Triggered; 13] = [
@@ -21,13 +22,13 @@ const TRIGGERED: [Triggered; 13] = [
     ("tex-common", "var/lib/texmf/", ""),
 ];
 
-/// Returns the starts of the names of packages whose triggers make a file, by its path.
+/// Returns the starts of the names of packages whose triggers create the file at a path.
 pub fn makers(path: &str) -> impl Iterator<Item = &'static str> {
     let is_made = move |(_, start, end): &&Triggered| path.starts_with(start) && path.ends_with(end);
     TRIGGERED.iter().filter(is_made).map(|(package, ..)| *package)
 }
 
-/// Returns whether triggers make files below a folder, by its path.
+/// Returns whether triggers create files below the folder at a path.
 pub fn may_hold(folder: &str) -> bool {
     TRIGGERED.iter().any(|(_, start, _)| start.starts_with(folder) || format!("{folder}/").starts_with(start))
 }

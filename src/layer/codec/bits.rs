@@ -1,8 +1,9 @@
-//! Writes bits in deflate's order (RFC 1951, 3.1.1: from the lowest bit of a byte up), and copies them from any bit to any bit.
+//! Writes bits in deflate's order, from the lowest bit of a byte up (RFC 1951, 3.1.1). Copies bits from any offset to
+//! any offset.
 
 use std::io::{self, Write};
 
-/// Bytes that are collected before they are written.
+/// Size of the output buffer, in bytes.
 const BUFFER: usize = 128 << 10;
 
 /// Writes bits.
@@ -10,9 +11,9 @@ const BUFFER: usize = 128 << 10;
 pub(super) struct BitWriter<W> {
     output: W,
     bytes: Vec<u8>,
-    /// Bits that do not fill a byte yet; above `held` they are zero.
+    /// Bits that do not fill a byte yet. Those above `held` are zero.
     pending: u64,
-    /// How many they are, at most 7.
+    /// Number of pending bits, at most 7.
     held: u32,
 }
 
@@ -21,7 +22,7 @@ impl<W: Write> BitWriter<W> {
         Self { output, bytes: Vec::with_capacity(BUFFER), pending: 0, held: 0 }
     }
 
-    /// Writes the lowest `count` bits of `bits`, at most 56; the others must be zero.
+    /// Writes the lowest `count` bits of `bits`, at most 56. The other bits must be zero.
     pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.pending |= bits << self.held;
         self.held += count;
@@ -32,14 +33,14 @@ impl<W: Write> BitWriter<W> {
         }
     }
 
-    /// Fills the last byte with zeros.
+    /// Pads the last byte with zeros.
     pub(super) fn align(&mut self) {
         if self.held > 0 {
             self.put(0, 8 - self.held);
         }
     }
 
-    /// Writes whole bytes, wherever the last bit stands.
+    /// Writes whole bytes at any bit offset.
     pub(super) fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.held == 0 {
             self.bytes.extend_from_slice(bytes);
@@ -60,7 +61,7 @@ impl<W: Write> BitWriter<W> {
         self.drain()
     }
 
-    /// Copies the bits from `start` to `end` of `bytes`, counted from the lowest bit of the first byte.
+    /// Copies the bits from `start` to `end` of `bytes`. Offsets count from the lowest bit of the first byte.
     pub(super) fn put_range(&mut self, bytes: &[u8], start: usize, end: usize) -> io::Result<()> {
         let mut at = start;
         while at < end && !at.is_multiple_of(8) {
@@ -76,7 +77,7 @@ impl<W: Write> BitWriter<W> {
         Ok(())
     }
 
-    /// Fills the last byte, writes all, and returns the output.
+    /// Pads the last byte, writes the buffer and returns the output.
     pub(super) fn finish(mut self) -> io::Result<W> {
         self.align();
         self.output.write_all(&self.bytes)?;

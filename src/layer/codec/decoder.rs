@@ -4,24 +4,24 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::{BUFFER, Compression, SeekMap, gzip, zstd};
 
-/// A reader of a layer's decompressed bytes that knows how far it has come in the blob.
+/// A reader of a layer's decompressed bytes that knows its position in the blob.
 pub trait Decode: BufRead {
-    /// Returns how many bytes of the blob were decoded to all that was shown so far.
+    /// Returns how many bytes of the blob were read to decode all bytes returned so far.
     fn position(&self) -> u64;
 }
 
-/// Returns a reader of the decompressed bytes, which fails on a stream that is cut or followed by anything else.
+/// Returns a reader of the decompressed bytes. It fails if the stream is truncated or followed by other data.
 ///
 /// # Errors
-/// If a decompressor cannot be made.
+/// If the decompressor cannot be created.
 pub fn decoder<'a>(compression: Compression, blob: impl Read + 'a) -> io::Result<Box<dyn Decode + 'a>> {
     mapping_decoder(compression, blob, None)
 }
 
-/// As [`decoder`]; points from which a gzip blob can be decoded are noted in `map`, if there is one.
+/// Like [`decoder`]. Also records in `map`, if given, the points from which a gzip blob can be decoded.
 ///
 /// # Errors
-/// If a decompressor cannot be made.
+/// If the decompressor cannot be created.
 pub fn mapping_decoder<'a>(
     compression: Compression,
     blob: impl Read + 'a,
@@ -53,7 +53,7 @@ impl<R: Read> Decode for BufReader<zstd::Decoder<Counted<R>>> {
     }
 }
 
-/// Counts the bytes that were read.
+/// Counts the bytes read.
 struct Counted<R> {
     inner: R,
     count: u64,
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_decoder_knows_how_far_it_has_come_in_the_blob_and_ends_at_its_end() {
-        // The second half compresses to next to nothing.
+        // The second half compresses to almost nothing.
         let noise = (0..1_000_000_u32).flat_map(|at| at.wrapping_mul(2_654_435_761).rotate_left(at).to_le_bytes());
         let content = noise.chain(std::iter::repeat_n(0, 4_000_000)).collect::<Vec<_>>();
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {

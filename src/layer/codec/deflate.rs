@@ -1,32 +1,32 @@
-//! Numbers of the deflate format (RFC 1951, 3.2.4 to 3.2.7) that its decoder and what writes it share.
+//! Constants of the deflate format (RFC 1951, 3.2.4 to 3.2.7) that the decoder and the encoders share.
 
-/// The shortest match, and the longest.
+/// Length of the shortest and of the longest match.
 pub(super) const SHORTEST_MATCH: usize = 3;
 pub(super) const LONGEST_MATCH: usize = 258;
-/// How many bytes a stored block can hold (RFC 1951, 3.2.4).
+/// The most bytes that a stored block can hold (RFC 1951, 3.2.4).
 pub(super) const LONGEST_STORED: usize = 0xffff;
-/// Symbols of literals and lengths, and of distances, that there are.
+/// Number of symbols for literals and lengths, and for distances.
 pub(super) const LITERALS: usize = 286;
 pub(super) const DISTANCES: usize = 30;
 /// The symbol that ends a block.
 pub(super) const END: usize = 256;
-/// Bits of the longest codeword of literals, lengths and distances.
+/// Length of the longest codeword for literals, lengths and distances, in bits.
 pub(super) const LONGEST_CODEWORD: usize = 15;
-/// The order in which the lengths of the code of lengths come in a block's header.
+/// The order in which a block header lists the lengths of the code length code.
 pub(super) const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// Returns the shortest length that a symbol of lengths stands for, and how many bits behind its codeword tell which it is.
+/// Returns the shortest match length of a length symbol and its number of extra bits.
 pub(super) const fn length(symbol: usize) -> (usize, u32) {
-    // The longest match has a symbol of its own.
+    // The longest match has its own symbol.
     if symbol == LITERALS - 1 { (LONGEST_MATCH, 0) } else { based(SHORTEST_MATCH, symbol - (END + 1), 4) }
 }
 
-/// Returns the shortest distance that a symbol of distances stands for, and how many bits behind its codeword tell which it is.
+/// Returns the shortest distance of a distance symbol and its number of extra bits.
 pub(super) const fn distance(symbol: usize) -> (usize, u32) {
     based(1, symbol, 2)
 }
 
-/// Each `group` symbols have the same number of extra bits; the first two groups none.
+/// Each group of `group` symbols has the same number of extra bits. The first two groups have none.
 const fn based(first: usize, symbol: usize, group: usize) -> (usize, u32) {
     let extra_bits = (symbol / group).saturating_sub(1);
     let base = if extra_bits == 0 { symbol } else { (group + symbol % group) << extra_bits };
@@ -53,7 +53,7 @@ mod tests {
         for (symbol, pair) in distances.windows(2).enumerate() {
             assert_eq!(pair[1] - pair[0], 1 << distance(symbol).1);
         }
-        // The last symbol but one could tell the longest match as well.
+        // The last symbol but one could also encode the longest match.
         for (symbol, pair) in (END + 1..).zip(lengths[..28].windows(2)) {
             assert_eq!(pair[1] - pair[0], 1 << length(symbol).1);
         }

@@ -1,15 +1,15 @@
-//! A blob's bytes, page by page, such that a decoder always sees enough of them in one piece.
+//! Reads a blob page by page and gives the decoder enough bytes in one slice.
 
 use std::io;
 
 use super::inflate::{Inflate, InflateError, LOOKAHEAD, Stop, Want};
 
-/// Bytes of a page: a blob is read, hashed and held by them.
+/// Size of a page, in bytes. A blob is read, hashed and buffered by pages.
 pub(super) const PAGE: usize = 64 << 10;
 
-/// Where the pages of a blob come from.
+/// The source of a blob's pages.
 pub(super) trait Pages {
-    /// Adds to `bytes` those from an offset to the end of its page; none at the end of the blob. Offsets go up from page to page.
+    /// Appends the bytes from an offset to the end of its page, or nothing at the end of the blob. Offsets ascend.
     fn append(&mut self, offset: u64, bytes: &mut Vec<u8>) -> io::Result<()>;
 }
 
@@ -17,32 +17,32 @@ pub(super) trait Pages {
 pub(super) struct Feed<P> {
     pub(super) pages: P,
     bytes: Vec<u8>,
-    /// Bytes of the blob that lie before.
+    /// Number of bytes of the blob before `bytes`.
     before: u64,
-    /// The next bit, counted from there.
+    /// The next bit, counted from the start of `bytes`.
     at: usize,
-    /// Whether the blob ends with these bytes.
+    /// Whether the blob ends with `bytes`.
     is_all: bool,
 }
 
 impl<P: Pages> Feed<P> {
-    /// Starts at the beginning.
+    /// Starts at the beginning of the blob.
     pub(super) fn new(pages: P) -> Self {
         Self { pages, bytes: Vec::with_capacity(LOOKAHEAD + PAGE), before: 0, at: 0, is_all: false }
     }
 
-    /// Returns the next bit's place.
+    /// Returns the position of the next bit.
     pub(super) fn bit(&self) -> u64 {
         self.before * 8 + self.at as u64
     }
 
-    /// Goes to a bit anywhere in the blob.
+    /// Moves to any bit of the blob.
     pub(super) fn seek(&mut self, bit: u64) {
         self.bytes.clear();
         (self.before, self.at, self.is_all) = (bit / 8, (bit % 8) as usize, false);
     }
 
-    /// Returns the bytes from that of the next bit on: at least [`LOOKAHEAD`], unless the blob ends before.
+    /// Returns the bytes from the byte of the next bit: at least [`LOOKAHEAD`], unless the blob ends earlier.
     pub(super) fn ahead(&mut self) -> io::Result<&[u8]> {
         while !self.is_all && self.bytes.len() - self.at / 8 < LOOKAHEAD {
             self.append()?;
@@ -61,7 +61,7 @@ impl<P: Pages> Feed<P> {
         Ok(())
     }
 
-    /// Returns the first three bits of a block that starts here (RFC 1951, 3.2.3).
+    /// Returns the three header bits of the block that starts here (RFC 1951, 3.2.3).
     pub(super) fn block_header(&mut self) -> io::Result<u8> {
         let shift = self.at % 8;
         let ahead = self.ahead()?;
@@ -69,7 +69,7 @@ impl<P: Pages> Feed<P> {
         Ok((u16::from_le_bytes([first, second]) >> shift & 7) as u8)
     }
 
-    /// Goes on from the middle of a byte to the next one.
+    /// Moves to the next byte boundary.
     pub(super) fn align(&mut self) {
         self.at = self.at.next_multiple_of(8);
     }
@@ -81,12 +81,12 @@ impl<P: Pages> Feed<P> {
         Ok(byte)
     }
 
-    /// Reads a number of four whole bytes.
+    /// Reads a four-byte number.
     pub(super) fn word(&mut self) -> io::Result<u32> {
         Ok(u32::from_le_bytes([self.byte()?, self.byte()?, self.byte()?, self.byte()?]))
     }
 
-    /// Decodes on, until a block ends, or `inflate` has made as much as is wanted or it has room for.
+    /// Decodes until a block ends, `inflate` has the wanted output, or its buffer is full.
     pub(super) fn decode(&mut self, inflate: &mut Inflate, want: Want) -> io::Result<Stop> {
         loop {
             match inflate.step(&self.bytes, &mut self.at, self.is_all, want)? {

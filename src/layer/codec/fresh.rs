@@ -1,8 +1,9 @@
-//! Makes deflate blocks of bytes that no old blob has: large runs in chunks by libdeflate, which is the fastest at its ratio but
-//! knows no dictionary; short ones by zlib-rs with what stands before them as dictionary.
+//! Compresses new bytes to deflate blocks. Long runs are compressed in chunks by libdeflate, the fastest encoder at its
+//! ratio, which supports no dictionary. Short runs are compressed by zlib-rs, with the preceding bytes as the
+//! dictionary.
 //!
-//! Either gives a whole stream. Its blocks are found with the decoder, and the bit of the last that says so is cleared: then they
-//! can stand one after the other, at any bit.
+//! Both encoders write a whole stream. The decoder finds its blocks, and the final-block bit of the last one is
+//! cleared. The blocks can then follow each other at any bit offset.
 
 use std::io::{self, Write};
 
@@ -14,23 +15,24 @@ use super::deflate::LONGEST_STORED;
 use super::inflate::{Inflate, Stop, Want};
 use super::kind::Kind;
 
-/// Bytes that are compressed together, however they come: the output must not depend on that.
+/// Bytes that are compressed together. The chunk size is fixed, so the output does not depend on how the bytes arrive.
 pub(super) const CHUNK: usize = 512 << 10;
-/// Shorter runs need what stands before them to compress well.
+/// Runs shorter than this need the preceding bytes to compress well.
 const SHORT: usize = 32 << 10;
 /// zlib's highest level.
 const ZLIB_MOST: u32 = 9;
 
-/// Blocks of deflate that can stand in another stream.
+/// Deflate blocks that can be part of another stream.
 pub(super) struct Blocks {
     stream: Vec<u8>,
-    /// How each run of blocks begins, and at which bit.
+    /// The kind and the first bit of each run of blocks.
     starts: Vec<(Kind, u64)>,
     end: u64,
 }
 
 impl Blocks {
-    /// Compresses bytes, at most [`CHUNK`]; `before` is what the new stream has before them. `level` is libdeflate's.
+    /// Compresses at most [`CHUNK`] bytes at a level of libdeflate. `before` holds the bytes that precede them in the
+    /// new stream.
     pub(super) fn new(level: u32, before: &[u8], bytes: &[u8]) -> io::Result<Self> {
         if bytes.len() < SHORT {
             Self::find(with_dictionary(level, before, bytes)?, before)
@@ -39,17 +41,17 @@ impl Blocks {
         }
     }
 
-    /// Compressed blocks, none of which is the last of a stream, up to bit `end`.
+    /// Returns compressed blocks that end at bit `end`. None of them may be the last of a stream.
     pub(super) fn packed(stream: Vec<u8>, end: u64) -> Self {
         Self { stream, starts: vec![(Kind::Packed, 0)], end }
     }
 
-    /// Bytes as they are, in stored blocks.
+    /// Stores bytes uncompressed in stored blocks.
     pub(super) fn stored(bytes: &[u8]) -> Self {
         let (mut stream, mut starts) = (Vec::with_capacity(bytes.len() + bytes.len() / 1024 + 8), Vec::new());
         for bytes in bytes.chunks(LONGEST_STORED) {
             starts.push((Kind::Stored, stream.len() as u64 * 8));
-            // Neither the last block nor compressed; the length stands at the next whole byte (RFC 1951, 3.2.4).
+            // Not the last block, and stored. The length starts at the next byte boundary (RFC 1951, 3.2.4).
             let length = bytes.len() as u16;
             stream.push(0);
             stream.extend_from_slice(&length.to_le_bytes());
@@ -87,7 +89,7 @@ impl Blocks {
     }
 }
 
-/// Notes a block, unless it is one more of a run of compressed ones.
+/// Records a block, unless it continues a run of compressed blocks.
 fn note(stream: &[u8], start: u64, starts: &mut Vec<(Kind, u64)>) {
     let bit = |at: u64| stream.get((at / 8) as usize).map_or(0, |byte| byte >> (at % 8) & 1);
     let kind = Kind::of(bit(start) | bit(start + 1) << 1 | bit(start + 2) << 2);
@@ -141,12 +143,12 @@ pub(super) mod tests {
     fn blocks_stand_one_after_the_other_at_any_bit() {
         let text = (0..40_000_u32).flat_map(|at| (at.wrapping_mul(2_654_435_761) >> 25).to_string().into_bytes());
         let text = text.collect::<Vec<_>>();
-        // What cannot be compressed is stored, which is bound to whole bytes.
+        // Incompressible data is stored, and stored data starts at a byte boundary.
         let parts = [&text[..], &noise(100_000), &text[..300], &noise(5000), b"", b"x", &text[..SHORT], &noise(3)];
         for level in [0, 1, 6, 12] {
             for phase in 0..8 {
                 let mut output = BitWriter::new(Vec::new());
-                // Empty blocks of fixed codes take ten bits each.
+                // Each empty block with fixed codes takes ten bits.
                 for _ in 0..phase {
                     output.put(0b010, 10);
                 }

@@ -1,4 +1,4 @@
-//! gzip (RFC 1952): decoded block by block, as a stream. Encoding is in [`splice`](super::splice).
+//! Decodes gzip (RFC 1952) block by block, as a stream. [`splice`](super::splice) encodes.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,25 +8,25 @@ use super::inflate::{Inflate, Stop, Want};
 use super::seek_map::SeekMap;
 use crate::blob::{read_buffered, read_full};
 
-/// Flags of a member's header (RFC 1952, 2.3.1).
+/// Flags of a member header (RFC 1952, 2.3.1).
 const HAS_CRC: u8 = 2;
 const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
-/// Reads what a blob of one or several members decodes to, and notes in a map points from which it can be decoded.
+/// Decodes a blob of one or more members, and records in a map the points from which it can be decoded.
 pub(super) struct Decoder<'a, R> {
     feed: Feed<Mapped<'a, R>>,
     inflate: Inflate,
     state: State,
     crc: crc32fast::Hasher,
-    /// Bytes that the member has made.
+    /// Bytes decoded from this member.
     made: u32,
-    /// Bytes that the blob has made.
+    /// Bytes decoded from the blob.
     out: u64,
-    /// How many of the bytes that were made and not taken are in the three above.
+    /// How many of the decoded bytes that were not taken yet are included in `crc`, `made` and `out`.
     counted: usize,
-    /// What went wrong after bytes that were made.
+    /// An error that occurred after bytes that were decoded.
     failed: Option<io::Error>,
 }
 
@@ -34,9 +34,9 @@ pub(super) struct Decoder<'a, R> {
 enum State {
     /// Before a member, or at the end of the blob.
     Between,
-    /// Where a block starts.
+    /// At the start of a block.
     BlockStart,
-    /// In a block.
+    /// Inside a block.
     Block,
     Done,
 }
@@ -55,7 +55,7 @@ impl<'a, R: Read> Decoder<'a, R> {
         }
     }
 
-    /// Makes as many bytes as there is room for.
+    /// Decodes as many bytes as fit into the buffer.
     fn make(&mut self) -> io::Result<()> {
         loop {
             self.state = match self.state {
@@ -81,7 +81,7 @@ impl<'a, R: Read> Decoder<'a, R> {
         }
     }
 
-    /// Starts a member, if there is one.
+    /// Starts the next member, if one exists.
     fn begin(&mut self) -> io::Result<State> {
         let is_first = self.feed.bit() == 0;
         if !is_first && self.feed.ahead()?.is_empty() {
@@ -94,7 +94,7 @@ impl<'a, R: Read> Decoder<'a, R> {
         Ok(State::BlockStart)
     }
 
-    /// Counts what the last step made.
+    /// Counts the bytes that the last step decoded.
     fn count(&mut self) {
         let made = &self.inflate.made()[self.counted..];
         self.crc.update(made);
@@ -103,7 +103,7 @@ impl<'a, R: Read> Decoder<'a, R> {
         self.counted += made.len();
     }
 
-    /// Ends a member, and checks it.
+    /// Ends a member and verifies it.
     fn end(&mut self) -> io::Result<State> {
         self.feed.align();
         let crc = self.crc.clone().finalize();
@@ -121,7 +121,7 @@ impl<R: Read> BufRead for Decoder<'_, R> {
                 return Err(error);
             }
             if let Err(error) = self.make() {
-                // What was made before comes first, so that it can be told how far the blob is right.
+                // Return the decoded bytes before the error, so that the error's position is exact.
                 if self.inflate.made().is_empty() {
                     return Err(error);
                 }
@@ -153,7 +153,7 @@ fn corrupt(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Skips a member's header; its checksum, if it has one, must be right.
+/// Skips a member header and verifies its checksum, if it has one.
 pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     let mut crc = crc32fast::Hasher::new();
     let mut byte = || {
@@ -165,7 +165,7 @@ pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     if [a, b, method] != [0x1f, 0x8b, 8] || flags & 0xe0 != 0 {
         return Err(corrupt("invalid gzip header"));
     }
-    // Time, extra flags and operating system.
+    // The time, extra flags and operating system.
     for _ in 0..6 {
         byte()?;
     }
@@ -183,7 +183,7 @@ pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
     Ok(())
 }
 
-/// The pages of a blob as it comes, noted in a map.
+/// The pages of a blob, recorded in a map as they are read.
 struct Mapped<'a, R> {
     blob: R,
     map: Option<&'a mut SeekMap>,
@@ -213,7 +213,7 @@ mod tests {
         let mut member = vec![0x1f, 0x8b, 8, HAS_CRC | HAS_NAME, 0, 0, 0, 0, 0, 3, b'a', 0];
         let crc = (crc32fast::hash(&member) as u16).to_le_bytes();
         member.extend(crc);
-        // A last block of fixed codes without content, and the checksum and size of nothing.
+        // A final block with fixed codes and no content, then the checksum and size of no data.
         member.extend([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let read = |member: &[u8]| Decoder::new(member, None).read_to_end(&mut Vec::new());
         assert_eq!(read(&member).unwrap(), 0);

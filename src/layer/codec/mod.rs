@@ -1,8 +1,10 @@
-//! Compress and decompress layers, and make new gzip layers out of the symbols of old ones.
+//! Compresses and decompresses layers, and builds new gzip layers from the symbols of old ones.
 //!
-//! One file per format (`gzip`, `zstd`), and `decoder` for all of them; and for gzip: `inflate` decodes block by block, `feed` gives it a blob's pages, `seek_map` notes points while a
-//! layer is scanned, `resume` decodes from there, `kind` tells blocks apart, `bits` writes bits, `deflate` has the format's numbers, `fresh` makes blocks of what is new, `refit` of old symbols that
-//! others fit better, `packer` runs of them, by `workers` if there are any, and `splice` makes a new member of all that.
+//! Each format has a file (`gzip`, `zstd`), and `decoder` handles all of them. For gzip, `inflate` decodes block by
+//! block, and `feed` gives it the pages of a blob. `seek_map` records seek points during a scan, and `resume` decodes
+//! from them. `kind` distinguishes blocks, `bits` writes bits, and `deflate` holds the constants of the format. `fresh`
+//! compresses new bytes, and `refit` encodes old symbols better. `packer` compresses runs of bytes, on `workers` if
+//! available, and `splice` writes a new member from all of these.
 
 mod bits;
 mod decoder;
@@ -32,23 +34,23 @@ pub use seek_map::SeekMap;
 pub use splice::{Old, Reuse, SpliceError, Splicer};
 pub use workers::Workers;
 
-/// Bytes of a layer that are held at once.
+/// Bytes of a layer that are buffered.
 const BUFFER: usize = 128 << 10;
 
-/// How a layer blob is compressed.
+/// The compression of a layer blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
-    /// RFC 1952, of one or several members.
+    /// gzip (RFC 1952), with one or more members.
     Gzip,
-    /// RFC 8878, of one or several frames.
+    /// zstd (RFC 8878), with one or more frames.
     Zstd,
 }
 
 impl Compression {
-    /// Tells a compression by a blob's first bytes.
+    /// Detects the compression from the first bytes of a blob.
     pub fn sniff(start: &[u8]) -> Self {
         if start.starts_with(&[0x1f, 0x8b]) {
             Self::Gzip
@@ -59,7 +61,7 @@ impl Compression {
         }
     }
 
-    /// Returns the levels that there are: libdeflate's, or zstd's.
+    /// Returns the supported levels: those of libdeflate or zstd.
     pub fn levels(self) -> RangeInclusive<u32> {
         match self {
             Self::None => 0..=0,
@@ -68,7 +70,7 @@ impl Compression {
         }
     }
 
-    /// Returns the level that the format's own command takes if it is told none.
+    /// Returns the default level of the format's own command.
     pub fn usual_level(self) -> u32 {
         match self {
             Self::None => 0,
@@ -100,21 +102,22 @@ impl FromStr for Compression {
     }
 }
 
-/// Compresses what is written to it. The output depends on the input alone, not on how it is split into writes.
+/// Compresses what is written to it. The output depends only on the input, not on how it is split into writes.
 pub enum Encoder<W: Write> {
-    /// Passes bytes on.
+    /// Passes bytes through.
     None(W),
-    /// Makes one gzip member.
+    /// Writes one gzip member.
     Gzip(Box<Splicer<W>>),
-    /// Makes one zstd frame.
+    /// Writes one zstd frame.
     Zstd(zstd::Encoder<W>),
 }
 
 impl<W: Write> Encoder<W> {
-    /// Starts a stream at the compression's usual level, or another one. `workers` help if there are any; the output is the same.
+    /// Starts a stream at `level`, or at the compression's usual level. The output is the same with and without
+    /// `workers`.
     ///
     /// # Errors
-    /// If a compressor cannot be made, or there is no such level.
+    /// If the compressor cannot be created, or the level does not exist.
     pub fn new(compression: Compression, level: Option<u32>, workers: Option<Workers>, output: W) -> io::Result<Self> {
         Ok(match compression {
             Compression::None => Self::None(output),
@@ -128,7 +131,7 @@ impl<W: Write> Encoder<W> {
     /// Ends the stream and returns the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// If the output fails.
     pub fn finish(self) -> io::Result<W> {
         match self {
             Self::None(output) => Ok(output),

@@ -1,4 +1,5 @@
-//! Compresses runs of fresh bytes, in chunks that begin at the same bytes however these come, and whoever compresses them.
+//! Compresses runs of new bytes in chunks. The chunk boundaries depend neither on how the bytes arrive nor on which
+//! thread compresses them.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,11 +11,11 @@ use super::fresh::{Blocks, CHUNK};
 use super::inflate::WINDOW;
 use super::workers::{self, Workers};
 
-/// The level of seams, libdeflate's, if none is asked for. Their bytes are few, and compressing them is most of the work where cuts lie
-/// close together (docs/performance.md has the figures).
+/// The default level for seams (libdeflate). Seams have few bytes, but compressing them is most of the work where cuts
+/// are close together (see docs/design/deflate.md).
 const SEAM_LEVEL: u32 = 2;
 
-/// Compresses runs of fresh bytes.
+/// Compresses runs of new bytes.
 pub(super) struct Packer {
     level: u32,
     seam_level: u32,
@@ -22,14 +23,14 @@ pub(super) struct Packer {
     is_in_run: bool,
     /// Bytes of the run that do not fill a chunk yet.
     rest: Vec<u8>,
-    /// What stands before them, at most [`WINDOW`] bytes.
+    /// The bytes that precede them, at most [`WINDOW`].
     before: Vec<u8>,
     /// Chunks that are being compressed, in order.
     underway: VecDeque<Receiver<io::Result<Blocks>>>,
 }
 
 impl Packer {
-    /// `level` is libdeflate's; `None` for the usual ones.
+    /// Creates a packer. `level` is a level of libdeflate; `None` selects the defaults.
     pub(super) fn new(level: Option<u32>, workers: Option<Workers>) -> Self {
         Self {
             level: level.unwrap_or(Compression::Gzip.usual_level()),
@@ -42,7 +43,7 @@ impl Packer {
         }
     }
 
-    /// Adds bytes to the run. `tail` ends with what stands before the run; it is asked for when the run begins.
+    /// Adds bytes to the run. `tail` ends with the bytes that precede the run; it is used only when a run begins.
     pub(super) fn add(&mut self, mut bytes: &[u8], tail: &[u8], output: &mut BitWriter<impl Write>) -> io::Result<()> {
         if !bytes.is_empty() && !self.is_in_run {
             self.stand_after(tail);
@@ -59,12 +60,12 @@ impl Packer {
         Ok(())
     }
 
-    /// Ends the run: all of it is written.
+    /// Ends the run and writes all of it.
     pub(super) fn end(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
         self.end_at(self.level, output)
     }
 
-    /// Ends a run that copied symbols follow; what does not fill a chunk is a seam.
+    /// Ends a run before copied symbols. Bytes that do not fill a chunk are a seam.
     pub(super) fn end_seam(&mut self, output: &mut BitWriter<impl Write>) -> io::Result<()> {
         self.end_at(self.seam_level, output)
     }
@@ -94,7 +95,7 @@ impl Packer {
         self.write_done(ahead, output)
     }
 
-    /// Adds blocks to what was added before, as soon as they are made; behind them another run begins.
+    /// Queues the blocks that `make` returns after all earlier ones. The next bytes start a new run.
     pub(super) fn place(
         &mut self,
         make: impl FnOnce() -> Blocks + Send + 'static,
@@ -111,7 +112,7 @@ impl Packer {
         self.before.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW)..]);
     }
 
-    /// Writes chunks until no more than `ahead` are underway.
+    /// Writes finished chunks until at most `ahead` are in progress.
     fn write_done(&mut self, ahead: usize, output: &mut BitWriter<impl Write>) -> io::Result<()> {
         while self.underway.len() > ahead
             && let Some(first) = self.underway.pop_front()

@@ -1,4 +1,4 @@
-//! Decodes parts of a gzip blob, starting near them instead of at its beginning.
+//! Decodes parts of a gzip blob from the nearest seek point instead of the beginning.
 
 use std::io;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use super::kind::Kind;
 use super::seek_map::SeekMap;
 use crate::blob::ReadAt;
 
-/// How many pages are held.
+/// Number of pages in memory.
 const HELD: usize = 4;
 
-/// Pages of a blob, each the very same as when the map was made.
+/// Pages of a blob, each verified to be the same as when the map was built.
 pub(super) struct Pages<'a> {
     blob: &'a dyn ReadAt,
     map: &'a SeekMap,
@@ -64,27 +64,27 @@ impl feed::Pages for Pages<'_> {
     }
 }
 
-/// Symbols of one block, next to each other.
+/// Consecutive symbols of one block.
 pub(super) struct Symbols<'a> {
-    /// What they make.
+    /// The decoded bytes.
     pub(super) bytes: &'a [u8],
-    /// The bits of the blob that they are, and before them those of the header if the block starts here.
+    /// The bits of the symbols in the blob, and of the block header if the block starts here.
     pub(super) bits: Range<u64>,
     pub(super) place: Place,
 }
 
-/// Where symbols stand.
+/// The place of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// At the start of a compressed block.
     Start(Kind),
     /// Inside a compressed block.
     Inside,
-    /// Anywhere in a stored block, before so many more of its bytes.
+    /// In a stored block, with this many bytes left.
     Stored(usize),
 }
 
-/// Decodes a blob from any byte of its output on.
+/// Decodes a blob from any byte of its output.
 pub(super) struct Resumed<'a> {
     feed: Feed<Pages<'a>>,
     map: &'a SeekMap,
@@ -101,17 +101,17 @@ impl<'a> Resumed<'a> {
         Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false, notes_matches: false }
     }
 
-    /// The blob's own bytes.
+    /// Returns the blob's own bytes.
     pub(super) fn pages(&mut self) -> &mut Pages<'a> {
         &mut self.feed.pages
     }
 
-    /// Returns the next byte of the output.
+    /// Returns the position of the next byte of output.
     pub(super) fn out(&self) -> u64 {
         self.out
     }
 
-    /// Goes to a byte of the output.
+    /// Moves to a byte of the output.
     pub(super) fn seek(&mut self, to: u64) -> io::Result<()> {
         let point = self.map.before(to)?;
         if !self.is_started || to < self.out || point.out > self.out {
@@ -126,7 +126,7 @@ impl<'a> Resumed<'a> {
         Ok(())
     }
 
-    /// Decodes the next bytes: at least one, and at most `most`, which is not zero.
+    /// Decodes the next bytes: at least one and at most `most`, which must not be zero.
     pub(super) fn next(&mut self, most: usize) -> io::Result<&[u8]> {
         while self.inflate.made().is_empty() {
             self.decode(Want::AtLeast(most))?;
@@ -134,7 +134,7 @@ impl<'a> Resumed<'a> {
         Ok(self.take(most))
     }
 
-    /// Decodes the next bytes, at most `most`, which is not zero: none, if a block ends here.
+    /// Decodes the next bytes, at most `most`, which must not be zero. Returns none if a block ends here.
     pub(super) fn step(&mut self, most: usize) -> io::Result<&[u8]> {
         if self.inflate.made().is_empty() {
             self.decode(Want::AtLeast(most))?;
@@ -142,18 +142,18 @@ impl<'a> Resumed<'a> {
         Ok(self.take(most))
     }
 
-    /// Returns the byte of the output up to which symbols were decoded; the bytes up to it may be still to come.
+    /// Returns how far symbols were decoded, in bytes of output. Some of these bytes may not have been returned yet.
     pub(super) fn decoded(&self) -> u64 {
         self.out + self.inflate.made().len() as u64
     }
 
-    /// Returns the first byte of the output that symbols which are not decoded yet can refer to.
+    /// Returns the first byte of output that symbols not decoded yet can refer to.
     pub(super) fn reach(&self) -> u64 {
         self.decoded() - self.inflate.window().len() as u64
     }
 
-    /// Decodes the next symbols, as long as a block goes on and they make no more than `most` bytes, and not always all of these; none, if
-    /// the next one makes more. The next byte must be the first of a symbol.
+    /// Decodes the next symbols, within one block and at most `most` bytes; it may stop earlier. Returns none if the
+    /// next symbol is longer than `most`. The next byte must be the first of a symbol.
     pub(super) fn symbols(&mut self, most: usize) -> io::Result<Symbols<'_>> {
         let start = self.feed.bit();
         let before = self.inflate.state();
@@ -170,17 +170,17 @@ impl<'a> Resumed<'a> {
         Ok(Symbols { bytes: self.take(usize::MAX), bits: start..end, place })
     }
 
-    /// From now on matches are noted, or not.
+    /// Turns the recording of matches on or off.
     pub(super) fn note_matches(&mut self, is_wanted: bool) {
         self.notes_matches = is_wanted;
     }
 
-    /// The decoder, to ask about the block it stands in.
+    /// Returns the decoder, to query the current block.
     pub(super) fn inflate(&self) -> &Inflate {
         &self.inflate
     }
 
-    /// Decodes on; if a member ends, goes to the next one. Returns the bit at which the decoded ones end.
+    /// Decodes more and moves to the next member if one ends. Returns the bit at which the decoded symbols end.
     fn decode(&mut self, want: Want) -> io::Result<u64> {
         let stop = self.feed.decode(&mut self.inflate, want)?;
         let end = self.feed.bit();
@@ -196,7 +196,7 @@ impl<'a> Resumed<'a> {
         taken
     }
 
-    /// Skips what stands between two members, if there is one more.
+    /// Skips the bytes between two members, if another one follows.
     fn next_member(&mut self) -> io::Result<()> {
         self.feed.align();
         self.feed.word()?;

@@ -1,8 +1,9 @@
-//! Writes one gzip member out of new bytes and of deflate symbols of old members, which are copied bit for bit, or refitted.
+//! Writes one gzip member from new bytes and from deflate symbols of old members, which are copied bit for bit or
+//! refitted.
 //!
-//! Symbols can be used again if all that they can refer to, the 32 KiB before them, stands before them in the new stream as well. If the first
-//! or last of those that are copied stand inside a block, the new stream gets a block with the same codes and those of its symbols that can be
-//! copied. What lies between such symbols is compressed afresh.
+//! Symbols can be reused if the bytes that they can refer to, the 32 KiB before them, also precede them in the new
+//! stream. If the first or last reused symbol is inside a block, the new stream gets a block with the same codes and
+//! the reusable symbols. All bytes between reused symbols are compressed from scratch.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -18,28 +19,28 @@ use super::seek_map::SeekMap;
 use super::workers::Workers;
 use crate::blob::ReadAt;
 
-/// A member without name and time (RFC 1952, 2.3).
+/// A member header without name and time (RFC 1952, 2.3).
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// Bytes that are compressed afresh rather than to make a seam.
+/// The fewest bytes that are worth a seam. Fewer are compressed from scratch.
 const WORTHWHILE: u64 = 4 << 10;
 
-/// How an old blob's symbols are used again.
+/// How the symbols of an old blob are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Reuse {
-    /// They are copied as they are. It is the fastest; the new blob is then as well compressed as the old one was.
+    /// Copies them unchanged. This is the fastest. The new blob is compressed as well as the old one.
     Copy,
-    /// Its matches are kept, its literals searched for more, and all written in new blocks of better codes. The new blob is some percents smaller, and it takes
-    /// twice as long.
+    /// Keeps matches, searches literals for more, and writes new blocks with better codes. The new blob is some percent
+    /// smaller, and it takes twice as long.
     Refit,
 }
 
-/// An old blob that symbols are copied from.
+/// An old blob from which symbols are reused.
 pub struct Old<'a> {
     decoder: Resumed<'a>,
 }
 
 impl<'a> Old<'a> {
-    /// Opens a blob that was mapped.
+    /// Opens a mapped blob.
     pub fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
         Self { decoder: Resumed::new(blob, map) }
     }
@@ -47,7 +48,7 @@ impl<'a> Old<'a> {
     /// Decodes a range of the decompressed bytes.
     ///
     /// # Errors
-    /// If the blob cannot be read, or is no longer what it was.
+    /// If the blob cannot be read or has changed.
     pub fn bytes(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
         let count = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         let mut bytes = Vec::with_capacity(count);
@@ -61,7 +62,7 @@ impl<'a> Old<'a> {
     /// Decodes a range of the decompressed bytes, chunk by chunk.
     ///
     /// # Errors
-    /// If the blob cannot be read, or is no longer what it was; and those of `write`.
+    /// If the blob cannot be read or has changed, or `write` fails.
     pub fn pass(
         &mut self,
         range: Range<u64>,
@@ -86,20 +87,21 @@ impl<'a> Old<'a> {
 pub struct Splicer<W: Write> {
     output: BitWriter<W>,
     packer: Packer,
-    /// The last bytes that were written, decompressed; at least [`WINDOW`] of them, if there are.
+    /// The last decompressed bytes that were written, at least [`WINDOW`] if there are that many.
     tail: Vec<u8>,
     crc: crc32fast::Hasher,
     size: u32,
-    /// Made when it is needed.
+    /// Created on first use.
     refit: Option<Refit>,
 }
 
 impl<W: Write> Splicer<W> {
-    /// Starts a member. Where bytes are compressed afresh, it is at `level`, 0 to 12 (libdeflate's), or if it is `None` at the usual one, and
-    /// lower where little is between symbols that are copied; by `workers` if there are any: the output is the same.
+    /// Starts a member. `level` is libdeflate's, 0 to 12, for bytes that are compressed from scratch. `None` selects
+    /// the usual level, and a lower one for the few bytes between copied symbols. The output is the same with and
+    /// without `workers`.
     ///
     /// # Errors
-    /// Those of the output.
+    /// If the output fails.
     pub fn new(level: Option<u32>, workers: Option<Workers>, output: W) -> io::Result<Self> {
         let mut output = BitWriter::new(output);
         output.put_bytes(&HEADER)?;
@@ -113,20 +115,21 @@ impl<W: Write> Splicer<W> {
         })
     }
 
-    /// Adds bytes, compressed afresh.
+    /// Compresses and adds new bytes.
     ///
     /// # Errors
-    /// Those of the output.
+    /// If the output fails.
     pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.compress(bytes)?;
         self.count(bytes);
         Ok(())
     }
 
-    /// Adds a range of an old blob's decompressed bytes, whose symbols are used again as far as that can be; `see` is shown every byte.
+    /// Adds a range of an old blob's decompressed bytes and reuses its symbols where possible. Passes every byte to
+    /// `see`.
     ///
     /// # Errors
-    /// Those of the output; and if the blob cannot be read, or is no longer what it was.
+    /// If the output fails, or the blob cannot be read or has changed.
     pub fn keep(
         &mut self,
         old: &mut Old<'_>,
@@ -154,7 +157,7 @@ impl<W: Write> Splicer<W> {
         self.keep_afresh(old, range.end, see)
     }
 
-    /// Compresses an old blob's bytes afresh, up to `end`.
+    /// Compresses an old blob's bytes from scratch, up to `end`.
     fn keep_afresh(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
         while old.out() < end {
             self.step_afresh(old, end, see)?;
@@ -162,7 +165,7 @@ impl<W: Write> Splicer<W> {
         Ok(())
     }
 
-    /// Compresses some of an old blob's bytes afresh, at most up to `end`.
+    /// Compresses some of an old blob's bytes from scratch, at most up to `end`.
     fn step_afresh(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
         let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
         let bytes = old.step(most).map_err(SpliceError::Read)?;
@@ -172,11 +175,11 @@ impl<W: Write> Splicer<W> {
         Ok(())
     }
 
-    /// Copies those of an old blob's symbols that end at `end` at the latest.
+    /// Copies an old blob's symbols that end at or before `end`.
     fn copy(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
         let start = old.out();
         self.open_block(old.inflate()).map_err(SpliceError::Write)?;
-        // Bytes of a stored block whose length is written.
+        // Bytes left of a stored block whose length was written.
         let mut announced = 0;
         while old.out() < end {
             let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
@@ -207,7 +210,7 @@ impl<W: Write> Splicer<W> {
         Ok(())
     }
 
-    /// Makes better symbols of those of an old blob that end at `end` at the latest.
+    /// Refits an old blob's symbols that end at or before `end`.
     fn refit(&mut self, old: &mut Resumed<'_>, end: u64, see: &mut impl FnMut(&[u8])) -> Result<(), SpliceError> {
         old.note_matches(true);
         let start = old.out();
@@ -235,23 +238,23 @@ impl<W: Write> Splicer<W> {
         self.place(batch).map_err(SpliceError::Write)
     }
 
-    /// Places blocks for symbols, if there are any.
+    /// Queues the blocks of a batch, if any.
     fn place(&mut self, batch: Option<Batch>) -> io::Result<()> {
         batch.map_or(Ok(()), |batch| self.packer.place(move || batch.blocks(), &mut self.output))
     }
 
-    /// If an old blob's symbols come from inside a compressed block, begins one of the same codes.
+    /// Opens a block with the same codes if the old blob's symbols start inside a compressed block.
     fn open_block(&mut self, inflate: &Inflate) -> io::Result<()> {
         if inflate.state() != State::Packed {
             return Ok(());
         }
         let (header, bits) = inflate.header();
-        // Not the last block, whatever it was.
+        // Clear the final-block bit.
         self.output.put(0, 1);
         self.output.put_range(header, bits.start + 1, bits.end)
     }
 
-    /// If an old blob's symbols stopped inside a compressed block, ends it.
+    /// Ends the block if the old blob's symbols stopped inside a compressed block.
     fn close_block(&mut self, inflate: &Inflate) {
         if inflate.state() == State::Packed {
             let (bits, count) = inflate.end_of_block();
@@ -272,7 +275,7 @@ impl<W: Write> Splicer<W> {
         Ok(())
     }
 
-    /// Begins a stored block of so many bytes (RFC 1951, 3.2.4).
+    /// Writes the header of a stored block with `count` bytes (RFC 1951, 3.2.4).
     fn begin_stored(&mut self, count: usize) -> io::Result<()> {
         let count = u16::try_from(count).map_err(io::Error::other)?;
         self.output.put(0, 3);
@@ -281,7 +284,7 @@ impl<W: Write> Splicer<W> {
         self.output.put_bytes(&(!count).to_le_bytes())
     }
 
-    /// Compresses bytes that are not counted yet.
+    /// Compresses bytes without counting them.
     fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.packer.add(bytes, &self.tail, &mut self.output)
     }
@@ -292,13 +295,13 @@ impl<W: Write> Splicer<W> {
         self.end_with(bytes);
     }
 
-    /// Counts bytes into the member's sums.
+    /// Adds bytes to the checksum and size of the member.
     fn sum(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.size = self.size.wrapping_add(bytes.len() as u32);
     }
 
-    /// Remembers bytes that were written.
+    /// Remembers written bytes.
     fn end_with(&mut self, bytes: &[u8]) {
         if bytes.len() >= WINDOW {
             self.tail.clear();
@@ -311,10 +314,10 @@ impl<W: Write> Splicer<W> {
     /// Ends the member and returns the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// If the output fails.
     pub fn finish(mut self) -> io::Result<W> {
         self.packer.end(&mut self.output)?;
-        // An empty block of fixed codes that says that it is the last (RFC 1951, 3.2.6).
+        // An empty block with fixed codes that is marked as the last (RFC 1951, 3.2.6).
         self.output.put(0b011, 10);
         self.output.align();
         self.output.put_bytes(&self.crc.finalize().to_le_bytes())?;
@@ -323,7 +326,8 @@ impl<W: Write> Splicer<W> {
     }
 }
 
-/// Returns the last bytes of a run that began at `start`, which others can refer to. What stands before it may stand nowhere in the new stream.
+/// Returns the last bytes of a run that began at `start`, which later symbols can refer to. The bytes before `start`
+/// may be missing in the new stream.
 fn last<'a>(old: &'a Resumed<'_>, start: u64) -> &'a [u8] {
     old.inflate().last(usize::try_from(old.out() - start).unwrap_or(usize::MAX).min(WINDOW))
 }
@@ -334,7 +338,7 @@ pub enum SpliceError {
     /// The old blob cannot be read.
     #[error("cannot read the old layer")]
     Read(#[source] io::Error),
-    /// The new one cannot be written.
+    /// The new blob cannot be written.
     #[error("cannot write the new layer")]
     Write(#[source] io::Error),
 }

@@ -1,4 +1,4 @@
-//! Threads that compress chunks while others read on.
+//! Threads that compress chunks in the background.
 
 use std::fmt;
 use std::io;
@@ -7,20 +7,21 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Threads that several layers share. They sleep while there is nothing to do: those of a pool that is made for finer work look around for it
-/// (docs/performance.md has the figures).
+/// A thread pool that several layers share. Idle threads sleep; a pool for finer-grained work would spin (see
+/// docs/design/deflate.md).
 #[derive(Clone)]
 pub struct Workers {
     jobs: Sender<Job>,
     count: usize,
-    /// How many chunks of one layer may be on their way; with it memory is bounded.
+    /// The most chunks of one layer that may be in progress. It bounds the memory.
     pub(super) ahead: usize,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Workers {
-    /// Starts threads for so many layers at once; `None` if there would be but one, or they cannot be had. They end when nobody has this any more.
+    /// Starts threads for `layers` concurrent layers. Returns `None` if there would be only one thread, or threads
+    /// cannot be started. The threads end when the last clone is dropped.
     pub fn start(threads: usize, layers: usize) -> Option<Self> {
         if threads < 2 {
             return None;
@@ -35,19 +36,19 @@ impl Workers {
         Some(Self { jobs, count: threads, ahead })
     }
 
-    /// Returns how many threads there are.
+    /// Returns the number of threads.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Has something done; the result comes by the channel.
+    /// Runs `work` on a thread. The channel receives the result.
     pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
         let (done, result) = sync_channel(1);
         let job = move || {
-            // Who asked may have given up.
+            // The caller may have given up.
             let _ = done.send(work());
         };
-        // It fails only if no thread is left, which the result tells.
+        // Fails only if no thread is left. Then the channel is closed, too.
         let _ = self.jobs.send(Box::new(job));
         result
     }
@@ -59,12 +60,12 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Does jobs, until nobody has any more.
+/// Runs jobs until the queue is closed.
 fn work(todo: &Mutex<Receiver<Job>>) {
     loop {
         let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        // Who waits for the result is told by the channel, which has ended then.
+        // A panic closes the channel of the result, so the caller notices it.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

@@ -1,4 +1,4 @@
-//! zstd (RFC 8878) by the reference implementation.
+//! zstd (RFC 8878), with the reference implementation.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -6,7 +6,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::Workers;
 
-/// Bytes that one thread compresses at once; so much of it, and some more, is held for each.
+/// Bytes that one thread compresses at once. Each thread holds this much and some more in memory.
 const JOB: u32 = 2 << 20;
 
 pub(super) type Encoder<W> = zstd::stream::write::Encoder<'static, W>;
@@ -17,7 +17,7 @@ pub(super) fn decoder<R: Read>(blob: R) -> io::Result<Decoder<R>> {
     Decoder::new(blob)
 }
 
-/// Starts a frame. It is made of jobs, if only by one thread: so the output does not depend on how many there are.
+/// Starts a frame. It is always compressed in jobs, so the output does not depend on the number of threads.
 pub(super) fn encoder<W: Write>(level: u32, workers: Option<&Workers>, output: W) -> io::Result<Encoder<W>> {
     let mut encoder = Encoder::new(output, level as i32)?;
     encoder.include_checksum(true)?;

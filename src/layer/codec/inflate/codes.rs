@@ -1,28 +1,28 @@
-//! Tables that decode the prefix codes of deflate blocks (RFC 1951, 3.2.2 and 3.2.5).
+//! Lookup tables for the prefix codes of deflate blocks (RFC 1951, 3.2.2 and 3.2.5).
 //!
-//! A table has a code for every value of the next bits; codewords that are longer than those lead to a second table behind the first
-//! one. A code tells all that is needed to go on, so that decoding a symbol is one look-up.
+//! The first table has an entry for each value of the next bits. A codeword with more bits leads to a second table,
+//! which is stored after the first one. An entry holds all that the decoder needs, so most symbols take one lookup.
 
 use super::InflateError;
 use crate::layer::codec::deflate::{self, DISTANCES, LITERALS, LONGEST_CODEWORD};
 
-/// What the next bits stand for, in a word:
+/// The meaning of the next bits, packed in a word:
 ///
 /// | bits | |
 /// |---|---|
-/// | 0 to 7 | how many bits to drop, extra bits included |
-/// | 8 to 13 | how many of them are the codeword's; of a pointer, how many more bits choose from the second table |
-/// | 14, 15 | what it is, if it is no literal, length or distance |
-/// | 16 to 30 | a literal byte, the base of a length or distance, where a second table starts; or bit 16, that the block ends |
+/// | 0 to 7 | number of bits to drop, extra bits included |
+/// | 8 to 13 | length of the codeword; for a pointer, the number of bits that index the second table |
+/// | 14, 15 | the type, if this is not a literal, length or distance |
+/// | 16 to 30 | a literal, the base of a length or distance, the start of a second table; bit 16: the block ends |
 /// | 31 | whether it is a literal |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code(u32);
 
 /// Neither a literal nor a base.
 const SPECIAL: u32 = 1 << 15;
-/// Special: it leads to a second table.
+/// Special: a pointer to a second table.
 const POINTER: u32 = 1 << 14;
-/// Special: the block ends. What is neither this nor a pointer may stand in no stream.
+/// Special: the end of the block. A special code that is neither this nor a pointer is invalid.
 const END: u32 = 1 << 16;
 const LITERAL: u32 = 1 << 31;
 
@@ -44,49 +44,51 @@ impl Code {
         self.0 & (SPECIAL | POINTER) == SPECIAL | POINTER
     }
 
-    /// Whether a special code that is no pointer ends the block.
+    /// Returns whether a special code that is not a pointer ends the block.
     #[inline(always)]
     pub(super) fn is_end(self) -> bool {
         self.0 & END != 0
     }
 
-    /// Returns the byte of a literal.
+    /// Returns the literal byte.
     #[inline(always)]
     pub(super) fn literal(self) -> u8 {
         (self.0 >> 16) as u8
     }
 
-    /// Returns how many bits to drop. Only the lowest eight bits count; the others are anything, which costs nothing to leave.
+    /// Returns the number of bits to drop in the lowest eight bits. The other bits are arbitrary, because clearing them
+    /// would cost time.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0
     }
 
-    /// Returns how many bits to drop, and nothing else.
+    /// Returns exactly the number of bits to drop.
     pub(super) fn dropped(self) -> usize {
         (self.0 & 0xff) as usize
     }
 
-    /// Returns a length or distance: its base and its extra bits, which stand behind the codeword at the start of `bits`.
+    /// Returns a length or distance: its base plus its extra bits, which follow the codeword at the start of `bits`.
     #[inline(always)]
     pub(super) fn value(self, bits: u64) -> usize {
         let all = bits & !(u64::MAX << (self.0 & 63));
         (self.0 >> 16) as usize + (all >> (self.0 >> 8 & 63)) as usize
     }
 
-    /// Returns the length of the codeword, or what is left of it in a second table; of a pointer, how many bits choose from that.
+    /// Returns the length of the codeword, or of its rest in a second table. For a pointer, returns the number of bits
+    /// that index the second table.
     fn length(self) -> u32 {
         self.0 >> 8 & 63
     }
 
-    /// Returns where a pointer leads, of which the bits were dropped.
+    /// Returns the target of a pointer whose own bits were already dropped.
     #[inline(always)]
     pub(super) fn target(self, bits: u64) -> usize {
         (self.0 >> 16) as usize + (bits & !(u64::MAX << (self.0 >> 8 & 63))) as usize
     }
 }
 
-/// What a symbol stands for: a code without numbers of bits, and its number of extra bits.
+/// What a symbol means: a code without its bit counts, and the number of extra bits.
 type Meaning = (u32, u8);
 
 fn literal_or_length(symbol: usize) -> Meaning {
@@ -106,7 +108,7 @@ fn based((base, extra_bits): (usize, u32)) -> Meaning {
     ((base as u32) << 16, extra_bits as u8)
 }
 
-/// A table of `SIZE` codes, the first `1 << BITS` of them for the next bits.
+/// A table of `SIZE` codes. The first `1 << BITS` are indexed by the next bits.
 pub(super) struct Table<const BITS: usize, const SIZE: usize>([Code; SIZE]);
 
 impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
@@ -116,7 +118,7 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
         Self([Code::INVALID; SIZE])
     }
 
-    /// Returns what the next bits begin with.
+    /// Returns the code at the start of the next bits.
     #[inline(always)]
     pub(super) fn first(&self, bits: u64) -> Code {
         self.0[bits as usize & (Self::FIRST - 1)]
@@ -128,7 +130,7 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
         self.0[target]
     }
 
-    /// Returns the first codeword whose code is such a one, the first bit lowest, and its length.
+    /// Returns the first codeword whose code matches, first bit lowest, and its length.
     fn codeword(&self, is_such: impl Fn(Code) -> bool) -> Option<(u64, u32)> {
         (0..1 << BITS).find_map(|prefix| {
             let first = self.first(prefix);
@@ -142,7 +144,7 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
         })
     }
 
-    /// Makes the table for symbols that have codewords of such lengths.
+    /// Builds the table from the lengths of the symbols' codewords.
     fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Meaning) -> Result<(), InflateError> {
         let sorted = Sorted::new(lengths)?;
         if !sorted.is_complete {
@@ -168,20 +170,20 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
     }
 }
 
-/// Notes a code at all places of a table that begin with its codeword.
+/// Stores a code at all indexes of a table that start with its codeword.
 fn fill(table: &mut [Code], codeword: usize, length: usize, (code, extra): Meaning) {
     let length = length as u32;
     let code = Code(code | length << 8 | (length + u32::from(extra)));
     table.iter_mut().skip(codeword).step_by(1 << length).for_each(|entry| *entry = code);
 }
 
-/// Symbols in the order of their codewords.
+/// Symbols, sorted by codeword.
 struct Sorted {
     symbols: [u16; 288],
-    /// How many codewords there are of each length.
+    /// Number of codewords of each length.
     counts: [u16; LONGEST_CODEWORD + 1],
     longest: usize,
-    /// Whether any bits begin with a codeword.
+    /// Whether every bit sequence starts with a codeword.
     is_complete: bool,
 }
 
@@ -202,7 +204,7 @@ impl Sorted {
             }
         }
         let longest = (1..=LONGEST_CODEWORD).rev().find(|&length| counts[length] > 0).unwrap_or(0);
-        // Only a code of one symbol or none may leave bits unused, as in zlib.
+        // Only a code with at most one symbol may leave bits unused, as in zlib.
         if space > 0 && longest > 1 {
             return Err(InflateError::Corrupt);
         }
@@ -215,12 +217,12 @@ impl Sorted {
         Ok(Self { symbols, counts, longest, is_complete: space == 0 })
     }
 
-    /// How many codewords are not longer than `length`.
+    /// Returns the number of codewords that are at most `length` bits long.
     fn up_to(&self, length: usize) -> usize {
         self.counts[..=length].iter().map(|&count| usize::from(count)).sum()
     }
 
-    /// Returns codewords, the first bit lowest, with their lengths and symbols; shorter ones first.
+    /// Returns codewords, first bit lowest, with their lengths and symbols. The shorter ones come first.
     fn codewords(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let lengths =
             (1..=LONGEST_CODEWORD).flat_map(|length| std::iter::repeat_n(length, usize::from(self.counts[length])));
@@ -234,7 +236,7 @@ impl Sorted {
         })
     }
 
-    /// How many bits choose from a second table, of which the codeword that is `number`th is the first.
+    /// Returns how many bits index the second table whose first codeword has the number `number`.
     fn second_bits(&self, number: usize, length: usize, bits: usize) -> usize {
         let mut length = length;
         let mut space = self.up_to(length) - number;
@@ -248,13 +250,14 @@ impl Sorted {
 
 /// The tables of a block.
 pub(super) struct Tables {
-    /// Of literals and lengths. Sizes: what complete codes of so many symbols can need (zlib's `enough` computes it).
+    /// For literals and lengths. The sizes are the most that complete codes with this many symbols need, as computed by
+    /// zlib's `enough`.
     pub(super) literals: Table<11, 2342>,
-    /// Of distances.
+    /// For distances.
     pub(super) distances: Table<8, 402>,
-    /// Whether they are those of a block of fixed codes.
+    /// Whether these are the tables of the fixed codes.
     is_fixed: bool,
-    /// How long the codewords of literals are.
+    /// Lengths of the codewords of literals.
     pub(super) literal_lengths: [u8; 256],
 }
 
@@ -263,7 +266,7 @@ impl Tables {
         Self { literals: Table::new(), distances: Table::new(), is_fixed: false, literal_lengths: [0; 256] }
     }
 
-    /// Makes tables for codes of such lengths.
+    /// Builds the tables from the lengths of the codewords.
     pub(super) fn build(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), InflateError> {
         self.is_fixed = false;
         self.literal_lengths = literals.first_chunk().copied().unwrap_or([0; 256]);
@@ -271,7 +274,7 @@ impl Tables {
         self.distances.build(distances, distance)
     }
 
-    /// Makes the tables of fixed codes (RFC 1951, 3.2.6).
+    /// Builds the tables of the fixed codes (RFC 1951, 3.2.6).
     pub(super) fn fix(&mut self) -> Result<(), InflateError> {
         if !self.is_fixed {
             let literals: [u8; 288] = std::array::from_fn(|symbol| match symbol {
@@ -285,18 +288,18 @@ impl Tables {
         Ok(())
     }
 
-    /// Returns the codeword that ends the block, the first bit lowest, and its length.
+    /// Returns the codeword that ends the block, first bit lowest, and its length.
     pub(super) fn end_of_block(&self) -> (u64, u32) {
         self.literals.codeword(|code| code.is_special() && code.is_end()).unwrap_or_default()
     }
 }
 
-/// The table of the code of lengths, whose codewords have at most 7 bits.
+/// The table of the code length code, whose codewords have at most 7 bits.
 pub(super) struct LengthTable(Table<7, 128>);
 
 impl LengthTable {
     pub(super) fn new(lengths: &[u8]) -> Result<Self, InflateError> {
-        // Of the codes that are not complete, this may be none.
+        // The code length code may not be incomplete.
         if lengths.iter().filter(|length| **length > 0).count() < 2 {
             return Err(InflateError::Corrupt);
         }
@@ -305,7 +308,7 @@ impl LengthTable {
         Ok(Self(table))
     }
 
-    /// Returns the symbol that the next bits begin with, and how many of them are its.
+    /// Returns the symbol at the start of the next bits and the length of its codeword.
     pub(super) fn symbol(&self, bits: u64) -> (usize, usize) {
         let code = self.0.first(bits);
         ((code.0 >> 16) as usize, code.dropped())

@@ -1,4 +1,4 @@
-//! Reads what a block of dynamic codes begins with: the lengths of its codewords (RFC 1951, 3.2.7).
+//! Reads the header of a block with dynamic codes: the lengths of its codewords (RFC 1951, 3.2.7).
 
 use super::InflateError;
 use super::codes::{LengthTable, Tables};
@@ -26,7 +26,7 @@ pub(super) fn read(bits: &mut BitReader<'_>, tables: &mut Tables) -> Result<(), 
     tables.build(&lengths[..literals], &lengths[literals..])
 }
 
-/// Reads lengths, which are run-length coded, until all are there.
+/// Reads run-length coded lengths until `lengths` is full.
 fn fill(lengths: &mut [u8], table: &LengthTable, bits: &mut BitReader<'_>) -> Result<(), InflateError> {
     let mut filled = 0;
     while filled < lengths.len() {

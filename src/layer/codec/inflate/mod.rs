@@ -1,8 +1,8 @@
-//! Raw deflate (RFC 1951), decoded block by block, from any block on.
+//! Decodes raw deflate (RFC 1951) block by block, starting at any block.
 //!
-//! The libraries either decode fast, or tell where blocks end and start at any bit; this does both, which is what copying blocks
-//! needs. `reader` takes single bits, `lengths` reads the codes at a block's start, `codes` makes tables of them, and `symbols` decodes
-//! by these. Streams that zlib refuses are refused.
+//! Existing libraries either decode fast, or report where blocks end and start at any bit. Copying blocks needs both.
+//! `reader` reads single bits, `lengths` reads the codes in a block header, `codes` builds tables from them, and
+//! `symbols` decodes with these tables. Streams that zlib rejects are rejected.
 
 mod codes;
 mod lengths;
@@ -15,33 +15,33 @@ use codes::Tables;
 use reader::BitReader;
 use symbols::{End, Symbols};
 
-/// How far back a match can reach, in bytes (RFC 1951, 2).
+/// The longest distance of a match, in bytes (RFC 1951, 2).
 pub(in super::super) const WINDOW: usize = 32 << 10;
-/// Bytes that a decoder must see at once, unless fewer are left: more than any block's header takes.
+/// Bytes of input that a decoder must see at once, unless fewer are left: more than any block header has.
 pub(in super::super) const LOOKAHEAD: usize = 1 << 10;
 
-/// How many bytes more than are wanted the fast loop can make: two literals and the longest match, which it decodes together, less the
-/// byte that was still wanted.
+/// How many bytes the fast loop can output beyond the limit: it decodes two literals and the longest match together,
+/// and the first of these bytes was still wanted.
 const BEYOND: usize = 2 + 258 - 1;
 
-/// Bytes that are decoded before those that were taken make room for more.
+/// Bytes decoded before the consumer must take some.
 const CHUNK: usize = 128 << 10;
-/// Where decoding stops: only the last symbols reach beyond.
+/// Where decoding stops. Only the last symbols can write beyond it.
 const LIMIT: usize = WINDOW + CHUNK;
-/// [`BEYOND`], and bytes that are written behind them for speed.
+/// Room for [`BEYOND`], and for bytes that are written after it for speed.
 const SLACK: usize = 512;
 const SIZE: usize = LIMIT + SLACK;
 
-/// Decoded bytes, in one piece.
+/// The buffer of decoded bytes.
 type Output = [u8; SIZE];
 
-/// The stream cannot be decoded.
+/// Why a stream cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in super::super) enum InflateError {
-    /// It is no deflate.
+    /// It is not valid deflate.
     #[error("corrupt deflate stream")]
     Corrupt,
-    /// It ends too early.
+    /// It is truncated.
     #[error("the gzip stream is cut")]
     Cut,
 }
@@ -59,67 +59,67 @@ impl From<InflateError> for std::io::Error {
 /// Why a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Stop {
-    /// So few bytes of input are left that the next ones must be seen with them.
+    /// Too little input is left. The next bytes must be passed together with it.
     Hungry,
-    /// As much was made as was wanted, or as there is room for.
+    /// The wanted output was produced, or the buffer is full.
     Full,
     /// A block ended.
     Block {
-        /// Whether it was the stream's last.
+        /// Whether it was the last block of the stream.
         is_last: bool,
     },
 }
 
-/// How much is to be made before a step ends; what was made before and not taken counts.
+/// How much output a step should produce. Decoded bytes that were not taken yet count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Want {
-    /// All there is room for.
+    /// As much as fits into the buffer.
     All,
-    /// So many bytes; the last symbols may make some more.
+    /// This many bytes. The last symbols may produce more.
     AtLeast(usize),
-    /// No symbol that makes more than so many bytes.
+    /// Only symbols that end within this many bytes.
     AtMost(usize),
 }
 
-/// A match that was decoded.
+/// A decoded match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Match {
-    /// Its first byte, counted from the first that was not taken when it was decoded.
+    /// Its first byte, counted from the first byte that was not taken when it was decoded.
     pub(in super::super) at: u32,
-    /// How many bytes, 3 to 258.
+    /// Its length in bytes, 3 to 258.
     pub(in super::super) length: u16,
-    /// How far back, at most [`WINDOW`].
+    /// Its distance, at most [`WINDOW`].
     pub(in super::super) distance: u16,
 }
 
-/// A decoder of raw deflate. What it made is kept until it is taken, and the last [`WINDOW`] bytes of that for longer.
+/// A decoder of raw deflate. It keeps decoded bytes until they are taken, and the last [`WINDOW`] bytes longer.
 pub(in super::super) struct Inflate {
     output: Box<Output>,
-    /// Where the stream begins: nothing before it can be referred to.
+    /// Start of the stream in the buffer. Matches cannot refer to bytes before it.
     begin: usize,
-    /// Where the bytes begin that were not taken.
+    /// Start of the bytes that were not taken.
     taken: usize,
-    /// Where the next byte goes.
+    /// Position of the next byte.
     end: usize,
     state: State,
-    /// Whether the block is the stream's last.
+    /// Whether the current block is the last of the stream.
     is_last: bool,
-    /// Of a compressed block, the bytes that its header is in, and which bits of them it is.
+    /// The bytes that contain the header of the current compressed block. `header_bits` is its bit range.
     header: Vec<u8>,
     header_bits: Range<usize>,
     tables: Box<Tables>,
-    /// Matches, if they are noted.
+    /// The recorded matches, if recording is on.
     matches: Option<Vec<Match>>,
 }
 
-/// Where decoding stands: always between two symbols.
+/// The state of the decoder, always between two symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum State {
     /// Before a block.
     Header,
-    /// In a compressed block.
+    /// Inside a compressed block.
     Packed,
-    /// In a stored block, before so many of its bytes.
+    /// Inside a stored block, with this many bytes left.
     Stored(usize),
 }
 
@@ -140,13 +140,14 @@ impl Inflate {
         }
     }
 
-    /// Goes to the beginning of a stream; what was made is kept until it is taken.
+    /// Moves to the beginning of a stream. Decoded bytes are kept until they are taken.
     pub(in super::super) fn reset(&mut self) {
         self.begin = self.end;
         self.state = State::Header;
     }
 
-    /// Goes to a block inside a stream: `window` is what was decoded before it, of which the last [`WINDOW`] bytes count.
+    /// Moves to a block inside a stream. `window` holds the bytes decoded before it; only the last [`WINDOW`] bytes
+    /// matter.
     pub(in super::super) fn resume(&mut self, window: &[u8]) {
         let window = &window[window.len().saturating_sub(WINDOW)..];
         self.output[..window.len()].copy_from_slice(window);
@@ -154,24 +155,24 @@ impl Inflate {
         self.state = State::Header;
     }
 
-    /// Returns what was made and not taken yet.
+    /// Returns the decoded bytes that were not taken yet.
     pub(in super::super) fn made(&self) -> &[u8] {
         &self.output[self.taken..self.end]
     }
 
-    /// Takes at most so many of the bytes that were made.
+    /// Takes at most `most` decoded bytes.
     pub(in super::super) fn take(&mut self, most: usize) -> &[u8] {
         let start = self.taken;
         self.taken = self.end.min(start.saturating_add(most));
         &self.output[start..self.taken]
     }
 
-    /// Returns the last bytes that were decoded, at most [`WINDOW`].
+    /// Returns the last decoded bytes, at most [`WINDOW`].
     pub(in super::super) fn window(&self) -> &[u8] {
         &self.output[self.begin.max(self.end.saturating_sub(WINDOW))..self.end]
     }
 
-    /// Forgets noted matches; from now on they are noted, or not.
+    /// Clears the recorded matches and turns recording on or off.
     pub(in super::super) fn note_matches(&mut self, is_wanted: bool) {
         match &mut self.matches {
             Some(matches) if is_wanted => matches.clear(),
@@ -179,38 +180,38 @@ impl Inflate {
         }
     }
 
-    /// Returns the matches that were noted.
+    /// Returns the recorded matches.
     pub(in super::super) fn matches(&self) -> &[Match] {
         self.matches.as_deref().unwrap_or_default()
     }
 
-    /// Returns the last bytes that were decoded, of the stream or of those before it, as long as they are held.
+    /// Returns the last decoded bytes that are still buffered, from this stream or from streams before it.
     pub(in super::super) fn last(&self, count: usize) -> &[u8] {
         &self.output[self.end.saturating_sub(count)..self.end]
     }
 
-    /// Returns how many bits the literals take of the compressed block that was decoded last; zero for those it has not.
+    /// Returns the codeword lengths of literals in the last decoded compressed block. Unused literals have length 0.
     pub(in super::super) fn literal_lengths(&self) -> &[u8; 256] {
         &self.tables.literal_lengths
     }
 
-    /// Returns where decoding stands, once all that was made is taken.
+    /// Returns the state of the decoder after all decoded bytes were taken.
     pub(in super::super) fn state(&self) -> State {
         self.state
     }
 
-    /// Returns the header of the compressed block that decoding stands in (RFC 1951, 3.2.3): bytes, and which bits of them it is.
+    /// Returns the header of the current compressed block (RFC 1951, 3.2.3): bytes, and its bit range in them.
     pub(in super::super) fn header(&self) -> (&[u8], Range<usize>) {
         (&self.header, self.header_bits.clone())
     }
 
-    /// Returns the codeword that ends the compressed block that decoding stands in, and how many bits it has.
+    /// Returns the codeword that ends the current compressed block, and its length in bits.
     pub(in super::super) fn end_of_block(&self) -> (u64, u32) {
         self.tables.end_of_block()
     }
 
-    /// Decodes from bit `at` of `input` on, which it moves: until a block ends, or as much is made as is wanted,
-    /// or there is no room left, or fewer than [`LOOKAHEAD`] bytes are left, unless that `is_all` there is.
+    /// Decodes from bit `at` of `input` and advances `at`. Stops when a block ends, the wanted output is produced, the
+    /// buffer is full, or fewer than [`LOOKAHEAD`] bytes of input are left and `is_all` is false.
     pub(in super::super) fn step(
         &mut self,
         input: &[u8],
@@ -244,7 +245,7 @@ impl Inflate {
         }
     }
 
-    /// Returns where the output is to end, and whether no symbol may pass that.
+    /// Returns where the output should end, and whether no symbol may pass this limit.
     fn limit(&self, want: Want) -> (usize, bool) {
         match want {
             Want::All => (LIMIT, false),
@@ -257,7 +258,7 @@ impl Inflate {
         }
     }
 
-    /// If all was taken, moves what can still be referred to, to the front.
+    /// Moves the window to the front of the buffer if all bytes were taken.
     fn make_room(&mut self) {
         if self.end >= LIMIT && self.taken == self.end {
             let start = self.end - WINDOW;
@@ -340,8 +341,8 @@ mod tests {
     use super::super::bits::BitWriter;
     use super::*;
 
-    /// What one stream decodes to, and where its blocks end: bits of input, bytes of output. So many bytes of input are
-    /// shown at a time beyond those that must be.
+    /// Returns the decoded stream and where its blocks end, in bits of input and bytes of output. The input is extended
+    /// by `step` bytes at a time.
     fn blocks(stream: &[u8], step: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
         let (mut inflate, mut output, mut ends, mut at, mut shown) = (Inflate::new(), Vec::new(), Vec::new(), 0, 0);
         loop {
@@ -360,7 +361,7 @@ mod tests {
         }
     }
 
-    /// Bytes after which the stream is flushed. Miri is slow: there, all is smaller.
+    /// Bytes between flushes. Miri is slow, so it uses smaller inputs.
     const PART: usize = if cfg!(miri) { 500 } else { 5000 };
 
     fn stream(content: &[u8]) -> Vec<u8> {
@@ -422,11 +423,11 @@ mod tests {
                 stop = inflate.step(&stream, &mut at, true, Want::AtMost(most)).unwrap();
                 assert!(inflate.made().len() <= most);
                 if at == start {
-                    // The next symbol makes more.
+                    // The next symbol produces more.
                     stop = inflate.step(&stream, &mut at, true, Want::AtLeast(most)).unwrap();
                 }
                 made += inflate.take(usize::MAX).len();
-                // No block is the last one.
+                // Clear the final-block bit.
                 let skipped = usize::from(before == State::Header);
                 output.put(0, skipped as u32);
                 output.put_range(&stream, start + skipped, at).unwrap();
@@ -446,7 +447,8 @@ mod tests {
 
     #[test]
     fn long_codewords_short_distances_and_unused_symbols_decode_as_in_zlib() {
-        // Symbols of many frequencies have codewords of up to 15 bits; patterns of few bytes are matches of small distances.
+        // Symbols with very different frequencies have codewords of up to 15 bits. Short patterns are matches with
+        // short distances.
         let skewed = (0..if cfg!(miri) { 9 } else { 17_u32 }).flat_map(|at| vec![at as u8; 1 << at]);
         let patterns = (1..20).flat_map(|size| (0..size).cycle().take(300).map(|byte| byte * 7));
         for content in [skewed.collect::<Vec<_>>(), patterns.collect(), vec![7; 1000], vec![1], Vec::new()] {
@@ -468,7 +470,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with a stream.
+    /// Returns the error that decoding a stream gives.
     fn error(stream: &[u8]) -> Option<InflateError> {
         let (mut inflate, mut at) = (Inflate::new(), 0);
         loop {

@@ -1,8 +1,7 @@
-//! Reads bits in deflate's order, one number at a time, never beyond the input.
+//! Reads numbers in deflate's bit order and never reads past the input.
 
 use super::InflateError;
 
-/// Reads bits.
 pub(super) struct BitReader<'a> {
     input: &'a [u8],
     at: usize,
@@ -14,12 +13,12 @@ impl<'a> BitReader<'a> {
         Self { input, at }
     }
 
-    /// Returns the next bit's place.
+    /// Returns the position of the next bit.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// Returns the next bits, at least 56 of them; beyond the end they are zero.
+    /// Returns at least the next 56 bits. Bits past the end are zero.
     pub(super) fn peek(&self) -> u64 {
         let rest = self.input.get(self.at / 8..).unwrap_or_default();
         let mut word = [0; 8];
@@ -28,7 +27,7 @@ impl<'a> BitReader<'a> {
         u64::from_le_bytes(word) >> (self.at % 8)
     }
 
-    /// Goes on by some bits.
+    /// Skips bits.
     pub(super) fn skip(&mut self, count: usize) -> Result<(), InflateError> {
         self.at += count;
         if self.at > self.input.len() * 8 { Err(InflateError::Cut) } else { Ok(()) }
@@ -41,7 +40,7 @@ impl<'a> BitReader<'a> {
         Ok(bits as usize)
     }
 
-    /// Goes to the next whole byte.
+    /// Moves to the next byte boundary.
     pub(super) fn align(&mut self) {
         self.at = self.at.next_multiple_of(8);
     }

@@ -1,17 +1,16 @@
-//! Decodes the symbols of a compressed block: literals, and matches, which are copied from what was decoded before (RFC 1951,
-//! 3.2.3).
+//! Decodes the symbols of a compressed block: literals, and matches, which copy bytes decoded before (RFC 1951, 3.2.3).
 //!
-//! As long as there is enough input for any symbol, bits are taken from a word that is filled without asking how many it lacks; the
-//! last symbols of a blob are decoded with care.
+//! While the input is long enough for any symbol, the fast loop takes bits from a word that it refills without checks.
+//! The last symbols of a blob are decoded by a loop that checks each step.
 #![expect(unsafe_code, reason = "a function for processors with BMI2 is called after asking whether this is one")]
 
 use super::codes::Tables;
 use super::reader::BitReader;
 use super::{InflateError, Match, Output};
 
-/// Bytes of input that must lie ahead where a symbol is decoded without care: a word for itself, and one to fill up from.
+/// Bytes of input that the fast loop needs: one word to decode, and one to refill from.
 const MARGIN: usize = 32;
-/// Bits that a distance can take: its codeword's, and the extra ones.
+/// The most bits that a distance takes: codeword and extra bits.
 const DISTANCE: u32 = 15 + 13;
 
 /// Why decoding ended.
@@ -19,32 +18,32 @@ const DISTANCE: u32 = 15 + 13;
 pub(super) enum End {
     /// The block ended.
     Block,
-    /// The limit of the output is reached.
+    /// The output limit was reached.
     Output,
-    /// The input does not suffice.
+    /// The input is too short.
     Input,
 }
 
-/// Where decoding stands.
+/// The state of decoding.
 pub(super) struct Symbols<'a> {
     pub(super) tables: &'a Tables,
     pub(super) input: &'a [u8],
-    /// Where the output begins that can be referred to.
+    /// Start of the output that matches can refer to.
     pub(super) begin: usize,
-    /// Decoding ends with the symbol that reaches this, or one of the next two.
+    /// Decoding ends with the symbol that reaches this position, or with one of the next two.
     pub(super) limit: usize,
-    /// Whether it ends before a symbol that would pass the limit.
+    /// Whether decoding ends before a symbol that would pass the limit.
     pub(super) is_exact: bool,
     /// The next bit of input.
     pub(super) at: usize,
     /// The next byte of output.
     pub(super) end: usize,
-    /// Where matches are noted, and from where their places are counted.
+    /// The recorded matches, and the position that they count from.
     pub(super) notes: Option<(&'a mut Vec<Match>, usize)>,
 }
 
 impl Symbols<'_> {
-    /// Decodes until the block ends, or the limit is reached, or little is left of the input, unless that `is_all` there is.
+    /// Decodes until the block ends, the limit is reached, or little input is left and `is_all` is false.
     pub(super) fn decode(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
         let end = match self {
             Self { is_exact: true, .. } => End::Input,
@@ -63,7 +62,7 @@ impl Symbols<'_> {
         self.decode_words::<NOTES>(output)
     }
 
-    /// The same, in instructions that shift and mask at once.
+    /// Does the same with instructions that shift and mask in one step.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "bmi2")]
     fn decode_by_bmi2<const NOTES: bool>(&mut self, output: &mut Output) -> Result<End, InflateError> {
@@ -86,7 +85,7 @@ impl Symbols<'_> {
             if end >= limit {
                 break Ok(End::Output);
             }
-            // Three literals of one look-up each, or two and a length, never take more bits than the word has.
+            // Three literals with one lookup each, or two literals and a length, always fit into the word.
             let mut before = word.drop(code.bits());
             if code.is_literal() {
                 output[end] = code.literal();
@@ -134,7 +133,7 @@ impl Symbols<'_> {
             if distance > end - begin {
                 break Err(InflateError::Corrupt);
             }
-            // Looked up before the bytes are copied, so that both go on at once.
+            // Look up the next code before the copy, so that both run in parallel.
             word.fill(input);
             code = tables.literals.first(word.bits);
             copy(output, end, distance, length);
@@ -143,12 +142,12 @@ impl Symbols<'_> {
             }
             end += length;
         };
-        // The code that was looked up last is looked up again.
+        // The last code that was looked up is looked up again.
         (self.at, self.end) = (word.at(), end);
         why
     }
 
-    /// Notes a match, if they are noted.
+    /// Records a match, if recording is on.
     #[inline(always)]
     fn note(&mut self, end: usize, length: usize, distance: usize) {
         if let Some((notes, from)) = &mut self.notes {
@@ -156,7 +155,7 @@ impl Symbols<'_> {
         }
     }
 
-    /// Decodes symbol by symbol, up to the last bit of the input if that `is_all` there is.
+    /// Decodes symbol by symbol, to the last bit of the input if `is_all` is true.
     fn decode_with_care(&mut self, output: &mut Output, is_all: bool) -> Result<End, InflateError> {
         let tables = self.tables;
         while self.end < self.limit {
@@ -202,12 +201,12 @@ impl Symbols<'_> {
     }
 }
 
-/// The next bits of the input, in a word that is filled eight bytes at a time.
+/// The next bits of the input, refilled eight bytes at a time.
 struct Word {
     bits: u64,
-    /// How many bits it holds for sure, at most 63, in the lowest eight bits; those above are anything.
+    /// The lowest eight bits: how many bits the word holds at least, at most 63. The higher bits are arbitrary.
     held: u32,
-    /// The byte of input behind them.
+    /// The byte of input after those bits.
     next: usize,
 }
 
@@ -221,7 +220,7 @@ impl Word {
         word
     }
 
-    /// Fills up to at least 56 bits. What is loaded beyond them is loaded again, to the same place.
+    /// Fills the word to at least 56 bits. Extra bits are loaded again later, at the same position.
     #[inline(always)]
     fn fill(&mut self, input: &[u8]) {
         let held = self.held & 63;
@@ -231,7 +230,7 @@ impl Word {
         self.held |= 56;
     }
 
-    /// Drops so many bits as the lowest eight bits of `count` say; returns what the word was before.
+    /// Drops the number of bits in the lowest eight bits of `count`. Returns the previous word.
     #[inline(always)]
     fn drop(&mut self, count: u32) -> u64 {
         let before = self.bits;
@@ -245,18 +244,18 @@ impl Word {
         self.held & 0xff
     }
 
-    /// Returns the place of its first bit.
+    /// Returns the position of the first bit.
     #[inline(always)]
     fn at(&self) -> usize {
         self.next * 8 - self.held() as usize
     }
 }
 
-/// Copies a match; up to 48 bytes behind it may change.
+/// Copies a match. Up to 48 bytes after it may change.
 #[inline(always)]
 fn copy(output: &mut Output, end: usize, distance: usize, length: usize) {
     if distance >= 16 && length <= 48 {
-        // Most matches are such, and are copied without asking how long they are.
+        // Most matches are like this. They are copied without checking their length.
         let from = end - distance;
         copy_within::<16>(output, from, end);
         copy_within::<16>(output, from + 16, end + 16);
@@ -266,7 +265,7 @@ fn copy(output: &mut Output, end: usize, distance: usize, length: usize) {
     }
 }
 
-/// Copies any match. Not inlined, so that the loop above keeps its registers.
+/// Copies any match. Not inlined, so that the caller's loop keeps its registers.
 #[inline(never)]
 fn copy_rare(output: &mut Output, end: usize, distance: usize, length: usize) {
     let (mut from, mut to) = (end - distance, end);
@@ -279,7 +278,7 @@ fn copy_rare(output: &mut Output, end: usize, distance: usize, length: usize) {
         let byte = output[from];
         output[end..end + length].fill(byte);
     } else {
-        // Eight bytes are right as far as the distance goes; those beyond are copied again.
+        // Of each eight bytes, only those within the distance are right. The next step overwrites the others.
         let stride = distance.min(8);
         while to < end + length {
             copy_within::<8>(output, from, to);

@@ -1,24 +1,24 @@
-//! Bits, written by words.
+//! Writes bits through a 64-bit word.
 
 use super::token::{NEAR, Token};
 use super::words::{Far, Near};
 
-/// Bits, written by words.
+/// Bits, written through a 64-bit word.
 pub(super) struct Bits {
     bytes: Vec<u8>,
     word: u64,
-    /// How many bits of the word are not in `bytes` yet, at most 31.
+    /// Number of bits of the word that are not in `bytes` yet, at most 31.
     held: u32,
 }
 
 impl Bits {
-    /// Has room for about so many tokens.
+    /// Creates a buffer for about this many tokens.
     pub(super) fn with_room(tokens: usize) -> Self {
-        // Ten bits for each, most of the time.
+        // Most tokens take about ten bits.
         Self { bytes: Vec::with_capacity(tokens + tokens / 2), word: 0, held: 0 }
     }
 
-    /// Adds the lowest `count` bits, at most 32; the others are zero.
+    /// Adds the lowest `count` bits, at most 32. The other bits are zero.
     pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.word |= bits << self.held;
         self.held += count;
@@ -29,10 +29,11 @@ impl Bits {
         }
     }
 
-    /// Adds tokens of so many bits: each of them by the same steps, whatever it is, and whole words at any byte.
+    /// Adds tokens that take `bits` bits in total. All tokens take the same steps, and whole words are written at any
+    /// byte.
     pub(super) fn put_tokens(&mut self, tokens: &[Token], bits: usize, near: &[Near; NEAR], far: &[Far; 32]) {
         let (mut word, mut held, mut end) = (self.word, self.held, self.bytes.len());
-        // Of the bits that are held, whole bytes are written with the first token.
+        // The whole bytes among the held bits are written with the first token.
         self.bytes.resize(end + bits.div_ceil(8) + 2 * size_of::<u64>(), 0);
         let flush = |word: &mut u64, held: &mut u32, end: &mut usize, bytes: &mut [u8]| {
             if let Some(place) = bytes.get_mut(*end..*end + 8) {
@@ -73,7 +74,7 @@ impl Bits {
         (self.word, self.held) = (word, held);
     }
 
-    /// Returns all bits, and how many they are.
+    /// Returns all bits and their number.
     pub(super) fn finish(mut self) -> (Vec<u8>, u64) {
         let count = self.bytes.len() as u64 * 8 + u64::from(self.held);
         self.bytes.extend_from_slice(&self.word.to_le_bytes()[..self.held.div_ceil(8) as usize]);

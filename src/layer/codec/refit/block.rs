@@ -1,4 +1,4 @@
-//! Writes blocks of the codes that suit their tokens best (RFC 1951, 3.2.7).
+//! Writes blocks with the best codes for their tokens (RFC 1951, 3.2.7).
 
 use super::bits::Bits;
 use super::code::Codes;
@@ -8,7 +8,7 @@ use super::token::Token;
 use super::words;
 use crate::layer::codec::deflate::{self, END};
 
-/// Adds a block that is not the last one.
+/// Adds a block that is not the last one of its stream.
 pub(super) fn write(tokens: &[Token], counts: &Counts, block: &mut Bits) {
     let codes = Codes::of(counts);
     Header::of(&codes).write(block);
@@ -20,7 +20,7 @@ pub(super) fn write(tokens: &[Token], counts: &Counts, block: &mut Bits) {
     block.put(end.bits(), end.count());
 }
 
-/// Returns how many bits so many symbols take, with those behind them.
+/// Returns how many bits the symbols take, extra bits included.
 fn bits(lengths: &[u8], counts: &[u32], extra_bits: impl Fn(usize) -> u32) -> usize {
     let symbols = lengths.iter().zip(counts).enumerate();
     symbols.map(|(symbol, (&length, &count))| count as usize * (u32::from(length) + extra_bits(symbol)) as usize).sum()

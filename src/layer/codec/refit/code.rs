@@ -1,16 +1,17 @@
-//! Prefix codes of deflate blocks (RFC 1951, 3.2.2): the best lengths for given frequencies, and the codewords of given lengths.
+//! Prefix codes of deflate blocks (RFC 1951, 3.2.2): the best lengths for given frequencies, and the codewords for
+//! given lengths.
 
 use super::split::Counts;
 use crate::layer::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD};
 
-/// The codes of a block: how long codewords are.
+/// The codes of a block: lengths of codewords.
 pub(super) struct Codes {
     pub(super) near: [u8; LITERALS],
     pub(super) far: [u8; DISTANCES],
 }
 
 impl Codes {
-    /// The best codes for such symbols.
+    /// Returns the best codes for these counts.
     pub(super) fn of(counts: &Counts) -> Self {
         let mut codes = Self { near: [0; LITERALS], far: [0; DISTANCES] };
         let mut near = counts.near;
@@ -21,11 +22,12 @@ impl Codes {
     }
 }
 
-/// Gives each symbol the length of its codeword, at most `longest` bits; zero if it does not occur. At least two symbols get one, as some
-/// decoders refuse a code of one codeword where more could be. There are at most [`LITERALS`] symbols.
+/// Computes the length of each symbol's codeword, at most `longest` bits. A symbol that does not occur gets 0. At least
+/// two symbols get a codeword, because some decoders reject an incomplete code with one codeword. At most [`LITERALS`]
+/// symbols are supported.
 pub(super) fn lengths(frequencies: &[u32], longest: u8, lengths: &mut [u8]) {
     lengths.fill(0);
-    // Ordered by frequency, and by symbol where that is the same.
+    // Sorted by frequency, then by symbol.
     let (mut leaves, mut count) = ([0_u64; LITERALS + 1], 0);
     for (symbol, &frequency) in frequencies.iter().enumerate() {
         leaves[count] = u64::from(frequency) << 16 | symbol as u64;
@@ -47,11 +49,12 @@ pub(super) fn lengths(frequencies: &[u32], longest: u8, lengths: &mut [u8]) {
     }
 }
 
-/// How deep each leaf lies in Huffman's tree; leaves come with the rarest first, and so do the depths: the deepest first.
+/// Returns the depth of each leaf in the Huffman tree. The leaves come with the rarest first, so the depths come with
+/// the deepest first.
 fn depths(leaves: &[u64]) -> [u8; LITERALS] {
     let count = leaves.len();
-    // Inner nodes are made in the order of their weights, so two queues do: that of leaves, and that of inner nodes. What is not there yet, or
-    // no more, is heavier than all.
+    // Inner nodes are created in the order of their weights, so two queues suffice: one of leaves and one of inner
+    // nodes. Nodes that do not exist yet, or are used up, count as heavier than all others.
     let (mut weights, mut inner_weights) = ([u64::MAX; LITERALS + 1], [u64::MAX; LITERALS]);
     for (weight, leaf) in weights.iter_mut().zip(leaves) {
         *weight = leaf >> 16;
@@ -62,7 +65,7 @@ fn depths(leaves: &[u64]) -> [u8; LITERALS] {
         let mut take = || {
             let (one, other) = (weights[leaf], inner_weights[inner]);
             let is_leaf = one <= other;
-            // Written wherever it is: the one that is not taken gets another parent later.
+            // Written for both: the node that is not taken gets another parent later.
             parents[leaf] = made as u16;
             inner_parents[inner] = made as u16;
             leaf += usize::from(is_leaf);
@@ -83,13 +86,13 @@ fn depths(leaves: &[u64]) -> [u8; LITERALS] {
     depths
 }
 
-/// Shortens depths that are too deep and makes up for it with others, the deepest of those first.
+/// Limits depths to `longest` and makes up for it by deepening others, the deepest first.
 fn limit(depths: &mut [u8], longest: u8) {
-    // The deepest come first; a tree takes all the room.
+    // The deepest leaf comes first. A tree uses all code space.
     if depths.first().is_none_or(|&deepest| deepest <= longest) {
         return;
     }
-    // In units of the longest codeword: a complete code takes all the room.
+    // In units of the longest codeword. A complete code uses all of `room`.
     let room = 1_u64 << longest;
     let share = |depth: u8| 1_u64 << (longest - depth);
     for depth in depths.iter_mut() {
@@ -97,12 +100,12 @@ fn limit(depths: &mut [u8], longest: u8) {
     }
     let mut taken: u64 = depths.iter().map(|&depth| share(depth)).sum();
     while taken > room {
-        // Ordered from deep to shallow: the first that can be deeper costs least.
+        // Sorted from deep to shallow: the first leaf that can be deeper costs least.
         let Some(depth) = depths.iter_mut().find(|depth| **depth < longest) else { break };
         taken -= share(*depth) / 2;
         *depth += 1;
     }
-    // Room that is left goes to the most frequent that can be shallower.
+    // The remaining room is given to the most frequent symbols.
     for depth in depths.iter_mut().rev() {
         while *depth > 1 && taken + share(*depth) <= room {
             taken += share(*depth);
@@ -111,7 +114,7 @@ fn limit(depths: &mut [u8], longest: u8) {
     }
 }
 
-/// Returns the codewords of such lengths, the first bit lowest.
+/// Computes the codewords for these lengths, first bit lowest.
 pub(super) fn codewords(lengths: &[u8], codewords: &mut [u16]) {
     let mut counts = [0_u16; LONGEST_CODEWORD + 1];
     for &length in lengths {

@@ -1,14 +1,14 @@
-//! How many bits symbols take at least, if each gets the codeword that suits how often it occurs. In whole numbers: what is decided by it must be the
-//! same on any machine.
+//! The entropy of symbols: how many bits they take at least. Uses integers only, because decisions that depend on it
+//! must be the same on every machine.
 
 /// One bit.
 pub(super) const ONE: u64 = 64;
 
-/// Of symbols that occur so and so often.
+/// The entropy of symbols with given counts.
 pub(super) struct Entropy {
-    /// What all of them take, in [`ONE`]ths of a bit.
+    /// Bits that all symbols take together, in units of 1/[`ONE`] bit.
     pub(super) bits: u64,
-    /// How many different ones there are.
+    /// Number of different symbols.
     pub(super) symbols: u64,
 }
 
@@ -24,10 +24,10 @@ impl Entropy {
     }
 }
 
-/// Counts whose logarithms are looked up.
+/// Counts whose logarithms are in the table.
 const KNOWN: usize = 4096;
 
-/// `n * log2(n)`, in [`ONE`]ths.
+/// `n * log2(n)`, in units of 1/[`ONE`] bit.
 const TIMES_LOG: [u32; KNOWN] = {
     let mut table = [0; KNOWN];
     let mut n = 2;
@@ -38,7 +38,7 @@ const TIMES_LOG: [u32; KNOWN] = {
     table
 };
 
-/// `log2(n)`, of 16 bits behind the point: by squaring, each of which gives one bit.
+/// Returns `log2(n)` with 16 fractional bits. Each squaring gives one bit.
 const fn log(n: u64) -> u64 {
     let whole = n.ilog2();
     let (mut x, mut result, mut bit) = (n << (31 - whole), (whole as u64) << 16, 15);
@@ -55,14 +55,14 @@ const fn log(n: u64) -> u64 {
     }
 }
 
-/// `n * log2(n)`, in [`ONE`]ths: beyond the table about.
+/// Returns `n * log2(n)`, in units of 1/[`ONE`] bit. Approximate for counts beyond the table.
 fn times_log(n: u32) -> u64 {
     match TIMES_LOG.get(n as usize) {
         Some(&known) => u64::from(known),
         None => {
             let shift = n.ilog2() - 11;
             let near = n >> shift;
-            // n log n = n (log near + shift), if n is near * 2^shift.
+            // n log n = n (log near + shift), if n is about near * 2^shift.
             u64::from(n) * u64::from(TIMES_LOG[near as usize]) / u64::from(near) + u64::from(n) * u64::from(shift) * ONE
         }
     }

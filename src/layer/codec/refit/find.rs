@@ -1,47 +1,49 @@
-//! Finds matches where an old blob has literals: short ones, which its maker did not look for, most of all.
+//! Finds matches among the literals of an old blob, mostly short ones that its encoder did not search for.
 
 use super::token::Token;
 use crate::layer::codec::deflate::{LONGEST_MATCH, SHORTEST_MATCH};
 use crate::layer::codec::inflate::{Match, WINDOW};
 
-/// Bits of a hash of three bytes.
+/// Size of a hash of three bytes, in bits.
 const HASH_BITS: u32 = 13;
-/// Bytes that are compared at once. Where fewer are left, nothing is looked for.
+/// Bytes that are compared at once. Nothing is searched where fewer are left.
 const AHEAD: usize = 8;
-/// What a match costs beyond the bits of its distance, in bits. Less than it does: that it makes later ones cheaper is not known beforehand.
+/// Cost of a match beyond the bits of its distance, in bits. Less than the real cost, because a match also makes later
+/// matches cheaper by an unknown amount.
 const MATCH: u32 = 6;
-/// So many of a match's last places are remembered. Places beyond it are not yet: they would hide earlier ones from a search there.
+/// How many of a match's last positions are remembered. Positions after it are not remembered: they would hide earlier
+/// ones from a search there.
 const LAST: usize = 2;
-/// Tokens that are written behind the last one for speed.
+/// Tokens that are written after the last one for speed.
 pub(super) const BEYOND: usize = 2;
-/// So many literals always cost more than a match.
+/// This many literals always cost more than a match.
 const MANY: usize = 6;
 
-/// Bytes of an old blob, and how it tells them.
+/// Bytes of an old blob, and how the blob encodes them.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Text<'a> {
-    /// The bytes, and before them those that they can refer to.
+    /// The bytes, preceded by those that they can refer to.
     pub(in super::super) bytes: &'a [u8],
-    /// Where the bytes themselves begin.
+    /// Where the bytes themselves start.
     pub(in super::super) start: usize,
-    /// Matches, counted from there, in order.
+    /// The matches in order. Their positions count from `start`.
     pub(in super::super) matches: &'a [Match],
-    /// How many bits each literal takes.
+    /// The number of bits that each literal takes.
     pub(in super::super) costs: &'a [u8; 256],
 }
 
 impl<'a> Text<'a> {
-    /// The bytes themselves.
+    /// Returns the bytes themselves.
     pub(super) fn own_bytes(self) -> &'a [u8] {
         &self.bytes[self.start..]
     }
 }
 
-/// Where three bytes stood last, by their hash.
+/// The last position of each three bytes, by hash.
 pub(super) struct Finder {
-    /// The lowest bits of a place's number. What else they could mean is told by the bytes.
+    /// The lowest bits of each position. A comparison of the bytes rules out wrong positions.
     places: Box<[u16; 1 << HASH_BITS]>,
-    /// The number of the next place.
+    /// The next position.
     next: u64,
 }
 
@@ -50,12 +52,13 @@ impl Finder {
         Self { places: Box::new([0; 1 << HASH_BITS]), next: 0 }
     }
 
-    /// Counts the places of a text, without remembering any.
+    /// Skips the positions of a text without remembering them.
     pub(super) fn pass(&mut self, text: Text<'_>) {
         self.next += text.own_bytes().len() as u64;
     }
 
-    /// Makes tokens of a text and returns how many; there is room for [`BEYOND`] more than it has bytes.
+    /// Encodes a text as tokens and returns their number. `tokens` has room for [`BEYOND`] more tokens than the text
+    /// has bytes.
     pub(super) fn tokens(&mut self, text: Text<'_>, tokens: &mut [Token]) -> usize {
         let Text { bytes, start, matches, costs } = text;
         let first = (self.next as u16).wrapping_sub(start as u16);
@@ -68,7 +71,7 @@ impl Finder {
             let (place, length) = (start + place as usize, usize::from(length));
             at = search.fill(at, place, &mut made);
             made.push(Token::of_match(length, distance.into()));
-            // Its first places; not all that it covers (docs/performance.md has the figures).
+            // Only the first positions are remembered, not all that the match covers (see docs/design/deflate.md).
             search.remember::<SHORTEST_MATCH>(at);
             at = place + length;
             search.remember::<LAST>(at - LAST);
@@ -78,7 +81,7 @@ impl Finder {
     }
 }
 
-/// Tokens that were made, in a room that is large enough.
+/// Tokens, in a slice that is large enough.
 struct Made<'a> {
     tokens: &'a mut [Token],
     count: usize,
@@ -91,7 +94,7 @@ impl Made<'_> {
         self.count += 1;
     }
 
-    /// Adds the first ones of some tokens.
+    /// Adds the first `count` of some tokens.
     #[inline(always)]
     fn push_some<const MOST: usize>(&mut self, tokens: [Token; MOST], count: usize) {
         if let Some(room) = self.tokens[self.count..].first_chunk_mut() {
@@ -105,9 +108,9 @@ impl Made<'_> {
 struct Search<'a> {
     places: &'a mut [u16; 1 << HASH_BITS],
     bytes: &'a [u8],
-    /// The number of the first byte.
+    /// The position of the first byte.
     first: u16,
-    /// Behind this byte nothing is looked for.
+    /// Nothing is searched after this byte.
     last: usize,
     costs: &'a [u8; 256],
 }
@@ -120,7 +123,7 @@ impl Search<'_> {
         u64::from_le_bytes(bytes.copied().unwrap_or_default())
     }
 
-    /// Remembers places.
+    /// Remembers positions.
     #[inline(always)]
     fn remember<const COUNT: usize>(&mut self, at: usize) {
         if at < self.last {
@@ -131,10 +134,11 @@ impl Search<'_> {
         }
     }
 
-    /// Makes tokens of the bytes from `at` to `end`, which the old blob has as literals. Returns up to where places are remembered.
+    /// Encodes the bytes from `at` to `end`, which are literals in the old blob. Returns the end of the remembered
+    /// positions.
     #[inline(always)]
     fn fill(&mut self, mut at: usize, end: usize, made: &mut Made<'_>) -> usize {
-        // The last two make no match.
+        // The last two bytes cannot start a match.
         let last = end.saturating_sub(SHORTEST_MATCH - 1).min(self.last);
         while at < last {
             let ahead = self.ahead(at);
@@ -142,7 +146,7 @@ impl Search<'_> {
             let number = self.first.wrapping_add(at as u16);
             let distance = usize::from(number.wrapping_sub(*place));
             *place = number;
-            // Looked at wherever it may lie: whether it lies well is as hard to foretell as whether it is the same.
+            // Read at any distance: whether the distance is valid is as hard to predict as whether the bytes are equal.
             let different = ahead ^ self.ahead(at.saturating_sub(distance));
             let is_found = (distance.wrapping_sub(1) < WINDOW.min(at)) & (different << 40 == 0);
             if is_found && let Some(length) = self.gain(at, end, distance, different) {
@@ -155,7 +159,7 @@ impl Search<'_> {
             }
         }
         if at < self.last {
-            // At most two are left.
+            // At most two bytes are left.
             let ahead = self.ahead(at);
             made.push_some([Token::literal(ahead as u8), Token::literal((ahead >> 8) as u8)], end - at);
         } else {
@@ -164,8 +168,8 @@ impl Search<'_> {
         at
     }
 
-    /// Returns how long a match is that ends at `end` at the latest, of at least three bytes, if it costs less than its literals. `different`
-    /// has bits where the next eight bytes are different.
+    /// Returns the length of a match of at least three bytes that ends at or before `end`, if it costs less than its
+    /// literals. `different` has bits set where the next eight bytes differ.
     #[inline(always)]
     fn gain(&self, at: usize, end: usize, distance: usize, different: u64) -> Option<usize> {
         let mut length = (different.trailing_zeros() / 8) as usize;
@@ -184,7 +188,7 @@ impl Search<'_> {
         (length >= SHORTEST_MATCH && literals > MATCH + 1 + distance.ilog2()).then_some(length)
     }
 
-    /// Returns how many bytes are the same.
+    /// Returns how many bytes are equal.
     #[inline(never)]
     fn common(&self, at: usize, end: usize, distance: usize) -> usize {
         let here = &self.bytes[at..end.min(at + LONGEST_MATCH)];
@@ -193,7 +197,7 @@ impl Search<'_> {
     }
 }
 
-/// Hashes the first three of some bytes.
+/// Hashes the first three bytes.
 #[inline(always)]
 fn hash(bytes: u64) -> usize {
     ((bytes as u32) << 8).wrapping_mul(0x9e37_79b1) as usize >> (32 - HASH_BITS)

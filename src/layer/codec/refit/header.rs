@@ -1,23 +1,23 @@
-//! What a block of dynamic codes begins with: the lengths of its codewords (RFC 1951, 3.2.7).
+//! The header of a block with dynamic codes: the lengths of its codewords (RFC 1951, 3.2.7).
 
 use super::bits::Bits;
 use super::code::{self, Codes};
 use crate::layer::codec::deflate::{END, ORDER};
 
-/// Bits of the longest codeword of lengths.
+/// Length of the longest codeword of the code length code, in bits.
 const LONGEST_OF_LENGTHS: u8 = 7;
 
-/// What a block of dynamic codes begins with.
+/// The header of a block with dynamic codes.
 pub(super) struct Header {
     literals: usize,
     distances: usize,
-    /// The lengths of all codewords: symbols, with what stands behind them.
+    /// The lengths of all codewords, as symbols of the code length code with their extra bits.
     runs: Vec<(u8, u8)>,
     own: [u8; 19],
     own_count: usize,
 }
 
-/// Bits behind the symbols of the code of lengths.
+/// Returns the number of extra bits of a symbol of the code length code.
 fn extra_bits(symbol: u8) -> u32 {
     match symbol {
         16 => 2,
@@ -46,7 +46,7 @@ impl Header {
     }
 
     pub(super) fn write(&self, block: &mut Bits) {
-        // Not the last block; of dynamic codes.
+        // Not the last block, with dynamic codes.
         block.put(0b100, 3);
         block.put((self.literals - 257) as u64, 5);
         block.put((self.distances - 1) as u64, 5);
@@ -63,7 +63,7 @@ impl Header {
     }
 }
 
-/// Tells lengths by runs: symbols of the code of lengths, and what stands behind them.
+/// Encodes lengths as runs: symbols of the code length code with their extra bits.
 fn runs(lengths: &[u8]) -> Vec<(u8, u8)> {
     let mut runs = Vec::new();
     for run in lengths.chunk_by(|one, next| one == next) {

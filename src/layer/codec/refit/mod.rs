@@ -1,8 +1,9 @@
-//! Writes what an old blob holds with symbols that fit it better, without compressing it anew: its matches stay; where it has literals, matches
-//! are looked for; and blocks end where other codes tell what follows better. What is `noise` is stored.
+//! Encodes the content of an old blob with better symbols, without compressing it from scratch. Its matches are kept,
+//! its literals are searched for more matches, and blocks end where other codes fit the following symbols better. Bytes
+//! that are `noise` are stored.
 //!
-//! `find` looks for matches, `split` decides where blocks end by their `entropy`, `code` makes prefix codes, `block` writes: a `header`, then
-//! `words`, as `bits`; and `token` says what literals and matches are.
+//! `find` searches for matches, and `split` uses `entropy` to decide where blocks end. `code` builds prefix codes.
+//! `block` writes a `header` and then `words`, as `bits`. `token` represents literals and matches.
 
 mod bits;
 mod block;
@@ -25,30 +26,30 @@ use token::Token;
 
 use super::fresh::Blocks;
 
-/// Tokens that are split into blocks together, some more at times. What comes of them does not depend on others, so several threads can
-/// do it.
+/// Tokens that are split into blocks together; a batch can be a little larger. Batches are independent, so several
+/// threads can encode them.
 const BATCH: usize = 64 * UNIT;
 
-/// Makes new symbols of old ones.
+/// Converts old symbols to new ones.
 pub(super) struct Refit {
     finder: Finder,
-    /// The first `count` of these, and room.
+    /// The first `count` of these are valid.
     tokens: Vec<Token>,
     count: usize,
     used: Used,
 }
 
-/// What some blocks are made of.
+/// The content of some blocks.
 pub(super) struct Batch(Content);
 
 enum Content {
-    /// The first `count` of these.
+    /// The first `count` tokens are valid.
     Tokens { tokens: Vec<Token>, count: usize, used: Used },
-    /// Nothing is left to be done.
+    /// Finished blocks.
     Blocks(Blocks),
 }
 
-/// Room for tokens that can be used again.
+/// Token buffers that can be used again.
 #[derive(Clone, Default)]
 struct Used(Arc<Mutex<Vec<Vec<Token>>>>);
 
@@ -57,13 +58,14 @@ impl Refit {
         Self { finder: Finder::new(), tokens: Vec::new(), count: 0, used: Used::default() }
     }
 
-    /// Adds bytes; what stands before them, in `text`, must stand before them in the new stream as well. Returns batches that are full, in order.
+    /// Adds bytes. The bytes before them in `text` must also precede them in the new stream. Returns full batches, in
+    /// order.
     pub(super) fn add(&mut self, text: Text<'_>) -> [Option<Batch>; 2] {
         if noise::is_noise(text) {
             self.finder.pass(text);
             return [self.end(), Some(Batch(Content::Blocks(Blocks::stored(text.own_bytes()))))];
         }
-        // No token makes less than a byte.
+        // Each token covers at least one byte.
         let room = self.count + text.own_bytes().len() + find::BEYOND;
         if self.tokens.len() < room {
             self.tokens.resize(room, Token::default());
@@ -72,7 +74,7 @@ impl Refit {
         [if self.count >= BATCH { self.end() } else { None }, None]
     }
 
-    /// Returns what is left, if anything.
+    /// Returns the remaining tokens, if any.
     pub(super) fn end(&mut self) -> Option<Batch> {
         let count = std::mem::take(&mut self.count);
         (count > 0).then(|| {
@@ -83,7 +85,7 @@ impl Refit {
 }
 
 impl Batch {
-    /// Makes blocks, none of which is the last of a stream.
+    /// Encodes the blocks. None of them is the last of a stream.
     pub(super) fn blocks(self) -> Blocks {
         match self.0 {
             Content::Blocks(blocks) => blocks,

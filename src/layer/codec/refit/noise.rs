@@ -1,4 +1,4 @@
-//! Tells bytes that no code makes shorter, such as those of pictures and archives.
+//! Detects incompressible bytes, such as those of pictures and archives.
 
 use super::entropy::{Entropy, ONE};
 use super::find::Text;
@@ -6,15 +6,15 @@ use crate::layer::codec::deflate::SHORTEST_MATCH;
 
 /// Fewer bytes are not worth a stored block.
 const LEAST: usize = 8 << 10;
-/// At least so many bytes are looked at.
+/// The least number of bytes that are sampled.
 const SAMPLE: usize = 4 << 10;
-/// One byte in so many may be in a match.
+/// At most one byte in this many may be part of a match.
 const MATCHED: usize = 10;
-/// What a byte of a sample takes at least, in hundredths of a bit. A sample of bytes that are drawn by lot takes less than eight bits for each, for some occur more
-/// often by chance.
+/// The least entropy of a byte in a sample of noise, in hundredths of a bit. It is less than eight bits even for random
+/// bytes, because some values occur more often by chance.
 const BITS: u64 = 794;
 
-/// Returns whether the old blob has hardly any matches in a text, and each byte occurs about as often as others.
+/// Returns whether the old blob has almost no matches in a text and all byte values occur about equally often.
 pub(super) fn is_noise(text: Text<'_>) -> bool {
     let bytes = text.own_bytes();
     if bytes.len() < LEAST || text.matches.len() > bytes.len() / MATCHED / SHORTEST_MATCH {
@@ -24,7 +24,7 @@ pub(super) fn is_noise(text: Text<'_>) -> bool {
     if matched > bytes.len() / MATCHED {
         return false;
     }
-    // An odd step, for words of several bytes have the same ones in even steps.
+    // The step is odd, because words of several bytes have the same bytes at even steps.
     let sample = bytes.iter().step_by((bytes.len() / SAMPLE - 1) | 1);
     let (mut counts, count) = ([0_u32; 256], sample.len() as u64);
     sample.for_each(|&byte| counts[usize::from(byte)] += 1);
@@ -48,7 +48,7 @@ mod tests {
             assert!(is_noise(&bytes, &[]));
             let letters = bytes.iter().map(|byte| byte & 0x7f).collect::<Vec<_>>();
             assert!(!is_noise(&letters, &[]));
-            // A byte in eight is known beforehand, as in tables of numbers.
+            // One byte in eight is predictable, as in tables of numbers.
             let numbers = bytes.iter().enumerate().map(|(at, byte)| if at % 8 == 7 { 0 } else { *byte });
             assert!(!is_noise(&numbers.collect::<Vec<_>>(), &[]));
             let found = |at: usize| Match { at: at as u32, length: 258, distance: 1 };

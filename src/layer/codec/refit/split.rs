@@ -1,17 +1,17 @@
-//! Decides where blocks end: where what follows is better told by other codes.
+//! Decides where blocks end: where other codes fit the following tokens better.
 
 use super::entropy::{Entropy, ONE};
 use super::token::{self, NEAR, Token};
 use crate::layer::codec::deflate::{DISTANCES, END, LITERALS};
 
-/// Tokens of a unit: blocks begin and end with units.
+/// Number of tokens in a unit. Blocks begin and end at units.
 pub(super) const UNIT: usize = 1024;
-/// What a block takes beside its tokens, in [`ONE`]ths of a bit.
+/// Cost of a block besides its tokens, in units of 1/[`ONE`] bit.
 const HEADER: u64 = 80 * ONE;
-/// What each symbol takes in a block's header, likewise.
+/// Cost of each symbol in a block header, in the same unit.
 const SYMBOL: u64 = 4 * ONE;
 
-/// How often symbols occur.
+/// Counts of symbols.
 pub(super) struct Counts {
     pub(super) near: [u32; LITERALS],
     pub(super) far: [u32; DISTANCES],
@@ -19,7 +19,8 @@ pub(super) struct Counts {
 
 impl Counts {
     fn of(tokens: &[Token]) -> Self {
-        // Tokens are counted by turns: the same symbol often comes twice, and its count must not wait for itself.
+        // Tokens alternate between two counters: the same symbol often occurs twice in a row, and an update must not
+        // wait for the one before.
         let (mut near, mut far) = ([[0_u32; NEAR]; 2], [[0_u32; 32]; 2]);
         let mut count = |token: Token, turn: usize| {
             near[turn][token.near()] += 1;
@@ -51,28 +52,28 @@ impl Counts {
         }
     }
 
-    /// About what a block of these takes, without the bits behind codewords, which are the same in any block. Whole numbers: the output must be the
-    /// same on any machine.
+    /// Returns the approximate cost of a block with these counts, without extra bits, which are the same in every
+    /// block. Uses integers only: the output must be the same on every machine.
     fn cost(&self) -> u64 {
         cost(self.near.iter().copied()) + cost(self.far.iter().copied()) + HEADER
     }
 
-    /// The same, of a block of these and others.
+    /// Returns the cost of a block with the counts of both.
     fn cost_with(&self, other: &Self) -> u64 {
         let sums = |counts: &[u32], more: &[u32]| cost(counts.iter().zip(more).map(|(count, more)| count + more));
         sums(&self.near, &other.near) + sums(&self.far, &other.far) + HEADER
     }
 }
 
-/// What codewords of the best lengths take, and their lengths in the header.
+/// Returns the cost of codewords with the best lengths, and of their lengths in the header.
 fn cost(counts: impl Iterator<Item = u32>) -> u64 {
     let Entropy { bits, symbols } = Entropy::of(counts);
     bits + symbols * SYMBOL
 }
 
-/// A part of the tokens that will be one block.
+/// A run of tokens that will be one block.
 pub(super) struct Part {
-    /// How many tokens.
+    /// Number of tokens.
     pub(super) tokens: usize,
     pub(super) counts: Counts,
     cost: u64,
@@ -85,20 +86,20 @@ impl Part {
         Self { tokens: tokens.len(), counts, cost }
     }
 
-    /// Adds the next, which gains so much.
+    /// Adds the next part, which saves `gain`.
     fn add(&mut self, next: &Self, gain: i64) {
         self.cost = (self.cost + next.cost).saturating_add_signed(-gain);
         self.counts.add(&next.counts);
         self.tokens += next.tokens;
     }
 
-    /// What is gained if this and the next are one.
+    /// Returns how much is saved by joining this part with the next.
     fn gain(&self, next: &Self) -> i64 {
         (self.cost + next.cost) as i64 - self.counts.cost_with(&next.counts) as i64
     }
 }
 
-/// Splits tokens into parts: each unit becomes one with what stands before it, unless that loses by it.
+/// Splits tokens into parts. Each unit joins the part before it unless that costs more.
 pub(super) fn split(tokens: &[Token]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for unit in tokens.chunks(UNIT).map(Part::of) {

@@ -1,24 +1,24 @@
-//! Literals and matches, told by the symbols that stand for them (RFC 1951, 3.2.5).
+//! Literals and matches, represented by their symbols (RFC 1951, 3.2.5).
 
 use std::ops::Range;
 
 use crate::layer::codec::deflate::{self, DISTANCES, LONGEST_MATCH, SHORTEST_MATCH};
 
-/// How many literals there are; lengths come behind them.
+/// The number of literals. Lengths come after them.
 pub(super) const LENGTHS: usize = 256;
-/// Stands where a literal has no distance, so that all tokens can be counted and written alike.
+/// The distance symbol of a literal, so that all tokens can be counted and written in the same way.
 const NO_DISTANCE: u32 = DISTANCES as u32;
 
-/// Literals, and behind them lengths, the shortest first.
+/// The number of literals and lengths, the lengths last and in ascending order.
 pub(super) const NEAR: usize = 512;
 
-/// A literal byte, or a match:
+/// A literal byte or a match:
 ///
 /// | bits | |
 /// |---|---|
-/// | 0 to 12 | the distance's extra bits |
-/// | 13 to 17 | its symbol, or [`NO_DISTANCE`] |
-/// | 23 to 31 | the literal, or [`LENGTHS`] and the length, less the shortest |
+/// | 0 to 12 | the extra bits of the distance |
+/// | 13 to 17 | the symbol of the distance, or [`NO_DISTANCE`] |
+/// | 23 to 31 | the literal, or [`LENGTHS`] plus the length minus the shortest length |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Token(u32);
 
@@ -28,10 +28,10 @@ impl Token {
         Self(u32::from(byte) << 23 | NO_DISTANCE << 13)
     }
 
-    /// A match of 3 to 258 bytes, from 1 byte to 32 KiB back.
+    /// Returns a match of 3 to 258 bytes at a distance of 1 byte to 32 KiB.
     #[inline(always)]
     pub(super) fn of_match(length: usize, distance: usize) -> Self {
-        // Two symbols for each power of two; the first ones have no extra bits.
+        // Each power of two has two symbols. The first ones have no extra bits.
         let below = (distance - 1) as u32;
         let extra_bits = (below | 2).ilog2() - 1;
         let symbol = 2 * extra_bits + (below >> extra_bits);
@@ -39,23 +39,23 @@ impl Token {
         Self(((LENGTHS + length - SHORTEST_MATCH) as u32) << 23 | symbol << 13 | extra)
     }
 
-    /// Returns which literal or length it is, below [`NEAR`].
+    /// Returns the literal or length, below [`NEAR`].
     #[inline(always)]
     pub(super) fn near(self) -> usize {
         (self.0 >> 23) as usize
     }
 
-    /// Returns the symbol of the distance, below 32, and the bits behind its codeword.
+    /// Returns the symbol of the distance, below 32, and its extra bits.
     #[inline(always)]
     pub(super) fn far(self) -> (usize, u32) {
         ((self.0 >> 13 & 0x1f) as usize, self.0 & 0x1fff)
     }
 }
 
-/// Returns the lengths that a symbol stands for, less the shortest one.
+/// Returns the lengths of a symbol, minus the shortest length.
 pub(super) fn lengths(symbol: usize) -> Range<usize> {
     let (first, extra_bits) = deflate::length(symbol);
-    // The longest match has a symbol of its own.
+    // The longest match has its own symbol.
     let end = if first == LONGEST_MATCH { first + 1 } else { (first + (1 << extra_bits)).min(LONGEST_MATCH) };
     first - SHORTEST_MATCH..end - SHORTEST_MATCH
 }

@@ -1,15 +1,15 @@
-//! What is written for tokens: codewords, and the bits behind them.
+//! The encoded form of tokens: codewords with their extra bits.
 
 use super::code;
 use super::token::{self, NEAR};
 use crate::layer::codec::deflate::{self, DISTANCES, END, LITERALS};
 
-/// The codeword of a literal, or that of a length with the bits behind it:
+/// The codeword of a literal, or of a length with its extra bits:
 ///
 /// | bits | |
 /// |---|---|
-/// | 0 to 7 | how many bits they are |
-/// | 8 to 31 | these, the first one lowest |
+/// | 0 to 7 | number of bits |
+/// | 8 to 31 | the bits, the first one lowest |
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Near(u32);
 
@@ -33,9 +33,9 @@ impl Near {
 ///
 /// | bits | |
 /// |---|---|
-/// | 0 to 7 | its length, and how many bits stand behind it |
-/// | 8 to 15 | its length |
-/// | 16 to 31 | the codeword, its first bit lowest |
+/// | 0 to 7 | length of the codeword plus the number of extra bits |
+/// | 8 to 15 | length of the codeword |
+/// | 16 to 31 | the codeword, first bit lowest |
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Far(u32);
 
@@ -44,7 +44,7 @@ impl Far {
         Self(u32::from(codeword) << 16 | u32::from(length) << 8 | (u32::from(length) + extra_bits))
     }
 
-    /// Returns the codeword with the bits behind it.
+    /// Returns the codeword with its extra bits.
     #[inline(always)]
     pub(super) fn with(self, extra: u32) -> u64 {
         u64::from(self.0 >> 16) | u64::from(extra) << (self.0 >> 8 & 0x3f)
@@ -56,7 +56,7 @@ impl Far {
     }
 }
 
-/// Returns what stands for literals and lengths, as tokens tell them, and for the end of the block.
+/// Returns the encoded literals and lengths, indexed as in tokens, and the codeword that ends the block.
 pub(super) fn near_words(lengths: &[u8; LITERALS]) -> ([Near; NEAR], Near) {
     let mut codewords = [0; LITERALS];
     code::codewords(lengths, &mut codewords);
@@ -78,7 +78,7 @@ pub(super) fn near_words(lengths: &[u8; LITERALS]) -> ([Near; NEAR], Near) {
     (words, word(END, 0, 0))
 }
 
-/// Returns what stands for distances; symbols that do not exist have nothing.
+/// Returns the encoded distances. Symbols that do not exist are empty.
 pub(super) fn far_words(lengths: &[u8; DISTANCES]) -> [Far; 32] {
     let mut codewords = [0; DISTANCES];
     code::codewords(lengths, &mut codewords);
