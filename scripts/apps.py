@@ -397,7 +397,7 @@ def count(results, all_recipes):
 
 
 def commit():
-    """The commit that is checked out."""
+    """The commit that is checked out; a program that --pydock names need not be of it."""
     return ask("git", "-C", str(root), "rev-parse", "--short", "HEAD").strip()
 
 
@@ -411,7 +411,8 @@ def table(results, all_recipes):
     """The images' part of docs/compatibility.md."""
     commits = ", ".join(sorted({result["commit"] for result in results.values() if "commit" in result}))
     lines = [
-        f"What `scripts/apps.py` found of {len(results)} images of realistic applications (`tests/apps`), at commit {commits}. Sizes are compressed, in MB; *ok* means that",
+        f"What `scripts/apps.py` found of {len(results)} images of realistic applications (`tests/apps`), while these commits were checked out: {commits}. The program",
+        "that `--pydock` names may have been built from an earlier one. An empty cell was not run. Sizes are compressed, in MB; *ok* means that",
         "the application's smoke test, which passes in a container of the original image, passes in one of the slimmed image too, without a network.", "",
         "| image | what it does | before MB | " + " | ".join(LEVELS) + " |", "|---|---|---:|" + "---|" * len(LEVELS),
     ]
