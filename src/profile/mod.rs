@@ -33,6 +33,7 @@
 //! that contains `bin` and `lib`, `{stdlib}/` the standard library, `{site}/` each folder of packages, and `{idle}/`
 //! conda's base environment if only another environment is in use.
 
+mod modules;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -144,7 +145,7 @@ pub struct Profile {
     /// Python distributions (normalised names) that may use what this profile removes.
     #[serde(default, rename = "unless-installed", skip_serializing_if = "Vec::is_empty")]
     pub unless_installed: Vec<String>,
-    /// Modules whose importers may use what this profile removes.
+    /// Modules whose importers may use what this profile removes. `@compile` stands for all that compile when they are used.
     #[serde(default, rename = "unless-imported", skip_serializing_if = "Vec::is_empty")]
     pub unless_imported: Vec<String>,
     /// Programs that the application names if it uses what this profile removes.
@@ -190,6 +191,14 @@ pub enum ProfileError {
         glob: String,
         /// The cause.
         source: globset::Error,
+    },
+    /// `unless-imported` names a list of modules that does not exist.
+    #[error("profile `{profile}`: there is no list of modules `{list}`; the one that exists is `@compile`")]
+    List {
+        /// The profile.
+        profile: String,
+        /// The name of the list.
+        list: String,
     },
     /// The rules contradict an example.
     #[error("profile `{profile}`: its rules should {verdict} the example `{path}`, but do not")]
@@ -342,6 +351,10 @@ mod tests {
     fn what_is_wrong_with_a_profile_is_said_with_its_place() {
         assert!(error_of("name = ").contains("line 1, column 8"));
         assert!(error_of(&format!("{HEAD}colour = 'red'")).contains("unknown field `colour`"));
+        assert_eq!(
+            error_of(&format!("{HEAD}unless-imported = ['@all']")),
+            "profile `x`: there is no list of modules `@all`; the one that exists is `@compile`"
+        );
         assert_eq!(
             error_of(&format!("{HEAD}remove = ['a[']")),
             "profile `x`: glob `a[` is malformed: unclosed character class; missing ']'"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::modules::listed;
 use super::{Profile, ProfileError};
 use crate::content::Content;
 use crate::rootfs_path::RootfsPath;
@@ -134,7 +135,7 @@ impl Rules {
             leftovers: profile.leftovers,
             only: profile.only.clone(),
             unless_installed: profile.unless_installed.clone(),
-            unless_imported: profile.unless_imported.clone(),
+            unless_imported: modules_of(profile)?,
             unless_run: profile.unless_run.clone(),
             packages: PackageGlobs {
                 names: names.into_iter().cloned().collect(),
@@ -266,6 +267,13 @@ impl RuleBook {
 /// Prepares a path without a leading slash for matching against several [`Rules`].
 pub fn candidate(path: &[u8]) -> Candidate<'_> {
     Candidate::new(Path::new(OsStr::from_bytes(path)))
+}
+
+/// Returns the modules of `unless-imported`, with those of the lists that it names.
+fn modules_of(profile: &Profile) -> Result<Vec<String>, ProfileError> {
+    let unknown = |list: &String| ProfileError::List { profile: profile.name.clone(), list: list.clone() };
+    let modules = profile.unless_imported.iter().map(|entry| listed(entry).ok_or_else(|| unknown(entry)));
+    Ok(modules.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn globs(profile: &str, globs: &[String]) -> Result<Vec<Glob>, ProfileError> {

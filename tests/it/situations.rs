@@ -321,6 +321,22 @@ fn what_compiles_when_it_is_used_keeps_the_compiler_and_headers() {
 }
 
 #[test]
+fn what_compiles_when_it_is_used_keeps_setuptools_whole() {
+    let part = format!("{SITE}/setuptools/_distutils/core.py");
+    for (module, is_kept) in [("sympy.utilities.autowrap", true), ("sympy.core", false)] {
+        let case = Case::new()
+            .file(&format!("{SITE}/{}/__init__.py", module.replace('.', "/")), "")
+            .file(&format!("{SITE}/sympy/__init__.py"), "")
+            .file(&format!("{SITE}/Cython/Distutils/build_ext.py"), "import setuptools")
+            .file(&format!("{SITE}/setuptools/__init__.py"), "")
+            .file(&part, "")
+            .file("app/a.py", &format!("import {module}"));
+        let (left, report) = case.slim(&["--level", "max"]);
+        assert_eq!(left.contains(&part), is_kept, "{module}: {report}");
+    }
+}
+
+#[test]
 fn a_compiler_that_the_application_runs_keeps_headers() {
     let header = "usr/include/math.h";
     for (source, is_kept) in [("subprocess.run(['gcc', 'x.c'])", true), ("pass", false)] {
