@@ -20,6 +20,7 @@ the images of scripts/lab.sh, whose bases are made if they are missing.
 """
 import argparse
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -396,8 +397,9 @@ def count(results, all_recipes):
     return passed, failed
 
 
+@functools.cache
 def commit():
-    """The commit that is checked out; a program that --pydock names need not be of it."""
+    """The commit that was checked out at the start; a program that --pydock names need not be of it."""
     return ask("git", "-C", str(root), "rev-parse", "--short", "HEAD").strip()
 
 
@@ -448,6 +450,7 @@ def main():
         write_page(table(json.loads((work / "results.json").read_text()), chosen))
         return
     work.mkdir(parents=True, exist_ok=True)
+    commit()
     results = {}
     with Front() as front:
         for name, recipe in chosen.items():
