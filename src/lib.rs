@@ -22,7 +22,6 @@ pub mod explain;
 pub mod hasher;
 pub mod image;
 pub mod inventory;
-pub mod job;
 pub mod layer;
 pub mod layering;
 pub mod outcome;

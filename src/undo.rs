@@ -3,8 +3,8 @@
 use crate::blob::BlobFacts;
 use crate::digest::Digest;
 use crate::image::{Descriptor, Document, marks, media_type};
-use crate::job::SlimError;
 use crate::reference::Reference;
+use crate::slim::SlimError;
 use crate::transport::{self, Access, Source, TransportError};
 
 /// Lets a tag point at `to` again, or at what its image says it was made of, and returns that digest.

@@ -14,12 +14,12 @@ const TIERS: &[&[&str]] = &[
     &["layering", "savings", "saved_plan", "explain", "inventory"],
     &["transport"],
     &["cache"],
-    &["job"],
     &["outcome"],
     &["request"],
     &["report"],
     &["attach"],
-    &["slim", "undo"],
+    &["slim"],
+    &["undo"],
 ];
 
 /// What the core (`layer` to `layering`) may not use: it takes values and returns values.

@@ -1,6 +1,7 @@
 //! Which images a reference means: one, or those of an index.
 
-use super::{Job, SlimError};
+use super::SlimError;
+use super::job::Job;
 use crate::budget::Resource;
 use crate::digest::Digest;
 use crate::hasher::Hasher;
@@ -10,20 +11,20 @@ use crate::transport::layout::read_document;
 
 /// An image with its config and layers.
 #[derive(Debug)]
-pub struct Image {
+pub(super) struct Image {
     /// Its manifest.
-    pub manifest: Manifest,
+    pub(super) manifest: Manifest,
     /// Its config.
-    pub config: ImageConfig,
+    pub(super) config: ImageConfig,
     /// Its layers.
-    pub stack: LayerStack,
+    pub(super) stack: LayerStack,
     /// Its entry in the index, if it has one.
-    pub entry: Option<Descriptor>,
+    pub(super) entry: Option<Descriptor>,
 }
 
 /// What a reference means.
 #[derive(Debug)]
-pub enum Selection {
+pub(super) enum Selection {
     /// One image.
     One(Box<Image>),
     /// An index that is to stay one.
@@ -37,7 +38,7 @@ pub enum Selection {
 
 impl Selection {
     /// Returns the images that are to be slimmed.
-    pub fn images(&self) -> impl Iterator<Item = &Image> {
+    pub(super) fn images(&self) -> impl Iterator<Item = &Image> {
         let (one, members) = match self {
             Self::One(image) => (Some(&**image), &[][..]),
             Self::Index { members, .. } => (None, &members[..]),
@@ -52,7 +53,7 @@ impl Selection {
 
 /// An entry of an index.
 #[derive(Debug)]
-pub enum Member {
+pub(super) enum Member {
     /// An image to be slimmed.
     Image(Box<Image>),
     /// An attestation, which is dropped.
@@ -68,7 +69,7 @@ pub enum Member {
 
 impl Image {
     /// Returns `os/arch[/variant]`.
-    pub fn platform(&self) -> String {
+    pub(super) fn platform(&self) -> String {
         let listed = self.entry.as_ref().and_then(|entry| entry.platform.clone());
         let platform: Option<Platform> = listed.or_else(|| self.config.platform());
         platform.map_or_else(|| "unknown".to_owned(), |platform| platform.to_string())
@@ -80,7 +81,7 @@ impl Job {
     ///
     /// # Errors
     /// If it cannot be read, or has no image for the platform.
-    pub async fn select(&self, choice: &PlatformChoice) -> Result<Selection, SlimError> {
+    pub(super) async fn select(&self, choice: &PlatformChoice) -> Result<Selection, SlimError> {
         let (bytes, media_type) = self.source.root().await.map_err(|source| self.source_error(source))?;
         match self.document(bytes, media_type.as_deref())? {
             Document::Manifest(manifest) => {
@@ -101,13 +102,13 @@ impl Job {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn root_digest(&self) -> Result<Digest, SlimError> {
+    pub(super) async fn root_digest(&self) -> Result<Digest, SlimError> {
         let (bytes, _) = self.source.root().await.map_err(|source| self.source_error(source))?;
         Ok(Digest::of(&bytes))
     }
 
     /// Tells whether an image at the source is signed; one that cannot be asked about is not known to be.
-    pub async fn is_signed(&self, image: &Digest) -> bool {
+    pub(super) async fn is_signed(&self, image: &Digest) -> bool {
         let asked = self.source.is_signed(image).await;
         asked.inspect_err(|error| tracing::info!(%error, "not known whether the image is signed")).unwrap_or(false)
     }
@@ -194,7 +195,7 @@ impl Job {
         let reader =
             self.source.blob(&manifest.config, Hasher::default()).await.map_err(|source| self.source_error(source))?;
         let descriptor = manifest.config.clone();
-        let bytes = super::blocking(move || read_document("config", reader, &descriptor))
+        let bytes = super::job::blocking(move || read_document("config", reader, &descriptor))
             .await?
             .map_err(|source| self.source_error(source))?;
         self.count_document(&bytes)?;

@@ -1,27 +1,15 @@
 //! The steps of the flow that do I/O, one file each; `slim.rs` calls them in order.
 
-pub mod base;
-pub mod error;
-pub mod images;
-mod keeping;
-mod pile;
-pub mod push;
-mod recipe;
-pub mod rewrite;
-pub mod scan;
-mod shared;
-
 use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use error::SlimError;
-
-use images::Member;
-use keeping::Keeping;
-use shared::Shared;
+use super::error::SlimError;
+use super::images::Member;
+use super::keeping::Keeping;
+use super::shared::Shared;
 
 use crate::budget::Budget;
 use crate::cache::Cache;
@@ -32,26 +20,26 @@ use crate::spare::Spare;
 use crate::transport::{BlobReader, Source, TransportError};
 
 /// What all steps of one job share.
-pub struct Job {
+pub(super) struct Job {
     /// Where the image comes from.
-    pub source: Arc<dyn Source>,
+    pub(super) source: Arc<dyn Source>,
     /// The source's name, for messages.
-    pub image: String,
+    pub(super) image: String,
     /// What earlier runs learned and made, if it is kept.
-    pub cache: Option<Arc<Cache>>,
+    pub(super) cache: Option<Arc<Cache>>,
     /// What the documents of the source may cost.
-    documents: Budget,
-    shared: Shared,
-    keeping: Keeping,
-    progress: Arc<dyn Progress>,
-    threads: Arc<Semaphore>,
-    thread_count: usize,
-    stop: StopOnDrop,
+    pub(super) documents: Budget,
+    pub(super) shared: Shared,
+    pub(super) keeping: Keeping,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) threads: Arc<Semaphore>,
+    pub(super) thread_count: usize,
+    pub(super) stop: StopOnDrop,
 }
 
 impl Job {
     /// Makes a job that works on `threads` layers at once. Dropping it stops its threads.
-    pub fn new(source: Box<dyn Source>, image: String, threads: usize, progress: Arc<dyn Progress>) -> Self {
+    pub(super) fn new(source: Box<dyn Source>, image: String, threads: usize, progress: Arc<dyn Progress>) -> Self {
         Self {
             source: source.into(),
             image,
@@ -67,23 +55,23 @@ impl Job {
     }
 
     /// Uses a cache.
-    pub fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
+    pub(super) fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
         Self { cache, ..self }
     }
 
     /// Scans and makes layers once that several images of an index share.
-    pub fn sharing(self, members: &[Member]) -> Self {
+    pub(super) fn sharing(self, members: &[Member]) -> Self {
         Self { shared: Shared::of(members), ..self }
     }
 
     /// Returns the threads that have no layer to work on, now or later.
-    fn spare(&self) -> Spare {
+    pub(super) fn spare(&self) -> Spare {
         let threads = self.threads.clone();
         Spare::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?)))
     }
 
     /// Asks the cache, if there is one, on a thread that may block.
-    async fn ask_cache<T: Send + 'static>(
+    pub(super) async fn ask_cache<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Cache) -> T + Send + 'static,
     ) -> Result<Option<T>, TransportError> {
@@ -93,7 +81,7 @@ impl Job {
     }
 
     /// Puts something into the cache, if there is one, while other work goes on.
-    fn keep(&self, put: impl FnOnce(&Cache) + Send + 'static) {
+    pub(super) fn keep(&self, put: impl FnOnce(&Cache) + Send + 'static) {
         if let Some(cache) = self.cache.clone() {
             self.keeping.start(move || put(&cache));
         }
@@ -103,14 +91,14 @@ impl Job {
     ///
     /// # Errors
     /// If the job was stopped.
-    pub async fn settle_cache(&self) -> Result<(), SlimError> {
+    pub(super) async fn settle_cache(&self) -> Result<(), SlimError> {
         self.keeping.settle().await;
         self.ask_cache(Cache::trim).await?;
         Ok(())
     }
 
     /// Opens a blob; reading it is told to the progress and ends when the job does.
-    async fn open(
+    pub(super) async fn open(
         &self,
         stage: Stage,
         what: &str,
@@ -121,7 +109,7 @@ impl Job {
         Ok(Box::new(self.meter(reader, stage, what, descriptor)))
     }
 
-    fn meter<R>(&self, reader: R, stage: Stage, what: &str, descriptor: &Descriptor) -> MeteredReader<R> {
+    pub(super) fn meter<R>(&self, reader: R, stage: Stage, what: &str, descriptor: &Descriptor) -> MeteredReader<R> {
         let meter = self.progress.begin(stage, what, descriptor.size);
         MeteredReader::new(reader, meter, self.stop.flag())
     }
@@ -129,7 +117,7 @@ impl Job {
     /// Runs tasks in parallel and returns their results in order. Each comes with what it may cost, in whatever unit: the most
     /// expensive start first, so that no thread is left alone with one at the end. At the first error the others are
     /// stopped.
-    async fn in_parallel<T: Send + 'static>(
+    pub(super) async fn in_parallel<T: Send + 'static>(
         &self,
         tasks: Vec<(u64, impl Future<Output = Result<T, SlimError>> + Send + 'static)>,
     ) -> Result<Vec<T>, SlimError> {
@@ -160,7 +148,7 @@ impl Job {
 }
 
 /// Runs layer work on a thread that may block.
-async fn blocking<T: Send + 'static, E: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static, E: Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<Result<T, E>, TransportError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| TransportError::Stopped)

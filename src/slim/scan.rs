@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::SlimError;
 use super::images::Image;
+use super::job::Job;
 use super::pile::Pile;
-use super::{Job, SlimError};
 use crate::budget::Budget;
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, LayerDatabase, SeenSources};
@@ -21,13 +22,13 @@ use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
 use crate::transport::Spool;
 
 /// What one pass over all layers of an image learns.
-pub struct Scanned {
+pub(super) struct Scanned {
     /// The rootfs that they make.
-    pub rootfs: Rootfs,
+    pub(super) rootfs: Rootfs,
     /// What its files say.
-    pub evidence: Evidence,
+    pub(super) evidence: Evidence,
     /// Points to seek to in each layer, if it is a gzip layer, may be rewritten, and was read.
-    pub maps: Vec<Option<Arc<SeekMap>>>,
+    pub(super) maps: Vec<Option<Arc<SeekMap>>>,
 }
 
 impl Job {
@@ -36,7 +37,7 @@ impl Job {
     ///
     /// # Errors
     /// If a layer cannot be read, or they cannot be merged.
-    pub async fn scan(
+    pub(super) async fn scan(
         self: &Arc<Self>,
         image: &Image,
         takes_evidence: bool,
@@ -66,7 +67,7 @@ impl Job {
                     pile.add(index, scanned.index);
                     Ok::<_, SlimError>(())
                 };
-                super::blocking(add).await??;
+                super::job::blocking(add).await??;
                 Ok((scanned.found, map))
             }));
         }
@@ -106,7 +107,7 @@ impl Job {
         };
         let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
-        let scanned = super::blocking(move || {
+        let scanned = super::job::blocking(move || {
             let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
             let mut collector = collector.within(budget.clone());
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;

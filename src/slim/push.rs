@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::SlimError;
+use super::job::Job;
 use super::rewrite::MadeBlob;
-use super::{Job, SlimError};
 use crate::digest::Digest;
 use crate::hasher::Hasher;
 use crate::image::artifact::Artifact;
@@ -19,11 +20,11 @@ use crate::transport::{Blob, Sink};
 const AT_ONCE: usize = 3;
 
 /// A place to write to, and its name for messages.
-pub struct Destination {
+pub(super) struct Destination {
     /// The place.
-    pub sink: Box<dyn Sink>,
+    pub(super) sink: Box<dyn Sink>,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
 }
 
 impl Destination {
@@ -46,7 +47,7 @@ impl Job {
     ///
     /// # Errors
     /// If the source cannot be read or the destination not be written.
-    pub async fn push_blobs(
+    pub(super) async fn push_blobs(
         &self,
         image: &Rebuilt,
         mut made: HashMap<Digest, MadeBlob>,
@@ -106,7 +107,7 @@ impl Job {
     ///
     /// # Errors
     /// As [`Job::push_blobs`].
-    pub async fn pass_on_blobs(&self, manifest: &Manifest, to: &Destination) -> Result<(), SlimError> {
+    pub(super) async fn pass_on_blobs(&self, manifest: &Manifest, to: &Destination) -> Result<(), SlimError> {
         // Layers of Windows are at URLs that the manifest names, not in the registry.
         let is_here = |layer: &&Descriptor| !media_type::is_foreign(&layer.media_type);
         for blob in manifest.layers.iter().filter(is_here).chain([&manifest.config]) {
@@ -119,7 +120,7 @@ impl Job {
     ///
     /// # Errors
     /// As [`Job::push_blobs`], or if indexes are nested too deep.
-    pub async fn pass_on(&self, entries: &[Descriptor], to: &Destination) -> Result<(), SlimError> {
+    pub(super) async fn pass_on(&self, entries: &[Descriptor], to: &Destination) -> Result<(), SlimError> {
         let mut seen = HashSet::new();
         self.pass_on_unseen(entries, to, &mut seen, 0).await
     }
@@ -155,7 +156,7 @@ impl Job {
     ///
     /// # Errors
     /// If the destination cannot be written.
-    pub async fn push_manifest(&self, image: &Rebuilt, to: &Destination) -> Result<(), SlimError> {
+    pub(super) async fn push_manifest(&self, image: &Rebuilt, to: &Destination) -> Result<(), SlimError> {
         let put = to.sink.put_manifest(&image.descriptor, &image.manifest).await;
         put.map_err(|error| to.error(error))
     }
@@ -164,7 +165,12 @@ impl Job {
     ///
     /// # Errors
     /// If the destination cannot be written.
-    pub async fn attach(&self, subject: &Descriptor, artifact: &Artifact, to: &Destination) -> Result<(), SlimError> {
+    pub(super) async fn attach(
+        &self,
+        subject: &Descriptor,
+        artifact: &Artifact,
+        to: &Destination,
+    ) -> Result<(), SlimError> {
         to.sink
             .attach(subject, artifact)
             .await
@@ -175,7 +181,7 @@ impl Job {
     ///
     /// # Errors
     /// If the destination cannot be written.
-    pub async fn publish(&self, root: &Descriptor, bytes: &[u8], to: &Destination) -> Result<(), SlimError> {
+    pub(super) async fn publish(&self, root: &Descriptor, bytes: &[u8], to: &Destination) -> Result<(), SlimError> {
         to.sink.finish(root, bytes).await.map_err(|error| to.error(error))
     }
 }

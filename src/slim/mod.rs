@@ -4,9 +4,23 @@
 //! reference ──> source ──> scan ──> rootfs ──> plan ──> rewrite ──> sink
 //! ```
 
+mod base;
+mod error;
+mod images;
+mod job;
+mod keeping;
+mod pile;
+mod push;
+mod recipe;
+mod rewrite;
+mod scan;
+mod shared;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use error::SlimError;
 
 use crate::attach;
 use crate::cache::{Cache, Place};
@@ -17,11 +31,6 @@ use crate::image::index::Index;
 use crate::image::rebuild::{LayerChange, Rebuilt, rebuild};
 use crate::image::{Descriptor, Marks, marks, media_type};
 use crate::inventory::Inventory;
-use crate::job::images::{Image, Member, Selection};
-use crate::job::push::Destination;
-use crate::job::rewrite::{MadeBlob, Wanted};
-use crate::job::scan::Scanned;
-use crate::job::{Job, SlimError};
 use crate::layer::codec::SeekMap;
 use crate::layering::{OutputLayer, Squash, groups, layering};
 use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
@@ -33,6 +42,11 @@ use crate::request::{Choice, Decision, Request};
 use crate::rootfs::Rootfs;
 use crate::saved_plan::SavedPlan;
 use crate::savings::{Saving, savings};
+use crate::slim::images::{Image, Member, Selection};
+use crate::slim::job::Job;
+use crate::slim::push::Destination;
+use crate::slim::rewrite::{MadeBlob, Wanted};
+use crate::slim::scan::Scanned;
 use crate::transport::{self, Access, TransportError};
 
 /// Looks at the outcome of a run before the new image becomes visible; an error leaves the destination as it was. It is called

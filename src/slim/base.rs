@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::SlimError;
 use super::images::{Image, Selection};
-use super::{Job, SlimError};
+use super::job::Job;
 use crate::image::base::{BASE_DIGEST, BASE_NAME, layers_by_history, layers_of_base};
 use crate::image::{ImageConfig, PlatformChoice};
 use crate::reference::{ImageName, Reference};
@@ -11,11 +12,11 @@ use crate::transport::{self, Access};
 
 /// How many layers are the base image's, and how that was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
+pub(super) struct Base {
     /// Number of layers.
-    pub layers: usize,
+    pub(super) layers: usize,
     /// For people.
-    pub found_by: String,
+    pub(super) found_by: String,
 }
 
 impl Job {
@@ -23,7 +24,7 @@ impl Job {
     ///
     /// # Errors
     /// If `given` is not the base, or nothing tells.
-    pub async fn base(
+    pub(super) async fn base(
         self: &Arc<Self>,
         image: &Image,
         given: Option<&Reference>,

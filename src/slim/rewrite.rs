@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
+use super::SlimError;
 use super::images::Image;
+use super::job::Job;
 use super::recipe::{Part, Points, Recipe};
-use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
 use crate::hasher::{Hasher, LayerHashers};
@@ -26,27 +27,27 @@ use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
 
 /// How new layers are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// Their compression. `None` leaves layers that stay as they are, unless they are not compressed at all.
-    pub compression: Option<Compression>,
+    pub(super) compression: Option<Compression>,
     /// Whether what stays of a rewritten layer is compressed anew.
-    pub recompress: bool,
+    pub(super) recompress: bool,
     /// The level at which it is; `None` for the compression's usual one.
-    pub level: Option<u32>,
+    pub(super) level: Option<u32>,
 }
 
 /// What became of an image's layers.
 #[derive(Debug)]
-pub struct NewLayers {
+pub(super) struct NewLayers {
     /// One item for each old layer.
-    pub changes: Vec<LayerChange>,
+    pub(super) changes: Vec<LayerChange>,
     /// The blobs that were made, by digest.
-    pub blobs: HashMap<Digest, MadeBlob>,
+    pub(super) blobs: HashMap<Digest, MadeBlob>,
 }
 
 /// The blob of a layer that was made.
 #[derive(Debug)]
-pub enum MadeBlob {
+pub(super) enum MadeBlob {
     /// By this run.
     Spooled(SpooledBlob),
     /// By an earlier one.
@@ -62,7 +63,7 @@ impl Job {
     ///
     /// # Errors
     /// If an old layer cannot be read, or a new one not be written.
-    pub async fn rewrite(
+    pub(super) async fn rewrite(
         self: &Arc<Self>,
         image: &Image,
         outputs: Vec<OutputLayer>,
@@ -121,7 +122,7 @@ impl Job {
         // Where all threads pack, there is none to spare for hashing.
         let is_light = packing.reuse == Some(Reuse::Copy);
         let hashers = if is_light { LayerHashers::with_spare(self.spare()) } else { LayerHashers::default() };
-        let made = super::blocking(move || {
+        let made = super::job::blocking(move || {
             let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
             make(old, writer)
         });
@@ -170,7 +171,7 @@ impl Job {
     /// Reads a layer that the cache knew, but not as it is to be now.
     async fn map(&self, layer: &StackedLayer, scratch: ScratchFile, number: usize) -> Result<Arc<SeekMap>, SlimError> {
         let Streamed { blob, diff_id, .. } = self.open_streamed(layer, number).await?;
-        let mapped = super::blocking(move || {
+        let mapped = super::job::blocking(move || {
             let mut map = SeekMap::new(Box::new(scratch));
             scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
         });
