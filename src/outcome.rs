@@ -94,6 +94,11 @@ impl ImageOutcome {
 }
 
 impl Outcome {
+    /// Starts the outcome of a run, with the digest of the old manifest or index.
+    pub(crate) fn new(source: Digest) -> Self {
+        Self { source, root: None, images: Vec::new(), notes: Vec::new(), unmet: Vec::new() }
+    }
+
     /// Returns the plans of all images in the form of a plan file.
     pub fn saved_plan(&self) -> SavedPlan {
         SavedPlan {

@@ -1,73 +1,63 @@
 //! Finds out how many of an image's layers are its base image's.
 
-use std::sync::Arc;
-
 use super::SlimError;
-use super::images::{Image, Selection};
-use super::job::Job;
+use super::select::{Image, Selection, select};
+use super::session::Session;
+use super::source::OpenSource;
 use crate::image::base::{BASE_DIGEST, BASE_NAME, layers_by_history, layers_of_base};
 use crate::image::{ImageConfig, PlatformChoice};
+use crate::layering::Squash;
 use crate::reference::{ImageName, Reference};
-use crate::transport::{self, Access};
 
-/// How many layers are the base image's, and how that was found out.
+/// The base image's layers, and how they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Base {
-    /// Number of layers.
+    /// Their number.
     pub(super) layers: usize,
-    /// For people.
+    /// For users.
     pub(super) found_by: String,
 }
 
-impl Job {
-    /// Finds the base: `given` by the person, else by annotations, else by history.
-    ///
-    /// # Errors
-    /// If `given` is not the base, or nothing tells.
-    pub(super) async fn base(
-        self: &Arc<Self>,
-        image: &Image,
-        given: Option<&Reference>,
-        access: &Access,
-    ) -> Result<Base, SlimError> {
-        if let Some(reference) = given {
-            let base = self.base_config(reference, image, access).await?;
-            let layers = layers_of_base(&image.config, &base)
-                .ok_or_else(|| SlimError::NotTheBase { image: self.image.clone(), base: reference.to_string() })?;
-            return Ok(Base { layers, found_by: format!("--base {reference}") });
-        }
-        if let Some(reference) = annotated(image)
-            && let Ok(base) = self.base_config(&reference, image, access).await
-            && let Some(layers) = layers_of_base(&image.config, &base)
-        {
-            return Ok(Base { layers, found_by: format!("annotations, which name {reference}") });
-        }
-        let layers = layers_by_history(&image.config, &image.stack)
-            .ok_or_else(|| SlimError::NoBase { image: self.image.clone() })?;
-        Ok(Base { layers, found_by: "history".to_owned() })
+/// Finds the base image: the one that the request names, or else by annotations, or else by history. Only
+/// `--squash app` requires it; otherwise it is `None` if the request does not name it and history does not show it.
+///
+/// # Errors
+/// If the base that the request names is not the base, or a required base cannot be found.
+pub(super) async fn base(session: &Session<'_>, image: &Image) -> Result<Option<Base>, SlimError> {
+    let name = || session.source.name.clone();
+    if let Some(reference) = &session.request.base {
+        let base = config_of(session, reference, image).await?;
+        let layers = layers_of_base(&image.config, &base)
+            .ok_or_else(|| SlimError::NotTheBase { image: name(), base: reference.to_string() })?;
+        return Ok(Some(Base { layers, found_by: format!("--base {reference}") }));
     }
+    let by_history = || {
+        let layers = layers_by_history(&image.config, &image.stack)?;
+        Some(Base { layers, found_by: "history".to_owned() })
+    };
+    if session.request.squash != Squash::App {
+        return Ok(by_history());
+    }
+    if let Some(reference) = annotated(image)
+        && let Ok(base) = config_of(session, &reference, image).await
+        && let Some(layers) = layers_of_base(&image.config, &base)
+    {
+        return Ok(Some(Base { layers, found_by: format!("annotations, which name {reference}") }));
+    }
+    by_history().map(Some).ok_or_else(|| SlimError::NoBase { image: name() })
+}
 
-    async fn base_config(
-        &self,
-        reference: &Reference,
-        image: &Image,
-        access: &Access,
-    ) -> Result<ImageConfig, SlimError> {
-        let name = reference.to_string();
-        let source = transport::open(reference, access)
-            .await
-            .map_err(|source| SlimError::Source { image: name.clone(), source })?;
-        let base = Job::new(source, name, 1, self.progress.clone());
-        let choice = match image.config.platform() {
-            Some(platform) => {
-                PlatformChoice::One { os: platform.os, architecture: platform.architecture, variant: platform.variant }
-            }
-            None => PlatformChoice::All,
-        };
-        match base.select(&choice).await? {
-            Selection::One(image) => Ok(image.config),
-            Selection::Index { .. } => Err(SlimError::NoBase { image: base.image.clone() }),
+async fn config_of(session: &Session<'_>, reference: &Reference, image: &Image) -> Result<ImageConfig, SlimError> {
+    let source = OpenSource::open(reference, session.access).await?;
+    let choice = match image.config.platform() {
+        Some(platform) => {
+            PlatformChoice::One { os: platform.os, architecture: platform.architecture, variant: platform.variant }
         }
+        None => PlatformChoice::All,
+    };
+    match select(&source, &choice).await? {
+        Selection::One(image) => Ok(image.config),
+        Selection::Index { .. } => Err(SlimError::NoBase { image: source.name.clone() }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a job fails: what was attempted, on which image and layer.
+//! Why a run fails: what was attempted, on which image and layer.
 
 use crate::budget::OverBudget;
 use crate::digest::Digest;
@@ -13,7 +13,7 @@ use crate::rootfs::RootfsError;
 use crate::saved_plan::SavedPlanError;
 use crate::transport::TransportError;
 
-/// Why a job fails.
+/// Why a run fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SlimError {
     /// The source cannot be opened or read.
@@ -180,9 +180,9 @@ pub enum SlimError {
     /// The outcome was refused before the new image became visible.
     #[error(transparent)]
     Review(Box<dyn std::error::Error + Send + Sync>),
-    /// Work was stopped.
-    #[error(transparent)]
-    Stopped(#[from] TransportError),
+    /// The run was stopped.
+    #[error("the run was stopped")]
+    Stopped,
 }
 
 impl SlimError {

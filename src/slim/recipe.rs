@@ -1,55 +1,60 @@
-//! How each output layer is made, before anything is read.
+//! How each output layer is written, before any layer is read.
 
 use std::sync::Arc;
 
 use super::SlimError;
-use super::images::Image;
-use super::scan::key_of;
+use super::destination::Destination;
+use super::results::key_of;
+use super::select::Image;
 use crate::cache::RewriteKey;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::Packing;
 use crate::layering::{Change, OutputLayer};
-use crate::transport::Spool;
 use crate::transport::spool::ScratchFile;
 
-/// How one output layer is made.
+/// How one output layer is written.
 pub(super) enum Recipe {
+    /// Not at all: the old blob is kept.
     Keep,
+    /// Not at all: nothing is left.
     Drop,
-    /// Of what cut lists keep of old layers.
-    Cut(Vec<Part>),
-    /// Of a whole old layer, compressed otherwise.
+    /// From what cut lists keep of old layers.
+    Cut(Vec<CutLayer>),
+    /// From a whole old layer, with another compression.
     Recompress(Box<StackedLayer>),
 }
 
-/// What an output layer takes from an old one.
-pub(super) struct Part {
+/// An old layer, and what is kept of it.
+pub(super) struct CutLayer {
     pub(super) layer: StackedLayer,
-    pub(super) points: Points,
+    pub(super) points: RestartPoints,
     pub(super) cut: Arc<CutList>,
 }
 
-/// Points from which an old layer can be decoded.
-pub(super) enum Points {
-    /// As the scan noted.
+/// The points from which an old layer can be decoded.
+pub(super) enum RestartPoints {
+    /// The scan recorded them.
     Mapped(Arc<SeekMap>),
-    /// The layer was not read, for the cache knew what is in it; its map may go here.
+    /// The scan came from the cache. They are recorded in this file when the layer is read.
     Unread(ScratchFile),
-    /// There are none.
+    /// The layer is not a gzip layer.
     None,
 }
 
 impl Recipe {
-    /// Tells how an output layer is made. `maps` has points to seek to in old layers that were read; layers that stay are compressed
-    /// otherwise if `wanted` says so, or they are not compressed at all.
+    /// Returns how an output layer is written. `maps` has the restart points of old layers that were read. A kept layer
+    /// is compressed again if it is uncompressed, or if its compression is not `wanted`.
+    ///
+    /// # Errors
+    /// If no temporary file can be created.
     pub(super) fn new(
         image: &Image,
         output: &OutputLayer,
         maps: &[Option<Arc<SeekMap>>],
         wanted: Option<Compression>,
-        spool: &Spool,
+        destination: &Destination,
     ) -> Result<Self, SlimError> {
         let layer = |index: usize| image.stack.layers[index].clone();
         Ok(match &output.change {
@@ -58,11 +63,11 @@ impl Recipe {
                 let part = |(index, cut): &(usize, Arc<CutList>)| {
                     let layer = layer(*index);
                     let points = match &maps[*index] {
-                        Some(map) => Points::Mapped(map.clone()),
-                        None if layer.compression == Compression::Gzip => Points::Unread(spool.scratch()?),
-                        None => Points::None,
+                        Some(map) => RestartPoints::Mapped(map.clone()),
+                        None if layer.compression == Compression::Gzip => RestartPoints::Unread(destination.scratch()?),
+                        None => RestartPoints::None,
                     };
-                    Ok::<_, SlimError>(Part { layer, points, cut: cut.clone() })
+                    Ok::<_, SlimError>(CutLayer { layer, points, cut: cut.clone() })
                 };
                 Self::Cut(lists.iter().map(part).collect::<Result<_, _>>()?)
             }
@@ -77,7 +82,7 @@ impl Recipe {
         })
     }
 
-    /// About how many bytes have to be decoded.
+    /// Returns about how many bytes have to be decoded.
     pub(super) fn cost(&self) -> u64 {
         match self {
             Self::Keep | Self::Drop => 0,
@@ -86,7 +91,7 @@ impl Recipe {
         }
     }
 
-    /// Returns what the layer depends on; `None` if nothing is made.
+    /// Returns the name of the layer in the cache; `None` if no layer is written.
     pub(super) fn key(&self, packing: Packing) -> Option<RewriteKey> {
         match self {
             Self::Keep | Self::Drop => None,

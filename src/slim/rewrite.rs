@@ -1,4 +1,4 @@
-//! Makes the new layers of an image in parallel.
+//! Writes the new layers of an image in parallel, and builds its documents.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,13 +8,17 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use super::SlimError;
-use super::images::Image;
-use super::job::Job;
-use super::recipe::{Part, Points, Recipe};
-use crate::cache::{CachedLayer, RewriteKey};
+use super::layering::Layered;
+use super::recipe::{CutLayer, Recipe, RestartPoints};
+use super::scan::scan_error;
+use super::select::Image;
+use super::session::Session;
+use super::slimmed::{NewBlob, NewImage, SlimmedImage, marks};
+use super::threads::{Task, blocking};
+use crate::cache::RewriteKey;
 use crate::digest::Digest;
 use crate::hasher::{Hasher, LayerHashers};
-use crate::image::rebuild::LayerChange;
+use crate::image::rebuild::{LayerChange, rebuild};
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
 use crate::layer::cut::CutList;
@@ -23,184 +27,102 @@ use crate::layer::scan;
 use crate::layering::{Change, OutputLayer};
 use crate::progress::{MeteredReader, Stage};
 use crate::transport::spool::ScratchFile;
-use crate::transport::{BlobReader, FileSlice, Spool, SpooledBlob};
+use crate::transport::{BlobReader, FileSlice, SpooledBlob};
 
-/// How new layers are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// Their compression. `None` leaves layers that stay as they are, unless they are not compressed at all.
-    pub(super) compression: Option<Compression>,
-    /// Whether what stays of a rewritten layer is compressed anew.
-    pub(super) recompress: bool,
-    /// The level at which it is; `None` for the compression's usual one.
-    pub(super) level: Option<u32>,
+/// Writes the new layers of an image; in a dry run, none.
+///
+/// # Errors
+/// If an old layer cannot be read, or a new one cannot be written.
+pub(super) async fn rewrite(session: &Session<'_>, image: &Image, layered: Layered) -> Result<SlimmedImage, SlimError> {
+    let Some(destination) = &session.destination else { return Ok(SlimmedImage::new(session, image, layered, None)) };
+    // Without a preference, new layers use gzip, and kept layers change only if they are uncompressed.
+    let wanted = session.request.compression.or(destination.usual_compression());
+    let compression = wanted.unwrap_or(Compression::Gzip);
+    let mut layers = Vec::new();
+    for output in &layered.outputs {
+        let recipe = Recipe::new(image, output, &layered.planned.maps, wanted, destination)?;
+        let packing = packing(session, output, compression);
+        layers.push((output, recipe.key(packing), recipe, packing));
+    }
+    let unwritten = layers.iter().filter_map(|(_, key, ..)| key.as_ref()).filter(|key| !session.results.has_layer(key));
+    let unwritten = unwritten.count();
+    let workers = Workers::start(session.threads.count(), unwritten).filter(|_| unwritten > 0);
+    let mut tasks = Vec::new();
+    for (output, key, recipe, packing) in layers {
+        let number = output.old.end;
+        let (cost, workers, file) = (recipe.cost(), workers.clone(), destination.file()?);
+        let task: Task<'_, _> = (
+            cost,
+            Box::pin(async move {
+                let Some(key) = key else { return Ok(None) };
+                let (file, path) = file;
+                write_layer(session, recipe, key, LayerFile { number, packing, workers, file, path }).await.map(Some)
+            }),
+        );
+        tasks.push(task);
+    }
+    let written = session.threads.run(tasks).await?;
+    let (changes, blobs) = changes(&layered.outputs, written, compression);
+    let marks = marks(session.request, [&layered.planned.plan]);
+    let documents = rebuild(&image.manifest, &image.config, &image.stack, &changes, &marks);
+    Ok(SlimmedImage::new(session, image, layered, Some((NewImage { documents, blobs }, changes))))
 }
 
-/// What became of an image's layers.
-#[derive(Debug)]
-pub(super) struct NewLayers {
-    /// One item for each old layer.
-    pub(super) changes: Vec<LayerChange>,
-    /// The blobs that were made, by digest.
-    pub(super) blobs: HashMap<Digest, MadeBlob>,
-}
-
-/// The blob of a layer that was made.
-#[derive(Debug)]
-pub(super) enum MadeBlob {
-    /// By this run.
-    Spooled(SpooledBlob),
-    /// By an earlier one.
-    Cached(CachedLayer),
-}
-
-/// A layer that was made, and its blob, unless it goes with an image that is pushed before.
-type Made = (Rewritten, Option<MadeBlob>);
-
-impl Job {
-    /// Makes new layers. Those that stay are compressed anew only if they are not compressed at all, or compressed otherwise
-    /// than `wanted` says; rewritten ones are compressed as it says, with gzip by default.
-    ///
-    /// # Errors
-    /// If an old layer cannot be read, or a new one not be written.
-    pub(super) async fn rewrite(
-        self: &Arc<Self>,
-        image: &Image,
-        outputs: Vec<OutputLayer>,
-        maps: &[Option<Arc<SeekMap>>],
-        wanted: Wanted,
-        spool: &Spool,
-    ) -> Result<NewLayers, SlimError> {
-        let compression = wanted.compression.unwrap_or(Compression::Gzip);
-        let packings = outputs.iter().map(|output| Packing {
-            compression,
-            // All of a squashed layer is written again anyway, and squashing asks for a small image.
-            reuse: (!wanted.recompress).then(|| if output.old.len() > 1 { Reuse::Refit } else { Reuse::Copy }),
-            level: wanted.level,
-        });
-        let recipes = outputs.iter().map(|output| Recipe::new(image, output, maps, wanted.compression, spool));
-        let recipes = recipes.collect::<Result<Vec<_>, _>>()?;
-        let is_made = |key: &RewriteKey| self.cache.as_ref().is_some_and(|cache| cache.has_layer(key));
-        let plans = recipes.into_iter().zip(packings).map(|(recipe, packing)| (recipe.key(packing), recipe, packing));
-        let plans = plans.collect::<Vec<_>>();
-        let to_make = plans.iter().filter_map(|(key, ..)| key.as_ref()).filter(|key| !is_made(key)).count();
-        let workers = Workers::start(self.thread_count, to_make).filter(|_| to_make > 0);
-        let mut tasks = Vec::new();
-        for (output, (key, recipe, packing)) in outputs.iter().zip(plans) {
-            let place = spool.file()?;
-            let (job, last, workers) = (self.clone(), output.old.end, workers.clone());
-            tasks.push((recipe.cost(), async move {
-                match key {
-                    Some(key) => job.make_layer(recipe, key, last, packing, workers, place).await.map(Some),
-                    None => Ok(None),
-                }
-            }));
-        }
-        let made = self.in_parallel(tasks).await?;
-        Ok(NewLayers::collect(&outputs, made, compression))
-    }
-
-    /// Makes one layer, unless an earlier run, or this one for an earlier image, has made the very same. `number` is for messages; the blob goes to `place`.
-    async fn make_layer(
-        &self,
-        recipe: Recipe,
-        key: RewriteKey,
-        number: usize,
-        packing: Packing,
-        workers: Option<Workers>,
-        (file, path): (File, TempPath),
-    ) -> Result<Made, SlimError> {
-        if let Some(layer) = self.shared.layer(&key) {
-            return Ok((layer, None));
-        }
-        let asked = key.clone();
-        if let Some(cached) = self.ask_cache(move |cache| cache.layer(&asked)).await?.flatten() {
-            self.shared.keep_layer(key, cached.layer);
-            return Ok((cached.layer, Some(MadeBlob::Cached(cached))));
-        }
-        let old = self.open_old(recipe, number).await?;
-        // Where all threads pack, there is none to spare for hashing.
-        let is_light = packing.reuse == Some(Reuse::Copy);
-        let hashers = if is_light { LayerHashers::with_spare(self.spare()) } else { LayerHashers::default() };
-        let made = super::job::blocking(move || {
-            let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
-            make(old, writer)
-        });
-        let layer = made.await?;
-        let layer = layer.map_err(|source| SlimError::Rewrite { number, image: self.image.clone(), source })?;
-        self.shared.keep_layer(key.clone(), layer);
-        if self.cache.is_some() {
-            // Opened here: the blob may be moved to where it goes before it is copied.
-            let blob = File::open(&path);
-            self.keep(move |cache| cache.keep_layer(&key, &layer, blob));
-        }
-        Ok((layer, Some(MadeBlob::Spooled(SpooledBlob { path, facts: layer.blob }))))
-    }
-
-    /// Opens the old layers that a recipe reads.
-    async fn open_old(&self, recipe: Recipe, number: usize) -> Result<Old, SlimError> {
-        Ok(match recipe {
-            Recipe::Keep | Recipe::Drop => Old::Cut(Vec::new()),
-            Recipe::Recompress(layer) => Old::Whole(self.open_streamed(&layer, number).await?),
-            Recipe::Cut(parts) => {
-                let mut layers = Vec::new();
-                for Part { layer, points, cut } in parts {
-                    let map = match points {
-                        Points::Mapped(map) => Some(map),
-                        Points::Unread(scratch) => Some(self.map(&layer, scratch, number).await?),
-                        Points::None => None,
-                    };
-                    let old = match self.open_mapped(&layer, map, number).await? {
-                        Some(old) => old,
-                        None => OldLayer::Streamed(self.open_streamed(&layer, number).await?),
-                    };
-                    layers.push((old, cut));
-                }
-                Old::Cut(layers)
-            }
-        })
-    }
-
-    async fn open_streamed(&self, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
-        let LayerHashers { blob, tar } = LayerHashers::default();
-        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor, blob).await;
-        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: (layer.diff_id, tar) })
-            .map_err(|source| self.source_error(source))
-    }
-
-    /// Reads a layer that the cache knew, but not as it is to be now.
-    async fn map(&self, layer: &StackedLayer, scratch: ScratchFile, number: usize) -> Result<Arc<SeekMap>, SlimError> {
-        let Streamed { blob, diff_id, .. } = self.open_streamed(layer, number).await?;
-        let mapped = super::job::blocking(move || {
-            let mut map = SeekMap::new(Box::new(scratch));
-            scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
-        });
-        mapped.await?.map_err(|source| self.scan_error(number, &layer.descriptor, source))
-    }
-
-    /// Opens an old layer that is mapped and can be read anywhere.
-    async fn open_mapped(
-        &self,
-        layer: &StackedLayer,
-        map: Option<Arc<SeekMap>>,
-        number: usize,
-    ) -> Result<Option<OldLayer>, SlimError> {
-        let Some(map) = map else { return Ok(None) };
-        let slice = self.source.slice(&layer.descriptor).await.map_err(|source| self.source_error(source))?;
-        Ok(slice.map(|slice| {
-            let what = format!("layer {number}");
-            OldLayer::Mapped(self.meter(slice, Stage::Rewrite, &what, &layer.descriptor), map)
-        }))
+fn packing(session: &Session<'_>, output: &OutputLayer, compression: Compression) -> Packing {
+    // All of a squashed layer is written again anyway, and squashing asks for a small image.
+    let reuse = if output.old.len() > 1 { Reuse::Refit } else { Reuse::Copy };
+    Packing {
+        compression,
+        reuse: (!session.request.recompress).then_some(reuse),
+        level: session.request.compression_level,
     }
 }
 
-/// Opened old layers.
-enum Old {
+/// A written layer, and its blob, unless an earlier image of the run brings that.
+type WrittenLayer = (Rewritten, Option<NewBlob>);
+
+/// Where and how a layer is written.
+struct LayerFile {
+    /// The highest old layer, counted from 1, for messages.
+    number: usize,
+    packing: Packing,
+    workers: Option<Workers>,
+    file: File,
+    path: TempPath,
+}
+
+/// Writes one layer, unless this run or an earlier one wrote the same layer.
+async fn write_layer(
+    session: &Session<'_>,
+    recipe: Recipe,
+    key: RewriteKey,
+    to: LayerFile,
+) -> Result<WrittenLayer, SlimError> {
+    if let Some((layer, cached)) = session.results.layer(&key).await? {
+        return Ok((layer, cached.map(NewBlob::Cached)));
+    }
+    let LayerFile { number, packing, workers, file, path } = to;
+    let old = open_old(session, recipe, number).await?;
+    // If all threads compress, none is idle.
+    let is_light = packing.reuse == Some(Reuse::Copy);
+    let hashers = if is_light { LayerHashers::with_spare(session.threads.idle()) } else { LayerHashers::default() };
+    let written = blocking(move || {
+        let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
+        write(old, writer)
+    });
+    let image = || session.source.name.clone();
+    let layer = written.await?.map_err(|source| SlimError::Rewrite { number, image: image(), source })?;
+    session.results.keep_layer(key, layer, &path);
+    Ok((layer, Some(NewBlob::Spooled(SpooledBlob { path, facts: layer.blob }))))
+}
+
+/// The opened old layers of a recipe.
+enum OpenedRecipe {
     Whole(Streamed),
-    Cut(Vec<(OldLayer, Arc<CutList>)>),
+    Cut(Vec<(OpenedLayer, Arc<CutList>)>),
 }
 
-enum OldLayer {
+enum OpenedLayer {
     /// Read from its start.
     Streamed(Streamed),
     /// Read where it is needed.
@@ -210,18 +132,71 @@ enum OldLayer {
 struct Streamed {
     blob: BlobReader,
     compression: Compression,
-    /// What the decompressed bytes are, and what hashes them together with the blob's.
+    /// The digest of the uncompressed bytes, and their hasher.
     diff_id: (Digest, Hasher),
 }
 
-fn make(old: Old, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {
+async fn open_old(session: &Session<'_>, recipe: Recipe, number: usize) -> Result<OpenedRecipe, SlimError> {
+    Ok(match recipe {
+        Recipe::Keep | Recipe::Drop => OpenedRecipe::Cut(Vec::new()),
+        Recipe::Recompress(layer) => OpenedRecipe::Whole(open_streamed(session, &layer, number).await?),
+        Recipe::Cut(parts) => {
+            let mut layers = Vec::new();
+            for CutLayer { layer, points, cut } in parts {
+                let map = match points {
+                    RestartPoints::Mapped(map) => Some(map),
+                    RestartPoints::Unread(scratch) => Some(read_map(session, &layer, scratch, number).await?),
+                    RestartPoints::None => None,
+                };
+                let slice = match &map {
+                    Some(_) => session.slice(Stage::Rewrite, &name_of(number), &layer.descriptor).await?,
+                    None => None,
+                };
+                let opened = match (slice, map) {
+                    (Some(slice), Some(map)) => OpenedLayer::Mapped(slice, map),
+                    _ => OpenedLayer::Streamed(open_streamed(session, &layer, number).await?),
+                };
+                layers.push((opened, cut));
+            }
+            OpenedRecipe::Cut(layers)
+        }
+    })
+}
+
+async fn open_streamed(session: &Session<'_>, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
+    let LayerHashers { blob, tar } = LayerHashers::default();
+    let blob = session.blob(Stage::Rewrite, &name_of(number), &layer.descriptor, blob).await?;
+    Ok(Streamed { blob, compression: layer.compression, diff_id: (layer.diff_id, tar) })
+}
+
+/// Reads a layer whose scan came from the cache, and records its restart points.
+async fn read_map(
+    session: &Session<'_>,
+    layer: &StackedLayer,
+    scratch: ScratchFile,
+    number: usize,
+) -> Result<Arc<SeekMap>, SlimError> {
+    let Streamed { blob, diff_id, .. } = open_streamed(session, layer, number).await?;
+    let mapped = blocking(move || {
+        let mut map = SeekMap::new(Box::new(scratch));
+        scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
+    });
+    mapped.await?.map_err(|source| scan_error(session, number, &layer.descriptor, source))
+}
+
+/// Returns the name of a layer, for the progress.
+fn name_of(number: usize) -> String {
+    format!("layer {number}")
+}
+
+fn write(old: OpenedRecipe, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {
     let (_, rewritten) = match old {
-        Old::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
-        Old::Cut(layers) => {
+        OpenedRecipe::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
+        OpenedRecipe::Cut(layers) => {
             for (layer, cut) in layers {
                 match layer {
-                    OldLayer::Streamed(layer) => writer.add(layer.blob, layer.compression, layer.diff_id, &cut)?,
-                    OldLayer::Mapped(blob, map) => writer.splice(&blob, &map, &cut)?,
+                    OpenedLayer::Streamed(layer) => writer.add(layer.blob, layer.compression, layer.diff_id, &cut)?,
+                    OpenedLayer::Mapped(blob, map) => writer.splice(&blob, &map, &cut)?,
                 }
             }
             writer.finish()?
@@ -230,22 +205,25 @@ fn make(old: Old, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, Rewr
     Ok(rewritten)
 }
 
-impl NewLayers {
-    fn collect(outputs: &[OutputLayer], made: Vec<Option<Made>>, compression: Compression) -> Self {
-        let mut new = Self { changes: Vec::new(), blobs: HashMap::new() };
-        for (output, made) in outputs.iter().zip(made) {
-            let squashed = output.old.len() - 1;
-            new.changes.extend((0..squashed).map(|_| LayerChange::Drop));
-            new.changes.push(match (made, &output.change) {
-                (Some((layer, blob)), _) => {
-                    // Of two equal layers of one image, the one that was made second has no blob.
-                    new.blobs.extend(blob.map(|blob| (layer.blob.digest, blob)));
-                    LayerChange::Replace { layer, compression, squashed }
-                }
-                (None, Change::Keep) => LayerChange::Keep,
-                (None, _) => LayerChange::Drop,
-            });
-        }
-        new
+/// Returns the change of each old layer, and the new blobs by digest.
+fn changes(
+    outputs: &[OutputLayer],
+    written: Vec<Option<WrittenLayer>>,
+    compression: Compression,
+) -> (Vec<LayerChange>, HashMap<Digest, NewBlob>) {
+    let (mut changes, mut blobs) = (Vec::new(), HashMap::new());
+    for (output, written) in outputs.iter().zip(written) {
+        let squashed = output.old.len() - 1;
+        changes.extend((0..squashed).map(|_| LayerChange::Drop));
+        changes.push(match (written, &output.change) {
+            (Some((layer, blob)), _) => {
+                // Of two equal layers of one image, the second has no blob.
+                blobs.extend(blob.map(|blob| (layer.blob.digest, blob)));
+                LayerChange::Replace { layer, compression, squashed }
+            }
+            (None, Change::Keep) => LayerChange::Keep,
+            (None, _) => LayerChange::Drop,
+        });
     }
+    (changes, blobs)
 }

@@ -1,174 +1,88 @@
-//! Scans the layers of an image in parallel and merges them.
+//! Reads each layer of an image once, in parallel.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::SlimError;
-use super::images::Image;
-use super::job::Job;
-use super::pile::Pile;
+use super::results::{LayerScan, key_of};
+use super::select::Image;
+use super::session::Session;
+use super::threads::blocking;
 use crate::budget::Budget;
-use crate::cache::{ScanKey, ScannedLayer};
-use crate::evidence::{Collector, Evidence, Facts, FileFacts, LayerDatabase, SeenSources};
+use crate::cache::ScannedLayer;
+use crate::evidence::{Collector, SeenSources};
 use crate::hasher::{Hasher, LayerHashers};
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
 use crate::layer::scan;
 use crate::layer::tar::TarError;
-use crate::packages::{self, Texts};
 use crate::progress::Stage;
-use crate::rootfs::{EntryId, Fate, NodeKind, Rootfs};
-use crate::transport::Spool;
 
-/// What one pass over all layers of an image learns.
-pub(super) struct Scanned {
-    /// The rootfs that they make.
-    pub(super) rootfs: Rootfs,
-    /// What its files say.
-    pub(super) evidence: Evidence,
-    /// Points to seek to in each layer, if it is a gzip layer, may be rewritten, and was read.
-    pub(super) maps: Vec<Option<Arc<SeekMap>>>,
+/// Scans the layers of an image, the lowest first. Collects evidence if the rules need it, or if the cache may give it
+/// to a later run.
+///
+/// # Errors
+/// If a layer cannot be read.
+pub(super) async fn scan(session: &Session<'_>, image: &Image) -> Result<Vec<LayerScan>, SlimError> {
+    let takes_evidence = session.request.decision.takes_evidence() || session.results.are_cached();
+    let seen = takes_evidence.then(SeenSources::default);
+    let budget = Budget::default();
+    let mut tasks = Vec::new();
+    for (index, layer) in image.stack.layers.iter().enumerate() {
+        let is_known = session.results.has_scan(&key_of(layer));
+        let cost = if is_known { 0 } else { layer.descriptor.size };
+        let pass = Pass { number: index + 1, layer: layer.clone(), seen: seen.clone(), budget: budget.clone() };
+        let task: super::threads::Task<'_, _> = (cost, Box::pin(scan_layer(session, pass)));
+        tasks.push(task);
+    }
+    session.threads.run(tasks).await
 }
 
-impl Job {
-    /// Reads every layer of an image once, and returns the rootfs that they make and what its files say: of
-    /// Python sources only if that takes evidence. If layers will be rewritten, there is a `spool`: then points to seek to are noted, too.
-    ///
-    /// # Errors
-    /// If a layer cannot be read, or they cannot be merged.
-    pub(super) async fn scan(
-        self: &Arc<Self>,
-        image: &Image,
-        takes_evidence: bool,
-        spool: Option<&Spool>,
-    ) -> Result<Scanned, SlimError> {
-        // Sources are read if they are asked, or if the next run may ask them.
-        let seen = (takes_evidence || self.cache.is_some()).then(SeenSources::default);
-        let is_known = |layer: &StackedLayer| self.cache.as_ref().is_some_and(|cache| cache.has_scan(&key_of(layer)));
-        let known = image.stack.layers.iter().map(is_known).collect::<Vec<_>>();
-        let pile = Arc::new(Pile::new());
-        let budget = Budget::default();
-        let mut tasks = Vec::new();
-        for (index, layer) in image.stack.layers.iter().enumerate() {
-            let scratch = spool.filter(|_| layer.compression == Compression::Gzip).map(Spool::scratch).transpose()?;
-            let pass = Pass {
-                number: index + 1,
-                layer: layer.clone(),
-                seen: seen.clone(),
-                map: scratch.map(|scratch| SeekMap::new(Box::new(scratch))),
-                budget: budget.clone(),
-            };
-            let (job, pile) = (self.clone(), pile.clone());
-            let cost = if known[index] { 0 } else { layer.descriptor.size };
-            tasks.push((cost, async move {
-                let (scanned, map) = job.scan_layer(pass).await?;
-                let add = move || {
-                    pile.add(index, scanned.index);
-                    Ok::<_, SlimError>(())
-                };
-                super::job::blocking(add).await??;
-                Ok((scanned.found, map))
-            }));
-        }
-        let (found, maps): (Vec<_>, Vec<_>) = self.in_parallel(tasks).await?.into_iter().unzip();
-        let rootfs = pile.finish().map_err(|source| SlimError::Merge {
-            number: source.layer() + 1,
-            image: self.image.clone(),
-            source,
-        })?;
-        let facts = visible(&rootfs, &found);
-        let databases = databases(&rootfs, &found);
-        let evidence = Evidence::new(&rootfs, &image.config, facts, databases);
-        Ok(Scanned { rootfs, evidence, maps })
-    }
-
-    /// Scans one layer, unless the cache knows what is in it: then there is no map of it.
-    async fn scan_layer(self: Arc<Self>, pass: Pass) -> Result<(ScannedLayer, Option<Arc<SeekMap>>), SlimError> {
-        let Pass { number, layer, seen, mut map, budget } = pass;
-        let key = key_of(&layer);
-        let StackedLayer { descriptor, diff_id, compression, .. } = layer;
-        if let Some(shared) = self.shared.scan(&key) {
-            return Ok(shared);
-        }
-        let asked = key.clone();
-        if let Some(scanned) = self.ask_cache(move |cache| cache.scan(&asked)).await?.flatten() {
-            let scanned = (scanned, None);
-            self.shared.keep_scan(&key, &scanned);
-            return Ok(scanned);
-        }
-        let (spare, what) = (self.spare(), format!("layer {number}"));
-        let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let (hasher, diff_id) = if is_its_own_diff_id {
-            (Hasher::default(), None)
-        } else {
-            let LayerHashers { blob, tar } = LayerHashers::with_spare(spare.clone());
-            (blob, Some((diff_id, tar)))
-        };
-        let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
-        let blob = blob.map_err(|source| self.source_error(source))?;
-        let scanned = super::job::blocking(move || {
-            let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
-            let mut collector = collector.within(budget.clone());
-            let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
-            let scanned = ScannedLayer { index, found: collector.finish() };
-            Ok((scanned, map.map(Arc::new)))
-        });
-        let scanned = scanned.await?.map_err(|source| self.scan_error(number, &descriptor, source))?;
-        self.shared.keep_scan(&key, &scanned);
-        if self.cache.is_some() {
-            let scanned = scanned.0.clone();
-            self.keep(move |cache| cache.keep_scan(&key, &scanned));
-        }
-        Ok(scanned)
-    }
-
-    pub(super) fn scan_error(&self, number: usize, layer: &Descriptor, source: TarError) -> SlimError {
-        SlimError::Scan { number, digest: layer.digest, image: self.image.clone(), source }
-    }
-}
-
-pub(super) fn key_of(layer: &StackedLayer) -> ScanKey {
-    ScanKey { blob: layer.descriptor.digest, diff_id: layer.diff_id, compression: layer.compression }
-}
-
-/// What it takes to scan one layer.
+/// The input of one layer's scan.
 struct Pass {
     /// The layer, counted from 1.
     number: usize,
     layer: StackedLayer,
-    /// Sources that were read, if they are to be.
+    /// Sources that were read already, if evidence is collected.
     seen: Option<SeenSources>,
-    map: Option<SeekMap>,
     /// What the image may cost.
     budget: Budget,
 }
 
-/// Returns what each layer says of installed packages, the lowest first.
-fn databases(rootfs: &Rootfs, found: &[HashMap<u32, Arc<FileFacts>>]) -> Vec<LayerDatabase> {
-    let of_layer = |(layer, found): (usize, &HashMap<u32, Arc<FileFacts>>)| {
-        let texts = found.iter().filter_map(|(&index, facts)| {
-            let node = rootfs.owner(EntryId { layer: layer as u32, index })?;
-            let path = rootfs.path(node);
-            packages::says_what_is_installed(&path.to_string()).then_some((path, facts.text.clone()?))
-        });
-        let texts = texts.collect::<Texts>();
-        (!texts.is_empty()).then_some(LayerDatabase { layer, texts })
+/// Scans one layer, unless that was done before.
+async fn scan_layer(session: &Session<'_>, pass: Pass) -> Result<LayerScan, SlimError> {
+    let Pass { number, layer, seen, budget } = pass;
+    let key = key_of(&layer);
+    if let Some(scan) = session.results.scan(&key).await? {
+        return Ok(scan);
+    }
+    let StackedLayer { descriptor, diff_id, compression, .. } = layer;
+    // Layers that may be rewritten get restart points.
+    let destination = session.destination.as_ref().filter(|_| compression == Compression::Gzip);
+    let scratch = destination.map(|destination| destination.scratch()).transpose()?;
+    let mut map = scratch.map(|scratch| SeekMap::new(Box::new(scratch)));
+    let idle = session.threads.idle();
+    let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
+    let (hasher, diff_id) = if is_its_own_diff_id {
+        (Hasher::default(), None)
+    } else {
+        let LayerHashers { blob, tar } = LayerHashers::with_spare(idle.clone());
+        (blob, Some((diff_id, tar)))
     };
-    found.iter().enumerate().filter_map(of_layer).collect()
+    let blob = session.blob(Stage::Scan, &format!("layer {number}"), &descriptor, hasher).await?;
+    let scan = blocking(move || {
+        let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(idle)));
+        let mut collector = collector.within(budget.clone());
+        let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
+        let scanned = ScannedLayer { index, found: collector.finish() };
+        Ok(LayerScan { scanned, map: map.map(Arc::new) })
+    });
+    let scan = scan.await?.map_err(|source| scan_error(session, number, &descriptor, source))?;
+    session.results.keep_scan(key, &scan);
+    Ok(scan)
 }
 
-/// Returns what was found in the files that a container sees, by node; each name of a hard link has its file's.
-fn visible(rootfs: &Rootfs, found: &[HashMap<u32, Arc<FileFacts>>]) -> Facts {
-    let mut facts = Facts::default();
-    for layer in 0..rootfs.layers().len() {
-        for id in rootfs.ids(layer) {
-            let Fate::Visible(node) = rootfs.fate(id) else { continue };
-            let NodeKind::File { data: EntryId { layer, index } } = rootfs.node(node).kind else { continue };
-            if let Some(found) = found[layer as usize].get(&index) {
-                facts.insert(node, found.clone());
-            }
-        }
-    }
-    facts
+/// Returns the error for a layer that cannot be read.
+pub(super) fn scan_error(session: &Session<'_>, number: usize, layer: &Descriptor, source: TarError) -> SlimError {
+    SlimError::Scan { number, digest: layer.digest, image: session.source.name.clone(), source }
 }

@@ -1,0 +1,107 @@
+//! A slimmed image that is not written yet.
+
+use std::collections::HashMap;
+
+use super::layering::Layered;
+use super::plan::Planned;
+use super::select::Image;
+use super::session::Session;
+use crate::cache::CachedLayer;
+use crate::digest::Digest;
+use crate::explain::explain;
+use crate::image::Marks;
+use crate::image::rebuild::{LayerChange, Rebuilt};
+use crate::layering::Squash;
+use crate::outcome::{ImageOutcome, LayerOutcome};
+use crate::plan::Plan;
+use crate::reference::Reference;
+use crate::request::Request;
+use crate::transport::SpooledBlob;
+
+/// A slimmed image.
+pub(super) struct SlimmedImage {
+    /// What was done.
+    pub(super) outcome: ImageOutcome,
+    /// The new image; `None` in a dry run.
+    pub(super) new: Option<NewImage>,
+    /// For users.
+    pub(super) notes: Vec<String>,
+}
+
+/// A new image that is not written yet.
+pub(super) struct NewImage {
+    /// Its manifest and config.
+    pub(super) documents: Rebuilt,
+    /// Its new blobs, by digest.
+    pub(super) blobs: HashMap<Digest, NewBlob>,
+}
+
+/// The blob of a new layer.
+#[derive(Debug)]
+pub(super) enum NewBlob {
+    /// This run wrote it.
+    Spooled(SpooledBlob),
+    /// An earlier run wrote it.
+    Cached(CachedLayer),
+}
+
+impl SlimmedImage {
+    /// Describes what was done with an image. `new` has the new image and the change of each old layer.
+    pub(super) fn new(
+        session: &Session<'_>,
+        image: &Image,
+        layered: Layered,
+        new: Option<(NewImage, Vec<LayerChange>)>,
+    ) -> Self {
+        let Layered { planned, savings, .. } = layered;
+        let Planned { rootfs, plan, inventory, base, .. } = planned;
+        let (new, changes) = new.unzip();
+        let history = image.config.history();
+        let created_by = |line: usize| history[line].get("created_by")?.as_str().map(str::to_owned);
+        let layers = image.stack.layers.iter().enumerate().map(|(index, layer)| LayerOutcome {
+            source: layer.descriptor.clone(),
+            bytes: rootfs.layers()[index].size,
+            created_by: layer.history.and_then(created_by),
+            change: changes.as_ref().map(|changes| changes[index].clone()),
+        });
+        let mut notes = Vec::new();
+        if let (Squash::App, Some(base)) = (session.request.squash, &base) {
+            notes.push(format!(
+                "{}: the base image is the lowest {} of {} layers, found by {}",
+                image.platform(),
+                base.layers,
+                image.stack.layers.len(),
+                base.found_by
+            ));
+        }
+        if new.is_some() && !image.stack.history_fits && !history.is_empty() {
+            notes.push(format!(
+                "{}: the history describes another number of layers than there are; it is left out if layers are removed",
+                image.platform()
+            ));
+        }
+        let outcome = ImageOutcome {
+            platform: image.platform(),
+            source: Digest::of(&image.manifest.bytes),
+            new: new.as_ref().map(|new: &NewImage| new.documents.descriptor.clone()),
+            layers: layers.collect(),
+            savings,
+            explanations: session.request.explain.iter().map(|path| explain(&plan, &rootfs, path)).collect(),
+            inventory,
+            plan,
+        };
+        Self { outcome, new, notes }
+    }
+}
+
+/// Returns the annotations of new documents. They depend on the plans alone, so that applying a saved plan gives the
+/// same image.
+pub(super) fn marks<'p>(request: &Request, plans: impl IntoIterator<Item = &'p Plan>) -> Marks {
+    let profiles = plans.into_iter().flat_map(Plan::profiles).map(str::to_owned).collect();
+    let source_name = match &request.source {
+        Reference::Registry(name) => Some(name.to_string()),
+        _ => None,
+    };
+    let created = request.created.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+    Marks { source_name, profiles, created }
+}
