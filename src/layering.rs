@@ -141,7 +141,7 @@ fn data_of(rootfs: &Rootfs, node: NodeId) -> Option<EntryId> {
 
 /// The decision on one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict<'a> {
+enum EntryChange<'a> {
     Keep,
     Edit(&'a HeaderEdit),
     Drop,
@@ -169,11 +169,11 @@ impl<'a> Layout<'a> {
         entries_of(self.rootfs, 0..self.rootfs.layers().len())
     }
 
-    fn verdict(&self, id: EntryId) -> Verdict<'_> {
+    fn verdict(&self, id: EntryId) -> EntryChange<'_> {
         match self.edits.get(&id) {
-            _ if !self.is_kept(id) => Verdict::Drop,
-            Some(edit) => Verdict::Edit(edit),
-            None => Verdict::Keep,
+            _ if !self.is_kept(id) => EntryChange::Drop,
+            Some(edit) => EntryChange::Edit(edit),
+            None => EntryChange::Keep,
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a> Layout<'a> {
 
     /// Points a hard link at `first_name` if its old target will not exist when the link is unpacked.
     fn point_link(&mut self, id: EntryId, link: &Link, first_name: &RootfsPath) {
-        let renamed = |verdict| matches!(verdict, Verdict::Edit(HeaderEdit { path: Some(_), .. }));
+        let renamed = |verdict| matches!(verdict, EntryChange::Edit(HeaderEdit { path: Some(_), .. }));
         let target_stands = self.is_kept(link.target)
             && !renamed(self.verdict(link.target))
             && link.via.iter().all(|&via| self.stays(via));
@@ -305,7 +305,7 @@ impl<'a> Layout<'a> {
         let mut ids = entries_of(self.rootfs, old.clone()).peekable();
         let has_entries = ids.peek().is_some();
         let untouched =
-            old.len() == 1 && ids.all(|id| self.verdict(id) == Verdict::Keep && !self.contents.contains_key(&id));
+            old.len() == 1 && ids.all(|id| self.verdict(id) == EntryChange::Keep && !self.contents.contains_key(&id));
         let change = if untouched && has_entries {
             Change::Keep
         } else {
@@ -346,10 +346,10 @@ impl<'a> Layout<'a> {
             let mut cut = CutList::default();
             for (id, span) in self.rootfs.entries(layer) {
                 match (self.verdict(id), self.contents.get(&id)) {
-                    (Verdict::Drop, _) => {}
+                    (EntryChange::Drop, _) => {}
                     (verdict, Some(content)) => replace(&mut cut, &span, verdict, content),
-                    (Verdict::Keep, None) => cut.keep(span.range),
-                    (Verdict::Edit(edit), None) => {
+                    (EntryChange::Keep, None) => cut.keep(span.range),
+                    (EntryChange::Edit(edit), None) => {
                         cut.edit(span.header(), edit.clone());
                         cut.keep(span.body());
                     }
@@ -364,9 +364,9 @@ impl<'a> Layout<'a> {
 }
 
 /// Replaces the content of an entry.
-fn replace(cut: &mut CutList, span: &Span, verdict: Verdict<'_>, content: &[u8]) {
+fn replace(cut: &mut CutList, span: &Span, verdict: EntryChange<'_>, content: &[u8]) {
     let mut edit = match verdict {
-        Verdict::Edit(edit) => edit.clone(),
+        EntryChange::Edit(edit) => edit.clone(),
         _ => HeaderEdit::default(),
     };
     edit.size = Some(content.len() as u64);

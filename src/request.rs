@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::cache::Place;
+use crate::cache::CacheLocation;
 use crate::image::PlatformChoice;
 use crate::layer::codec::Compression;
 use crate::layering::Squash;
@@ -25,7 +25,7 @@ pub struct Request {
     /// Which platforms of an index to slim.
     pub platform: PlatformChoice,
     /// How it is decided what is removed.
-    pub decision: Decision,
+    pub decision: PlanSource,
     /// Which layers are squashed into one.
     pub squash: Squash,
     /// The base image, if the user names it.
@@ -48,21 +48,21 @@ pub struct Request {
     /// How many layers are worked on at once.
     pub threads: usize,
     /// The cache of scans and layers that runs share.
-    pub cache: Option<Place>,
+    pub cache: Option<CacheLocation>,
     /// Paths to explain.
     pub explain: Vec<RootfsPath>,
 }
 
 /// How it is decided what is removed.
 #[derive(Debug, Clone)]
-pub enum Decision {
+pub enum PlanSource {
     /// By rules.
-    Rules(Choice),
+    Rules(RuleChoice),
     /// By a saved plan.
     Saved(SavedPlan),
 }
 
-impl Decision {
+impl PlanSource {
     /// Returns whether the decision needs evidence. Without a rule nothing is removed, and a saved plan is applied as
     /// it is.
     pub fn takes_evidence(&self) -> bool {
@@ -75,7 +75,7 @@ impl Decision {
 
 /// The rules to apply.
 #[derive(Debug, Clone, Default)]
-pub struct Choice {
+pub struct RuleChoice {
     /// Profiles, in the order in which they claim paths.
     pub profiles: Vec<Profile>,
     /// Globs of further paths to remove.

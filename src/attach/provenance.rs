@@ -8,7 +8,7 @@ use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
 use crate::plan::Plan;
 use crate::reference::Reference;
-use crate::request::{Decision, Request};
+use crate::request::{PlanSource, Request};
 
 /// Media type of an in-toto statement.
 const STATEMENT: &str = "application/vnd.in-toto+json";
@@ -49,13 +49,13 @@ fn parameters(request: &Request, plan: &Plan) -> Value {
     let mut parameters = Map::new();
     parameters.insert("source".to_owned(), request.source.to_string().into());
     match &request.decision {
-        Decision::Rules(choice) => {
+        PlanSource::Rules(choice) => {
             let profiles = choice.profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>();
             parameters.insert("profiles".to_owned(), json!(profiles));
             parameters.insert("remove".to_owned(), json!(choice.remove));
             parameters.insert("keep".to_owned(), json!(choice.keep));
         }
-        Decision::Saved(saved) => {
+        PlanSource::Saved(saved) => {
             parameters.insert("plan".to_owned(), Digest::of(saved.to_json().as_bytes()).to_string().into());
             parameters.insert("profiles".to_owned(), json!(plan.profiles()));
         }

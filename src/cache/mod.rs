@@ -20,7 +20,7 @@ use store::Store;
 
 /// The folder and size limit of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct CacheLocation {
     /// The folder.
     pub folder: PathBuf,
     /// The most bytes that are kept at the end of a run. The least recently used files are removed first.
@@ -38,7 +38,7 @@ impl Cache {
     ///
     /// # Errors
     /// If the folder cannot be created.
-    pub fn open(place: &Place) -> io::Result<Self> {
+    pub fn open(place: &CacheLocation) -> io::Result<Self> {
         Ok(Self { store: Store::open(place)? })
     }
 

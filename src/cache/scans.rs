@@ -43,7 +43,7 @@ pub struct ScannedLayer {
 
 /// The distinct facts of files, and the entries that each belongs to.
 #[derive(Serialize, Deserialize)]
-struct Found<F> {
+struct FactTable<F> {
     facts: Vec<F>,
     of: Vec<(u32, u32)>,
 }
@@ -67,7 +67,7 @@ pub(super) fn read(mut file: File) -> io::Result<ScannedLayer> {
 
 fn pack(scanned: &ScannedLayer) -> io::Result<Vec<u8>> {
     let mut numbers = HashMap::new();
-    let mut found = Found { facts: Vec::new(), of: Vec::new() };
+    let mut found = FactTable { facts: Vec::new(), of: Vec::new() };
     let mut entries = scanned.found.iter().collect::<Vec<_>>();
     entries.sort_by_key(|(entry, _)| **entry);
     for (&entry, facts) in entries {
@@ -85,7 +85,7 @@ fn pack(scanned: &ScannedLayer) -> io::Result<Vec<u8>> {
 
 fn unpack(packed: &[u8]) -> io::Result<ScannedLayer> {
     let record = zstd::decode_all(packed)?;
-    let (index, found): (LayerIndex, Found<FileFacts>) = postcard::from_bytes(&record).map_err(io::Error::other)?;
+    let (index, found): (LayerIndex, FactTable<FileFacts>) = postcard::from_bytes(&record).map_err(io::Error::other)?;
     let facts = found.facts.into_iter().map(Arc::new).collect::<Vec<_>>();
     let of = found.of.into_iter().filter_map(|(entry, number)| Some((entry, facts.get(number as usize)?.clone())));
     Ok(ScannedLayer { index, found: of.collect() })

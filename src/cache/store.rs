@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Place;
+use super::CacheLocation;
 
 const LOCK: &str = "lock";
 /// Prefix of files that are being written. A killed run leaves them behind.
@@ -19,11 +19,11 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(super) struct Store {
-    place: Place,
+    place: CacheLocation,
 }
 
 impl Store {
-    pub(super) fn open(place: &Place) -> io::Result<Self> {
+    pub(super) fn open(place: &CacheLocation) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&place.folder)?;
         if fs::metadata(&place.folder)?.mode() & 0o022 != 0 {
             let folder = place.folder.display();
@@ -113,7 +113,7 @@ mod tests {
 
     fn store(limit: u64) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Place { folder: folder.path().join("a/b"), limit }).unwrap();
+        let store = Store::open(&CacheLocation { folder: folder.path().join("a/b"), limit }).unwrap();
         (folder, store)
     }
 

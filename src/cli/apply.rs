@@ -1,6 +1,6 @@
 //! `pydock apply`.
 
-use pydock::request::{Decision, Gates, Request};
+use pydock::request::{Gates, PlanSource, Request};
 use pydock::saved_plan::SavedPlan;
 
 use super::args::ApplyArgs;
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         source: run::reference(&args.source)?,
         destination: Some(run::reference(&args.destination)?),
         platform: output.platform.clone(),
-        decision: Decision::Saved(saved),
+        decision: PlanSource::Saved(saved),
         squash: output.squash.unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression,

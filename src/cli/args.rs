@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use pydock::cache::Place;
+use pydock::cache::CacheLocation;
 use pydock::digest::Digest;
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
@@ -215,8 +215,8 @@ pub(crate) struct CacheArgs {
 
 impl CacheArgs {
     /// Returns the place of the cache, if there is to be one.
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.cache_dir.as_ref().map(|folder| Place { folder: folder.clone(), limit: self.cache_size })
+    pub(crate) fn place(&self) -> Option<CacheLocation> {
+        self.cache_dir.as_ref().map(|folder| CacheLocation { folder: folder.clone(), limit: self.cache_size })
     }
 }
 

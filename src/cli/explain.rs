@@ -1,6 +1,6 @@
 //! `pydock explain`.
 
-use pydock::request::{Decision, Gates, Request};
+use pydock::request::{Gates, PlanSource, Request};
 use pydock::rootfs_path::RootfsPath;
 
 use super::args::ExplainArgs;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<u8, Failure
         source: run::reference(&args.source)?,
         destination: None,
         platform: args.platform.clone(),
-        decision: Decision::Rules(settings.choice(&args.choice)?),
+        decision: PlanSource::Rules(settings.choice(&args.choice)?),
         squash: pydock::layering::Squash::None,
         base: None,
         compression: None,

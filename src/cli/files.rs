@@ -19,11 +19,11 @@ pub(crate) struct FileError {
 #[derive(Debug)]
 pub(crate) struct PendingFile {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<PendingState>,
 }
 
 #[derive(Debug)]
-enum State {
+enum PendingState {
     /// Written beside its place, and renamed at the end.
     Beside(tempfile::NamedTempFile),
     /// A device or a pipe, which is written to where it is.
@@ -41,12 +41,14 @@ impl PendingFile {
         let failed = |error| Failure::file("write", path, error);
         let state = match fs::metadata(path) {
             Ok(there) if there.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-            Ok(there) if !there.is_file() => State::InPlace(File::options().write(true).open(path).map_err(failed)?),
+            Ok(there) if !there.is_file() => {
+                PendingState::InPlace(File::options().write(true).open(path).map_err(failed)?)
+            }
             _ => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let file =
                     tempfile::Builder::new().prefix(".pydock-").permissions(readable_by_all()).tempfile_in(folder);
-                State::Beside(file.map_err(failed)?)
+                PendingState::Beside(file.map_err(failed)?)
             }
         };
         Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
@@ -56,9 +58,9 @@ impl PendingFile {
     pub(crate) fn write(&self, text: &str) -> Result<(), FileError> {
         let mut state = self.lock();
         let written = match &mut *state {
-            State::Beside(file) => file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()),
-            State::InPlace(file) => file.write_all(text.as_bytes()),
-            State::Done => Ok(()),
+            PendingState::Beside(file) => file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()),
+            PendingState::InPlace(file) => file.write_all(text.as_bytes()),
+            PendingState::Done => Ok(()),
         };
         written.map_err(|source| FileError { path: self.path.clone(), source })
     }
@@ -68,9 +70,9 @@ impl PendingFile {
     /// # Errors
     /// If it cannot be renamed.
     pub(crate) fn finish(self, is_wanted: bool) -> Result<(), Failure> {
-        let state = std::mem::replace(&mut *self.lock(), State::Done);
+        let state = std::mem::replace(&mut *self.lock(), PendingState::Done);
         match state {
-            State::Beside(file) if is_wanted => {
+            PendingState::Beside(file) if is_wanted => {
                 let placed = file.persist(&self.path).map_err(|error| error.error);
                 placed.map(|_| ()).map_err(|error| Failure::file("write", &self.path, error))
             }
@@ -78,7 +80,7 @@ impl PendingFile {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingState> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
 use pydock::profile::{Level, Profile, ProfileError};
-use pydock::request::Choice;
+use pydock::request::RuleChoice;
 
 use super::args::{ChoiceArgs, OutputArgs};
 use super::failure::Failure;
@@ -77,7 +77,7 @@ impl Settings {
     }
 
     /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
-    pub(crate) fn choice(&self, args: &ChoiceArgs) -> Result<Choice, Failure> {
+    pub(crate) fn choice(&self, args: &ChoiceArgs) -> Result<RuleChoice, Failure> {
         let level = self.level(args);
         let built_in = Profile::built_in();
         let mut profiles = built_in.iter().filter(|profile| profile.level <= level).cloned().collect::<Vec<_>>();
@@ -99,7 +99,7 @@ impl Settings {
             }
             profiles.retain(|profile| profile.name != *name);
         }
-        Ok(Choice {
+        Ok(RuleChoice {
             profiles,
             remove: [&self.remove[..], &args.remove].concat(),
             keep: [&self.keep[..], &args.keep].concat(),

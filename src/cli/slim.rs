@@ -2,7 +2,7 @@
 
 use pydock::image::PlatformChoice;
 use pydock::reference::Reference;
-use pydock::request::{Decision, Gates, Request};
+use pydock::request::{Gates, PlanSource, Request};
 
 use super::args::SlimArgs;
 use super::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         source,
         destination: destination.filter(|_| !args.dry_run),
         platform,
-        decision: Decision::Rules(settings.choice(&args.choice)?),
+        decision: PlanSource::Rules(settings.choice(&args.choice)?),
         squash: output.squash.or(settings.squash).unwrap_or_default(),
         base: run::optional_reference(output.base.as_ref())?,
         compression: output.compression.or(settings.compression),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::names::{Meant, Names, Trust};
+use super::names::{Meant, NameLookup, Trust};
 use super::needs::{Need, Reason};
 use super::words::{Syntax, Use, Word, WordCollector};
 use crate::image::ImageConfig;
@@ -55,7 +55,7 @@ impl Programs {
 /// Returns the files and folders that `config` names, each with the key that names it.
 ///
 /// A folder is needed itself, but not its content: a working directory is kept without the `.git` in it.
-pub(super) fn named(config: &ImageConfig, names: &Names<'_>) -> Vec<Need> {
+pub(super) fn named(config: &ImageConfig, names: &NameLookup<'_>) -> Vec<Need> {
     let rootfs = names.rootfs;
     let mut named = Vec::new();
     let open = |path: &str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
@@ -98,7 +98,7 @@ const PROGRAM_VARIABLES: [&str; 9] =
     ["BROWSER", "CC", "CXX", "EDITOR", "PAGER", "SHELL", "VISUAL", "GIT_SSH", "GIT_SSH_COMMAND"];
 
 /// Returns the files that the words of a value refer to.
-fn meanings(names: &Names<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = Meant> {
+fn meanings(names: &NameLookup<'_>, text: &str, first: Use, syntax: Syntax) -> impl Iterator<Item = Meant> {
     let mut words = WordCollector::default();
     if text.starts_with('/') {
         words.add(text, 0, first);

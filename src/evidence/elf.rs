@@ -15,7 +15,7 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadRef};
 use serde::{Deserialize, Serialize};
 
-use super::strings::Strings;
+use super::strings::ObjectStrings;
 use super::windows::Windows;
 use super::words::Words;
 
@@ -44,7 +44,7 @@ pub struct ElfFacts {
 /// If `content` cannot be read.
 pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::Result<Option<ElfFacts>> {
     let is_program = Cell::new(false);
-    let mut strings = Strings::default();
+    let mut strings = ObjectStrings::default();
     let wanted = |start: &[u8]| {
         let wanted = wanted(start)?;
         is_program.set(wanted.is_program);
@@ -55,7 +55,7 @@ pub fn read(size: u64, content: &mut dyn BufRead, windows: &mut Windows) -> io::
 }
 
 /// The parts of an object that are read.
-struct Wanted {
+struct WantedParts {
     /// Where the dynamic section and strings may lie.
     ranges: Vec<Range<u64>>,
     /// Whether the object names a program that loads it. Programs do so, libraries do not.
@@ -63,7 +63,7 @@ struct Wanted {
 }
 
 /// Returns the parts to read; `None` if the first bytes of the object do not show them.
-fn wanted(start: &[u8]) -> Option<Wanted> {
+fn wanted(start: &[u8]) -> Option<WantedParts> {
     match FileKind::parse(start).ok()? {
         FileKind::Elf64 => wanted_of::<FileHeader64<Endianness>>(start),
         FileKind::Elf32 => wanted_of::<FileHeader32<Endianness>>(start),
@@ -71,7 +71,7 @@ fn wanted(start: &[u8]) -> Option<Wanted> {
     }
 }
 
-fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Wanted> {
+fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<WantedParts> {
     let header = Elf::parse(start).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, start).ok()?;
@@ -83,7 +83,7 @@ fn wanted_of<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<Wante
         let start: u64 = segment.p_offset(endian).into();
         start..start.saturating_add(segment.p_filesz(endian).into())
     };
-    Some(Wanted {
+    Some(WantedParts {
         ranges: segments.iter().filter(is_wanted).map(range).collect(),
         is_program: segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP),
     })

@@ -63,7 +63,7 @@ impl Trust {
 
 /// Looks words up in one image.
 #[derive(Debug)]
-pub(super) struct Names<'a> {
+pub(super) struct NameLookup<'a> {
     pub(super) rootfs: &'a Rootfs,
     pub(super) programs: &'a Programs,
     pub(super) libraries: &'a Libraries,
@@ -83,7 +83,7 @@ impl Meant {
     }
 }
 
-impl Names<'_> {
+impl NameLookup<'_> {
     /// Returns the files that a word refers to. `opens_libraries` means that the text opens libraries under any name,
     /// so `magic` refers to `libmagic.so.1`.
     pub(super) fn meaning(&self, word: Word<'_>, trust: Trust, opens_libraries: bool) -> (Meaning, Vec<Meant>) {

@@ -6,7 +6,7 @@ use super::collect::{Facts, FileFacts};
 use super::config::{self, Programs};
 use super::known;
 use super::library::Libraries;
-use super::names::{Meaning, Names, Trust, files_below};
+use super::names::{Meaning, NameLookup, Trust, files_below};
 use super::needs::{Need, Reason};
 use super::python::PythonFacts;
 use super::recorded::recorded;
@@ -84,8 +84,8 @@ impl Evidence {
         config::named(config, &self.names(rootfs))
     }
 
-    fn names<'a>(&'a self, rootfs: &'a Rootfs) -> Names<'a> {
-        Names { rootfs, programs: &self.programs, libraries: &self.libraries }
+    fn names<'a>(&'a self, rootfs: &'a Rootfs) -> NameLookup<'a> {
+        NameLookup { rootfs, programs: &self.programs, libraries: &self.libraries }
     }
 
     /// Returns what the scan found in a file.

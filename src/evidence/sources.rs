@@ -34,22 +34,22 @@ impl SeenSources {
 }
 
 /// What was found in sources, by the index of their entry.
-type Found = HashMap<u32, Arc<FileFacts>>;
+type FoundFacts = HashMap<u32, Arc<FileFacts>>;
 
 /// Reads the sources of one layer.
 #[derive(Debug, Default)]
 pub(super) struct SourceReader {
     seen: SeenSources,
     spare: Option<Spare>,
-    found: Found,
-    helper: Option<Helper<Source, Found>>,
+    found: FoundFacts,
+    helper: Option<Helper<UnparsedSource, FoundFacts>>,
     /// Memory that is reused for the next source.
     buffer: Vec<u8>,
     budget: Budget,
 }
 
 #[derive(Debug)]
-struct Source {
+struct UnparsedSource {
     entry: u32,
     text: Vec<u8>,
 }
@@ -77,26 +77,26 @@ impl SourceReader {
         if self.helper.is_none() {
             self.helper = self.spare.as_ref().and_then(|spare| {
                 let (seen, budget) = (self.seen.clone(), self.budget.clone());
-                let read = move |found: &mut Found, source: &mut Source| {
+                let read = move |found: &mut FoundFacts, source: &mut UnparsedSource| {
                     found.insert(source.entry, seen.read(&source.text, &budget));
                 };
-                spare.start("python", WAITING, Found::new, read)
+                spare.start("python", WAITING, FoundFacts::new, read)
             });
         }
-        let source = Source { entry, text };
+        let source = UnparsedSource { entry, text };
         // If the other thread is busy, the source is read here: no thread waits while there is work.
         let left = match &self.helper {
             Some(helper) => helper.offer(source),
             None => Err(source),
         };
-        if let Err(Source { entry, text }) = left {
+        if let Err(UnparsedSource { entry, text }) = left {
             self.found.insert(entry, self.seen.read(&text, &self.budget));
             self.buffer = text;
         }
     }
 
     /// Returns what was found in all sources.
-    pub(super) fn finish(self) -> Found {
+    pub(super) fn finish(self) -> FoundFacts {
         let mut found = self.found;
         found.extend(self.helper.map(Helper::finish).unwrap_or_default());
         found

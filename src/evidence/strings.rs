@@ -1,7 +1,7 @@
-//! Strings of an ELF object that may be evidence: absolute paths, library names, and in programs, program names.
+//! ObjectStrings of an ELF object that may be evidence: absolute paths, library names, and in programs, program names.
 //!
 //! They are collected while the object is streamed. A string ends at the first byte that cannot be part of a path.
-//! Strings of C programs end with NUL.
+//! ObjectStrings of C programs end with NUL.
 
 use super::words::{Use, WordCollector, Words};
 
@@ -18,13 +18,13 @@ const MAX_PROGRAM: usize = 32;
 
 /// Collects the strings of one object.
 #[derive(Debug, Default)]
-pub(super) struct Strings {
+pub(super) struct ObjectStrings {
     words: WordCollector,
     /// The end of the last piece, after its last NUL.
     carry: Vec<u8>,
 }
 
-impl Strings {
+impl ObjectStrings {
     /// Scans the next piece of a program or library.
     pub(super) fn push(&mut self, mut piece: &[u8], is_program: bool) {
         if !self.carry.is_empty() {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn found(bytes: &[u8], pieces: usize, is_program: bool) -> Vec<String> {
-        let mut strings = Strings::default();
+        let mut strings = ObjectStrings::default();
         bytes.chunks(bytes.len().div_ceil(pieces).max(1)).for_each(|piece| strings.push(piece, is_program));
         strings.finish().iter().map(|word| word.text.to_owned()).collect()
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_string_without_end_is_not_carried_for_ever() {
-        let mut strings = Strings::default();
+        let mut strings = ObjectStrings::default();
         for _ in 0..1000 {
             strings.push(&[b'a'; 1000], true);
             assert!(strings.carry.len() <= MAX_CARRY + 1000);

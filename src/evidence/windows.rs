@@ -52,7 +52,7 @@ impl Windows {
         let ranges = split(wanted, size);
         self.make_room(ranges.iter().filter(|part| part.is_held).map(|part| part.length()).sum());
         let mut at = start;
-        for Part { range, is_held } in ranges {
+        for WantedRange { range, is_held } in ranges {
             skip(content, range.start - at, &mut |_| {})?;
             at = range.end;
             if is_held {
@@ -102,12 +102,12 @@ impl Windows {
     }
 }
 
-struct Part {
+struct WantedRange {
     range: Range<u64>,
     is_held: bool,
 }
 
-impl Part {
+impl WantedRange {
     fn length(&self) -> usize {
         usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX)
     }
@@ -115,7 +115,7 @@ impl Part {
 
 /// Splits the wanted parts of a file into those that can be held and those that only pass, in order. The first bytes
 /// are held already.
-fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Part> {
+fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<WantedRange> {
     wanted.sort_by_key(|range| range.start);
     let (head, tail) = (HEAD.min(size), size.saturating_sub(TAIL).max(HEAD.min(size)));
     let mut at = size.min(START);
@@ -125,7 +125,7 @@ fn split(mut wanted: Vec<Range<u64>>, size: u64) -> Vec<Part> {
             let range = range.start.max(window.start).max(at)..range.end.min(window.end);
             if !range.is_empty() {
                 at = range.end;
-                parts.push(Part { range, is_held });
+                parts.push(WantedRange { range, is_held });
             }
         }
     }

@@ -32,7 +32,7 @@ pub struct Worlds {
     idle: HashSet<NodeId>,
     /// The folders that path files add, each after the folder of packages that holds the path file.
     pub linked: Vec<(NodeId, NodeId)>,
-    found: HashMap<Place, HashMap<Box<str>, Option<Arc<Module>>>>,
+    found: HashMap<SearchPath, HashMap<Box<str>, Option<Arc<Module>>>>,
 }
 
 /// A folder of packages.
@@ -46,7 +46,7 @@ pub enum Site {
 
 /// Where a module is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+enum SearchPath {
     /// One folder.
     Folder(NodeId),
     /// All folders of an installation, and those that every program may import from.
@@ -142,9 +142,9 @@ impl Worlds {
 
     /// Finds a dotted name for an importer in an installation. The folder `from` is searched first.
     pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: Option<NodeId>, dotted: &str) -> Option<Arc<Module>> {
-        from.and_then(|root| self.look_up(Place::Folder(root), dotted, |_| module(rootfs, root, dotted))).or_else(
+        from.and_then(|root| self.look_up(SearchPath::Folder(root), dotted, |_| module(rootfs, root, dotted))).or_else(
             || {
-                self.look_up(Place::World(world), dotted, |worlds| {
+                self.look_up(SearchPath::World(world), dotted, |worlds| {
                     let roots = worlds.worlds[world].roots.iter().chain(&worlds.common);
                     // The first regular package or module wins. Portions of a namespace package are searched in turn.
                     roots.copied().find_map(|root| module(rootfs, root, dotted))
@@ -156,7 +156,7 @@ impl Worlds {
     /// Returns the cached result, or finds the module now.
     fn look_up(
         &mut self,
-        place: Place,
+        place: SearchPath,
         dotted: &str,
         find: impl FnOnce(&Self) -> Option<Module>,
     ) -> Option<Arc<Module>> {

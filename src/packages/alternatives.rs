@@ -17,13 +17,13 @@ struct Group {
     link: RootfsPath,
     /// Name and link of each slave.
     slaves: Vec<(String, RootfsPath)>,
-    choices: Vec<Choice>,
+    choices: Vec<Alternative>,
     /// The lines before the choices.
     head: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Choice {
+struct Alternative {
     path: RootfsPath,
     lines: Vec<String>,
 }
@@ -54,7 +54,7 @@ fn parse(name: &str, text: &str) -> Option<Group> {
         for _ in &slaves {
             own.push(lines.next()?.to_owned());
         }
-        choices.push(Choice { path: path_of(path)?, lines: own });
+        choices.push(Alternative { path: path_of(path)?, lines: own });
     }
     Some(Group { name: name.to_owned(), link: path_of(link)?, slaves, choices, head })
 }

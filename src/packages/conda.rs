@@ -23,7 +23,7 @@ pub fn wants(path: &str) -> bool {
 
 /// A package in a prefix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct CondaRecord {
     /// Its name.
     pub name: String,
     /// Its version; empty if the record has none.
@@ -47,7 +47,7 @@ pub enum RecordError {
     Name,
 }
 
-impl Record {
+impl CondaRecord {
     /// Parses a record. Keys that are missing or have another type count as empty.
     ///
     /// # Errors
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_record_names_its_package_its_needs_and_its_files() {
-        let record = Record::parse(RECORD).unwrap();
+        let record = CondaRecord::parse(RECORD).unwrap();
         assert_eq!([&record.name, &record.version, &record.build], ["pip", "25.0.1", "pyh145f28c_0"]);
         assert_eq!(record.depends, ["__osx", "python", "libzlib", "setuptools"]);
         let files =
@@ -324,19 +324,22 @@ mod tests {
 
     #[test]
     fn what_a_record_lacks_counts_as_empty() {
-        assert_eq!(Record::parse(r#"{"name": "a"}"#).unwrap(), Record { name: "a".into(), ..Record::default() });
+        assert_eq!(
+            CondaRecord::parse(r#"{"name": "a"}"#).unwrap(),
+            CondaRecord { name: "a".into(), ..CondaRecord::default() }
+        );
         let odd = r#"{"name": "a", "depends": null, "files": {}, "paths_data": {"paths": [{"_path": "b"}, 1]}}"#;
-        assert_eq!(names(&Record::parse(odd).unwrap().files), ["b"]);
-        let escaping = Record::parse(r#"{"name": "a", "files": ["../b", "", "c", 1]}"#).unwrap();
+        assert_eq!(names(&CondaRecord::parse(odd).unwrap().files), ["b"]);
+        let escaping = CondaRecord::parse(r#"{"name": "a", "files": ["../b", "", "c", 1]}"#).unwrap();
         assert_eq!(names(&escaping.files), ["c"]);
     }
 
     #[test]
     fn what_is_no_record_is_told() {
-        assert!(matches!(Record::parse("{"), Err(RecordError::Json(_))));
-        assert!(matches!(Record::parse(&"[".repeat(100_000)), Err(RecordError::Json(_))));
+        assert!(matches!(CondaRecord::parse("{"), Err(RecordError::Json(_))));
+        assert!(matches!(CondaRecord::parse(&"[".repeat(100_000)), Err(RecordError::Json(_))));
         for unnamed in ["{}", "[]", "1", r#"{"name": 1}"#, r#"{"name": ""}"#] {
-            assert!(matches!(Record::parse(unnamed), Err(RecordError::Name)), "{unnamed}");
+            assert!(matches!(CondaRecord::parse(unnamed), Err(RecordError::Name)), "{unnamed}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::evidence::Evidence;
-use crate::packages::conda::{FOLDER, Record};
+use crate::packages::conda::{CondaRecord, FOLDER};
 use crate::profile::Rules;
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 
@@ -31,11 +31,11 @@ pub(super) struct CondaPackage {
 impl CondaPackages {
     /// Finds the packages that rules match and that no other package needs.
     pub(super) fn new(rootfs: &Rootfs, rules: &[Rules], evidence: &Evidence) -> Self {
-        let mut environments: HashMap<NodeId, Vec<(NodeId, Record)>> = HashMap::new();
+        let mut environments: HashMap<NodeId, Vec<(NodeId, CondaRecord)>> = HashMap::new();
         for (node, facts) in evidence.files() {
             let folder = rootfs.parent(node);
             let Some(text) = facts.text.as_ref().filter(|_| rootfs.name(folder) == FOLDER) else { continue };
-            if let Ok(record) = Record::parse(text) {
+            if let Ok(record) = CondaRecord::parse(text) {
                 environments.entry(rootfs.parent(folder)).or_default().push((node, record));
             }
         }
@@ -48,10 +48,10 @@ impl CondaPackages {
         found
     }
 
-    fn add(&mut self, rootfs: &Rootfs, rules: &[Rules], prefix: NodeId, records: &[(NodeId, Record)]) {
-        let named = |record: &Record| rules.iter().find(|rules| rules.claims_conda_package(&record.name));
+    fn add(&mut self, rootfs: &Rootfs, rules: &[Rules], prefix: NodeId, records: &[(NodeId, CondaRecord)]) {
+        let named = |record: &CondaRecord| rules.iter().find(|rules| rules.claims_conda_package(&record.name));
         let kept = needed(records, |record| named(record).is_none());
-        let nodes = |record: &Record| {
+        let nodes = |record: &CondaRecord| {
             let files = record.files.iter().filter_map(|path| {
                 let folder = rootfs.resolve(prefix, path.parent_bytes(), &mut |_| {})?;
                 rootfs.child(folder, path.file_name())
@@ -105,7 +105,7 @@ impl CondaPackages {
 }
 
 /// Returns the names of the packages that are kept in any case, and of their dependencies.
-fn needed(records: &[(NodeId, Record)], is_kept: impl Fn(&Record) -> bool) -> HashSet<&str> {
+fn needed(records: &[(NodeId, CondaRecord)], is_kept: impl Fn(&CondaRecord) -> bool) -> HashSet<&str> {
     let by_name = records.iter().map(|(_, record)| (record.name.as_str(), record)).collect::<HashMap<_, _>>();
     let mut found = HashSet::new();
     let mut todo = records.iter().map(|(_, record)| record).filter(|record| is_kept(record)).collect::<Vec<_>>();

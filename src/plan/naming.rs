@@ -49,14 +49,14 @@ pub(super) struct Named {
 
 /// Where the paths start that globs are relative to, as byte offsets into the path in the rootfs.
 #[derive(Debug, Clone, Copy, Default)]
-struct Scopes {
+struct ScopeStarts {
     prefix: Option<usize>,
     stdlib: Option<usize>,
     site: Option<usize>,
     idle: Option<usize>,
 }
 
-impl Scopes {
+impl ScopeStarts {
     /// Returns the scopes inside a folder. `length` is the length of the folder's path.
     fn inside(self, worlds: &Worlds, folder: NodeId, length: usize) -> Self {
         let start = length + usize::from(length > 0);
@@ -118,7 +118,7 @@ impl Naming {
 
     /// Matches every path of a rootfs against the rules.
     pub(super) fn look(&mut self, rootfs: &Rootfs, worlds: &Worlds) {
-        let mut todo = vec![(rootfs.root(), RootfsPath::root(), NOTHING, Scopes::default())];
+        let mut todo = vec![(rootfs.root(), RootfsPath::root(), NOTHING, ScopeStarts::default())];
         while let Some((folder, path, above, scopes)) = todo.pop() {
             let scopes = scopes.inside(worlds, folder, path.as_bytes().len());
             for (name, child) in rootfs.named_children(folder) {
@@ -139,13 +139,13 @@ impl Naming {
     }
 
     /// Returns the first rules by which a folder is removed once it is empty.
-    fn emptied_by(&self, path: &RootfsPath, scopes: Scopes) -> Option<usize> {
+    fn emptied_by(&self, path: &RootfsPath, scopes: ScopeStarts) -> Option<usize> {
         let mut paths = scopes.paths(path.as_bytes()).map(|(scope, path)| (scope, profile::candidate(path)));
         paths.find_map(|(scope, path)| self.rules.rules().iter().position(|rules| rules.takes_emptied(scope, &path)))
     }
 
     /// Returns the saying for a path: the one `above` it, combined with the rules that match this very path.
-    fn saying(&mut self, path: &RootfsPath, above: u32, scopes: Scopes) -> u32 {
+    fn saying(&mut self, path: &RootfsPath, above: u32, scopes: ScopeStarts) -> u32 {
         let Self { rules, keep, sayings, matched, .. } = self;
         let above_it = &sayings[above as usize];
         let mut here: Option<Saying> = None;

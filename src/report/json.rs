@@ -23,9 +23,9 @@ pub struct Report {
     /// Version of pydock.
     pub pydock: String,
     /// The image that was read.
-    pub source: Place,
+    pub source: ImageDigest,
     /// The new image, written or not; none in a dry run.
-    pub destination: Option<Place>,
+    pub destination: Option<ImageDigest>,
     /// Whether the new image was written: not in a dry run, and not if a gate was not met.
     pub written: bool,
     /// Which layers were squashed.
@@ -40,7 +40,7 @@ pub struct Report {
 
 /// A reference and the digest that it points to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Place {
+pub struct ImageDigest {
     /// The reference.
     pub reference: String,
     /// Digest of its manifest or index.
@@ -132,9 +132,9 @@ impl Report {
         Self {
             version: VERSION,
             pydock: env!("CARGO_PKG_VERSION").to_owned(),
-            source: Place { reference: request.source.to_string(), digest: outcome.source },
+            source: ImageDigest { reference: request.source.to_string(), digest: outcome.source },
             destination: destination
-                .map(|(reference, root)| Place { reference: reference.to_string(), digest: root.digest }),
+                .map(|(reference, root)| ImageDigest { reference: reference.to_string(), digest: root.digest }),
             written: outcome.root.is_some() && outcome.unmet.is_empty(),
             squash: request.squash.to_string(),
             images: outcome.images.iter().map(ImageReport::new).collect(),

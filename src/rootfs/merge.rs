@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::tree::{Growing, Kind, Nodes};
+use super::tree::{Growing, Nodes, RowKind};
 use super::{Entries, EntryId, Link, MAX_DEPTH, MAX_SYMLINKS, NodeId, Owner, ROOT, Rootfs, RootfsError};
 use crate::layer::whiteout::Whiteout;
 use crate::layer::{EntryKind, LayerIndex};
@@ -22,8 +22,8 @@ pub struct Merging {
 }
 
 /// A node to create.
-struct Made<'a> {
-    kind: Kind,
+struct NewNode<'a> {
+    kind: RowKind,
     /// The target of a symlink.
     target: &'a [u8],
 }
@@ -126,7 +126,7 @@ impl Merging {
         let made = self.made(id, path, kind, &mut linked)?;
         let name = path.file_name();
         if let Some(old) = self.tree.nodes().child(parent, name) {
-            if made.kind == Kind::Directory && self.tree.nodes().kind(old) == Kind::Directory {
+            if made.kind == RowKind::Directory && self.tree.nodes().kind(old) == RowKind::Directory {
                 self.tree.set_source(old, source);
                 return Ok(old);
             }
@@ -168,13 +168,13 @@ impl Merging {
         path: &RootfsPath,
         kind: &'a EntryKind,
         linked: &'a mut Vec<u8>,
-    ) -> Result<Made<'a>, RootfsError> {
-        let plain = |kind| Ok(Made { kind, target: &[] });
+    ) -> Result<NewNode<'a>, RootfsError> {
+        let plain = |kind| Ok(NewNode { kind, target: &[] });
         let target = match kind {
-            EntryKind::File => return plain(Kind::File),
-            EntryKind::Directory => return plain(Kind::Directory),
-            EntryKind::Symlink(target) => return Ok(Made { kind: Kind::Symlink, target }),
-            EntryKind::Special | EntryKind::GlobalHeader => return plain(Kind::Special),
+            EntryKind::File => return plain(RowKind::File),
+            EntryKind::Directory => return plain(RowKind::Directory),
+            EntryKind::Symlink(target) => return Ok(NewNode { kind: RowKind::Symlink, target }),
+            EntryKind::Special | EntryKind::GlobalHeader => return plain(RowKind::Special),
             EntryKind::HardLink(target) => target,
         };
         let nodes = self.tree.nodes();
@@ -183,23 +183,23 @@ impl Merging {
         let node = nodes
             .resolve(ROOT, target.parent_bytes(), &mut |link| via.push(link))
             .and_then(|parent| nodes.child(parent, target.file_name()))
-            .filter(|&node| nodes.kind(node) != Kind::Directory);
+            .filter(|&node| nodes.kind(node) != RowKind::Directory);
         let Some((node, source)) = node.and_then(|node| Some((node, nodes.source(node)?))) else {
             let layer = id.layer as usize;
             return Err(RootfsError::BrokenLink { layer, path: path.clone(), target: target.clone() });
         };
         let kind = match nodes.kind(node) {
-            Kind::File => Kind::LinkedFile,
-            Kind::Symlink => {
+            RowKind::File => RowKind::LinkedFile,
+            RowKind::Symlink => {
                 linked.extend_from_slice(nodes.target(node));
-                Kind::Symlink
+                RowKind::Symlink
             }
             other => other,
         };
         let target = self.entries.id(source);
         let carrier = self.links.get(&target).map_or(target, |link| link.carrier);
         self.links.insert(id, Link { carrier, target, via });
-        Ok(Made { kind, target: linked })
+        Ok(NewNode { kind, target: linked })
     }
 
     /// Turns the folder of a whiteout into a directory of its layer. overlayfs unpacks the whiteout there, so it hides
@@ -209,12 +209,12 @@ impl Merging {
         for name in path.components() {
             let Some(child) = self.tree.nodes().child(at, name) else { return Ok(()) };
             at = match self.tree.nodes().kind(child) {
-                Kind::Directory => child,
-                Kind::Symlink => {
+                RowKind::Directory => child,
+                RowKind::Symlink => {
                     self.remove(child);
                     self.make_folder(at, name).map_err(|_| RootfsError::TooLarge { layer })?
                 }
-                Kind::File | Kind::LinkedFile | Kind::Special => return Ok(()),
+                RowKind::File | RowKind::LinkedFile | RowKind::Special => return Ok(()),
             };
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Merging {
     fn directory(&self, path: &RootfsPath) -> Option<NodeId> {
         let nodes = self.tree.nodes();
         path.components()
-            .try_fold(ROOT, |at, name| nodes.child(at, name).filter(|&child| nodes.kind(child) == Kind::Directory))
+            .try_fold(ROOT, |at, name| nodes.child(at, name).filter(|&child| nodes.kind(child) == RowKind::Directory))
     }
 
     /// Returns the directory at `path` in folder `from`. Follows symlinks and creates missing directories.
@@ -248,8 +248,8 @@ impl Merging {
                 continue;
             };
             at = match self.tree.nodes().kind(child) {
-                Kind::Directory => child,
-                Kind::Symlink => {
+                RowKind::Directory => child,
+                RowKind::Symlink => {
                     if via.len() == MAX_SYMLINKS {
                         return Err(Stop::Loop);
                     }
@@ -257,7 +257,7 @@ impl Merging {
                     let target = self.tree.nodes().target(child).to_vec();
                     self.make_folders(at, &target, via)?
                 }
-                Kind::File | Kind::LinkedFile | Kind::Special => {
+                RowKind::File | RowKind::LinkedFile | RowKind::Special => {
                     self.remove(child);
                     self.make_folder(at, name)?
                 }
@@ -268,7 +268,7 @@ impl Merging {
 
     /// Creates a directory that no layer contains.
     fn make_folder(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
-        self.tree.add(parent, name, Kind::Directory, &[], None).ok_or(Stop::TooLarge)
+        self.tree.add(parent, name, RowKind::Directory, &[], None).ok_or(Stop::TooLarge)
     }
 
     /// Removes a node and everything below it.

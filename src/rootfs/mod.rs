@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use self::dense::{NodeMap, NodeSet};
 pub use self::merge::Merging;
 pub use self::tree::Nodes;
-use self::tree::{Kind, Tree};
+use self::tree::{RowKind, Tree};
 use crate::layer::{LayerIndex, Span};
 use crate::rootfs_path::{RootfsPath, excerpt};
 
@@ -229,13 +229,13 @@ impl Rootfs {
         let nodes = self.tree.nodes();
         let source = nodes.source(id).map(|number| self.entries.id(number));
         let kind = match (nodes.kind(id), source) {
-            (Kind::Directory, _) => NodeKind::Directory,
-            (Kind::File, Some(data)) => NodeKind::File { data },
-            (Kind::LinkedFile, Some(link)) => {
+            (RowKind::Directory, _) => NodeKind::Directory,
+            (RowKind::File, Some(data)) => NodeKind::File { data },
+            (RowKind::LinkedFile, Some(link)) => {
                 NodeKind::File { data: self.links.get(&link).map_or(link, |link| link.carrier) }
             }
-            (Kind::Symlink, _) => NodeKind::Symlink(nodes.target(id)),
-            (Kind::Special | Kind::File | Kind::LinkedFile, _) => NodeKind::Special,
+            (RowKind::Symlink, _) => NodeKind::Symlink(nodes.target(id)),
+            (RowKind::Special | RowKind::File | RowKind::LinkedFile, _) => NodeKind::Special,
         };
         Node { parent: nodes.parent(id), name: nodes.name(id), kind, source }
     }
@@ -257,13 +257,13 @@ impl Rootfs {
 
     /// Returns whether a node is a directory.
     pub fn is_directory(&self, id: NodeId) -> bool {
-        self.tree.nodes().kind(id) == Kind::Directory
+        self.tree.nodes().kind(id) == RowKind::Directory
     }
 
     /// Returns the target of a symlink as written. Returns `None` for other nodes.
     pub fn symlink(&self, id: NodeId) -> Option<&[u8]> {
         let nodes = self.tree.nodes();
-        (nodes.kind(id) == Kind::Symlink).then(|| nodes.target(id))
+        (nodes.kind(id) == RowKind::Symlink).then(|| nodes.target(id))
     }
 
     /// Returns the children of a directory, sorted by name.
@@ -315,7 +315,7 @@ impl Rootfs {
         match nodes.source(node) {
             _ if !nodes.is_alive(node) => Fate::Shadowed,
             Some(source) if source == number => Fate::Visible(node),
-            Some(_) if nodes.kind(node) == Kind::Directory => Fate::Restated(node),
+            Some(_) if nodes.kind(node) == RowKind::Directory => Fate::Restated(node),
             _ => Fate::Shadowed,
         }
     }

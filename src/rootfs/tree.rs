@@ -13,7 +13,7 @@ const MAX_NODES: u32 = u32::MAX - 8;
 
 /// The type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RowKind {
     Directory,
     /// A regular file whose own entry has the data.
     File,
@@ -32,7 +32,7 @@ struct Packed {
     /// The number of its entry among those of all layers.
     source: u32,
     depth: u16,
-    kind: Kind,
+    kind: RowKind,
     alive: bool,
 }
 
@@ -89,7 +89,7 @@ impl Nodes {
         text(&self.texts, text(&self.texts, self.at(id).text).1).0
     }
 
-    pub(super) fn kind(&self, id: NodeId) -> Kind {
+    pub(super) fn kind(&self, id: NodeId) -> RowKind {
         self.at(id).kind
     }
 
@@ -137,7 +137,7 @@ impl Nodes {
                 _ => {}
             }
             let child = self.child(at, name)?;
-            at = if self.kind(child) == Kind::Symlink {
+            at = if self.kind(child) == RowKind::Symlink {
                 *hops += 1;
                 if *hops > MAX_SYMLINKS {
                     return None;
@@ -159,7 +159,7 @@ impl Nodes {
 impl Default for Growing {
     /// Creates a tree with only a root.
     fn default() -> Self {
-        let root = Packed { parent: 0, text: 0, source: NONE, depth: 0, kind: Kind::Directory, alive: true };
+        let root = Packed { parent: 0, text: 0, source: NONE, depth: 0, kind: RowKind::Directory, alive: true };
         let nodes = Nodes { packed: vec![root], texts: vec![0], by_name: HashTable::new() };
         Self { nodes, children: vec![(NONE, NONE)] }
     }
@@ -175,7 +175,7 @@ impl Growing {
         &mut self,
         parent: NodeId,
         name: &[u8],
-        kind: Kind,
+        kind: RowKind,
         target: &[u8],
         source: Option<u32>,
     ) -> Option<NodeId> {
@@ -183,7 +183,7 @@ impl Growing {
         let id = u32::try_from(packed.len()).ok().filter(|&id| id < MAX_NODES)?;
         let text_at = texts.len() as u32;
         push_text(texts, name);
-        if kind == Kind::Symlink {
+        if kind == RowKind::Symlink {
             push_text(texts, target);
         }
         u32::try_from(texts.len()).ok()?;

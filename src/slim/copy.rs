@@ -12,11 +12,11 @@ use crate::digest::Digest;
 use crate::image::document::{DocumentError, MAX_NESTED_INDEXES};
 use crate::image::{Descriptor, Document, Manifest, media_type};
 use crate::outcome::Outcome;
-use crate::request::Decision;
+use crate::request::PlanSource;
 
 /// Returns whether an image is copied: pydock made it, and the request does not ask for another slim.
 pub(super) fn is_copied(session: &Session<'_>, selection: &Selection) -> bool {
-    let by_rules = matches!(session.request.decision, Decision::Rules(_));
+    let by_rules = matches!(session.request.decision, PlanSource::Rules(_));
     selection.is_slim() && by_rules && !session.request.again && session.destination.is_some()
 }
 

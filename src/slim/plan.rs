@@ -13,7 +13,7 @@ use crate::inventory::Inventory;
 use crate::layer::codec::SeekMap;
 use crate::plan::{self, Naming, Plan};
 use crate::profile::{RuleBook, Rules};
-use crate::request::{Choice, Decision};
+use crate::request::{PlanSource, RuleChoice};
 use crate::rootfs::Rootfs;
 
 /// What is removed from an image.
@@ -45,8 +45,8 @@ impl Planner {
     /// If a glob is malformed, or no saved plan is for the image.
     pub(super) fn new(session: &Session<'_>, image: &Image) -> Result<Self, SlimError> {
         match &session.request.decision {
-            Decision::Rules(choice) => Ok(Self::Rules(compile(choice, image)?.into())),
-            Decision::Saved(plans) => match plans.of(Digest::of(&image.manifest.bytes)) {
+            PlanSource::Rules(choice) => Ok(Self::Rules(compile(choice, image)?.into())),
+            PlanSource::Saved(plans) => match plans.of(Digest::of(&image.manifest.bytes)) {
                 Ok(plan) => Ok(Self::Saved(plan.clone().into())),
                 Err(source) => Err(SlimError::Plan { image: session.source.name.clone(), source }),
             },
@@ -83,7 +83,7 @@ pub(super) async fn plan(
 }
 
 /// Compiles rules for an image.
-fn compile(choice: &Choice, image: &Image) -> Result<Naming, SlimError> {
+fn compile(choice: &RuleChoice, image: &Image) -> Result<Naming, SlimError> {
     let env = |name: &str| image.config.env_value(name).map(str::to_owned);
     let mut rules = vec![Rules::new("--remove", choice.remove.clone(), &[])?];
     for profile in &choice.profiles {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::SlimError;
 use super::select::{Image, Selection};
 use super::threads::blocking;
-use crate::cache::{Cache, CachedLayer, Place, RewriteKey, ScanKey, ScannedLayer};
+use crate::cache::{Cache, CacheLocation, CachedLayer, RewriteKey, ScanKey, ScannedLayer};
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::SeekMap;
 use crate::layer::rewrite::Rewritten;
@@ -40,9 +40,9 @@ impl Results {
     ///
     /// # Errors
     /// If it cannot be used.
-    pub(super) fn open(place: Option<&Place>, selection: &Selection) -> Result<Self, SlimError> {
+    pub(super) fn open(place: Option<&CacheLocation>, selection: &Selection) -> Result<Self, SlimError> {
         let cache_error =
-            |place: &Place, source| SlimError::Cache { folder: place.folder.display().to_string(), source };
+            |place: &CacheLocation, source| SlimError::Cache { folder: place.folder.display().to_string(), source };
         let cache = place.map(|place| Cache::open(place).map_err(|source| cache_error(place, source))).transpose()?;
         Ok(Self {
             cache: cache.map(Arc::new),
@@ -77,7 +77,7 @@ impl Results {
             return Ok(Some(scan.clone()));
         }
         let asked = key.clone();
-        let Some(scanned) = self.cached(move |cache| cache.scan(&asked)).await? else { return Ok(None) };
+        let Some(scanned) = self.cached(move |cache| cache.scan(&asked)).await?.flatten() else { return Ok(None) };
         let scan = LayerScan { scanned, map: None };
         self.share(key, &scan);
         Ok(Some(scan))
@@ -107,7 +107,7 @@ impl Results {
             return Ok(Some((*layer, None)));
         }
         let asked = key.clone();
-        let Some(cached) = self.cached(move |cache| cache.layer(&asked)).await? else { return Ok(None) };
+        let Some(cached) = self.cached(move |cache| cache.layer(&asked)).await?.flatten() else { return Ok(None) };
         lock(&self.layers).insert(key.clone(), cached.layer);
         Ok(Some((cached.layer, Some(cached))))
     }
@@ -129,16 +129,16 @@ impl Results {
     pub(super) async fn settle(&self) -> Result<(), SlimError> {
         let writes = std::mem::take(&mut *lock(&self.writes));
         writes.join_all().await;
-        self.cached(|cache| Some(cache.trim())).await?;
+        self.cached(Cache::trim).await?;
         Ok(())
     }
 
     async fn cached<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Cache) -> Option<T> + Send + 'static,
+        ask: impl FnOnce(&Cache) -> T + Send + 'static,
     ) -> Result<Option<T>, SlimError> {
         let Some(cache) = self.cache.clone() else { return Ok(None) };
-        blocking(move || ask(&cache)).await
+        blocking(move || ask(&cache)).await.map(Some)
     }
 
     /// Writes to the cache while the run continues.

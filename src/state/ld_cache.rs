@@ -50,7 +50,7 @@ const PATH_MAX: usize = 4096;
 /// Why bytes are not a cache.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 #[error("not a valid ld.so.cache: {0}")]
-pub struct Malformed(&'static str);
+pub struct MalformedLdCache(&'static str);
 
 /// Removes all entries whose paths were removed, and all strings that no kept entry needs. Returns `None` if no path
 /// was removed.
@@ -60,8 +60,8 @@ pub struct Malformed(&'static str);
 ///
 /// # Errors
 /// If the bytes are not a cache.
-pub fn without(cache: &[u8], is_gone: &dyn Fn(&str) -> bool) -> Result<Option<Vec<u8>>, Malformed> {
-    let cache = Cache::parse(cache)?;
+pub fn without(cache: &[u8], is_gone: &dyn Fn(&str) -> bool) -> Result<Option<Vec<u8>>, MalformedLdCache> {
+    let cache = LdCache::parse(cache)?;
     let old = cache.old.as_ref().map(|table| cache.kept(table, is_gone)).transpose()?;
     let new = cache.new.as_ref().map(|table| cache.kept(table, is_gone)).transpose()?;
     let is_whole = [&old, &new].into_iter().flatten().all(|kept| kept.is_whole);
@@ -77,14 +77,14 @@ enum Order {
 
 impl Order {
     /// Reads a number.
-    fn u32(self, bytes: &[u8], at: usize) -> Result<u32, Malformed> {
-        let number = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(Malformed("it is cut"))?;
+    fn u32(self, bytes: &[u8], at: usize) -> Result<u32, MalformedLdCache> {
+        let number = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(MalformedLdCache("it is cut"))?;
         Ok(if self == Self::Little { u32::from_le_bytes(*number) } else { u32::from_be_bytes(*number) })
     }
 
     /// Reads a size or a count.
-    fn size(self, bytes: &[u8], at: usize) -> Result<usize, Malformed> {
-        usize::try_from(self.u32(bytes, at)?).map_err(|_| Malformed("a number is too large"))
+    fn size(self, bytes: &[u8], at: usize) -> Result<usize, MalformedLdCache> {
+        usize::try_from(self.u32(bytes, at)?).map_err(|_| MalformedLdCache("a number is too large"))
     }
 
     fn bytes(self, number: u32) -> [u8; 4] {
@@ -94,7 +94,7 @@ impl Order {
 
 /// The entries in one format.
 #[derive(Debug, Clone)]
-struct Table {
+struct EntryTable {
     /// Range of the entries.
     entries: Range<usize>,
     /// Size of an entry.
@@ -103,35 +103,35 @@ struct Table {
     base: usize,
 }
 
-impl Table {
-    fn new(cache: &[u8], start: usize, count: usize, width: usize, base: usize) -> Result<Self, Malformed> {
+impl EntryTable {
+    fn new(cache: &[u8], start: usize, count: usize, width: usize, base: usize) -> Result<Self, MalformedLdCache> {
         let end = count.checked_mul(width).and_then(|size| size.checked_add(start));
-        let end = end.filter(|end| *end <= cache.len()).ok_or(Malformed("it has fewer entries than it says"))?;
+        let end = end.filter(|end| *end <= cache.len()).ok_or(MalformedLdCache("it has fewer entries than it says"))?;
         Ok(Self { entries: start..end, width, base })
     }
 }
 
 /// A parsed cache.
 #[derive(Debug)]
-struct Cache<'a> {
+struct LdCache<'a> {
     bytes: &'a [u8],
     order: Order,
-    old: Option<Table>,
-    new: Option<Table>,
+    old: Option<EntryTable>,
+    new: Option<EntryTable>,
     strings: Range<usize>,
-    extensions: Option<Extensions<'a>>,
+    extensions: Option<ExtensionDirectory<'a>>,
 }
 
 /// The known sections.
 #[derive(Debug, Default)]
-struct Extensions<'a> {
+struct ExtensionDirectory<'a> {
     generator: Option<&'a [u8]>,
     hwcaps: &'a [u8],
 }
 
 /// A kept entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry<'a> {
+struct LdEntry<'a> {
     bytes: &'a [u8],
     name: Range<usize>,
     path: Range<usize>,
@@ -141,28 +141,28 @@ struct Entry<'a> {
 
 /// The kept entries of a table.
 #[derive(Debug)]
-struct Kept<'a> {
-    entries: Vec<Entry<'a>>,
+struct KeptEntry<'a> {
+    entries: Vec<LdEntry<'a>>,
     /// Whether all entries are kept.
     is_whole: bool,
 }
 
-impl<'a> Cache<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+impl<'a> LdCache<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, MalformedLdCache> {
         let parse = if bytes.starts_with(NEW_MAGIC) {
             Self::parse_new
         } else if bytes.starts_with(OLD_MAGIC) {
             Self::parse_old
         } else {
-            return Err(Malformed("its magic is unknown"));
+            return Err(MalformedLdCache("its magic is unknown"));
         };
         // Only new headers contain their byte order. In the wrong order, the entries would not fit into the file.
         parse(bytes, Order::Little).or_else(|error| parse(bytes, Order::Big).map_err(|_| error))
     }
 
-    fn parse_old(bytes: &'a [u8], order: Order) -> Result<Self, Malformed> {
+    fn parse_old(bytes: &'a [u8], order: Order) -> Result<Self, MalformedLdCache> {
         let count = order.size(bytes, OLD_COUNT)?;
-        let mut old = Table::new(bytes, OLD_HEADER, count, OLD_ENTRY, 0)?;
+        let mut old = EntryTable::new(bytes, OLD_HEADER, count, OLD_ENTRY, 0)?;
         let end = old.entries.end;
         old.base = end;
         // Platforms that align 64-bit numbers to 8 bytes, and those that do not.
@@ -174,26 +174,26 @@ impl<'a> Cache<'a> {
         }
     }
 
-    fn parse_new(bytes: &'a [u8], order: Order) -> Result<Self, Malformed> {
+    fn parse_new(bytes: &'a [u8], order: Order) -> Result<Self, MalformedLdCache> {
         Self::parse_new_at(bytes, order, 0)
     }
 
-    fn parse_new_at(bytes: &'a [u8], order: Order, start: usize) -> Result<Self, Malformed> {
-        let header = bytes.get(start..start + NEW_HEADER).ok_or(Malformed("its header is cut"))?;
+    fn parse_new_at(bytes: &'a [u8], order: Order, start: usize) -> Result<Self, MalformedLdCache> {
+        let header = bytes.get(start..start + NEW_HEADER).ok_or(MalformedLdCache("its header is cut"))?;
         match (header[NEW_FLAGS] & 3, order) {
             (0, _) | (2, Order::Little) | (3, Order::Big) => {}
-            _ => return Err(Malformed("its flags are of another byte order, or invalid")),
+            _ => return Err(MalformedLdCache("its flags are of another byte order, or invalid")),
         }
         let count = order.size(header, NEW_COUNT)?;
-        let new = Table::new(bytes, start + NEW_HEADER, count, NEW_ENTRY, start)?;
+        let new = EntryTable::new(bytes, start + NEW_HEADER, count, NEW_ENTRY, start)?;
         let end = new.entries.end.checked_add(order.size(header, NEW_STRINGS)?);
-        let end = end.filter(|end| *end <= bytes.len()).ok_or(Malformed("its strings are cut"))?;
-        let extensions = Extensions::parse(bytes, order, order.size(header, NEW_EXTENSIONS)?)?;
+        let end = end.filter(|end| *end <= bytes.len()).ok_or(MalformedLdCache("its strings are cut"))?;
+        let extensions = ExtensionDirectory::parse(bytes, order, order.size(header, NEW_EXTENSIONS)?)?;
         Ok(Self { bytes, order, old: None, strings: new.entries.end..end, new: Some(new), extensions })
     }
 
     /// Returns the entries of a table whose paths were not removed.
-    fn kept(&self, table: &Table, is_gone: &dyn Fn(&str) -> bool) -> Result<Kept<'a>, Malformed> {
+    fn kept(&self, table: &EntryTable, is_gone: &dyn Fn(&str) -> bool) -> Result<KeptEntry<'a>, MalformedLdCache> {
         let mut entries = self.bytes[table.entries.clone()]
             .chunks_exact(table.width)
             .map(|entry| self.entry(table, entry))
@@ -203,13 +203,13 @@ impl<'a> Cache<'a> {
         }
         let count = entries.len();
         entries.retain(|entry| !std::str::from_utf8(&self.bytes[entry.path.clone()]).is_ok_and(is_gone));
-        Ok(Kept { is_whole: entries.len() == count, entries })
+        Ok(KeptEntry { is_whole: entries.len() == count, entries })
     }
 
-    fn entry(&self, table: &Table, bytes: &'a [u8]) -> Result<Entry<'a>, Malformed> {
+    fn entry(&self, table: &EntryTable, bytes: &'a [u8]) -> Result<LdEntry<'a>, MalformedLdCache> {
         let string = |at| self.string(table.base, self.order.u32(bytes, at)?);
         let hwcap = if table.width == NEW_ENTRY { self.hwcap(bytes)? } else { None };
-        Ok(Entry { bytes, name: string(NAME)?, path: string(PATH)?, hwcap })
+        Ok(LdEntry { bytes, name: string(NAME)?, path: string(PATH)?, hwcap })
     }
 
     /// Returns the offsets of the subdirectory names.
@@ -219,7 +219,7 @@ impl<'a> Cache<'a> {
 
     /// Returns the name index of an entry's subdirectory. Returns `None` if it has none. Without extensions, these bits
     /// have another meaning, from older versions of glibc.
-    fn hwcap(&self, entry: &[u8]) -> Result<Option<u32>, Malformed> {
+    fn hwcap(&self, entry: &[u8]) -> Result<Option<u32>, MalformedLdCache> {
         let halves = [self.order.u32(entry, HWCAP)?, self.order.u32(entry, HWCAP + 4)?];
         let (low, high) = if self.order == Order::Little { (halves[0], halves[1]) } else { (halves[1], halves[0]) };
         let is_index = high & !HWCAP_LEVEL == HWCAP_IS_INDEX && !self.hwcaps().is_empty();
@@ -227,17 +227,18 @@ impl<'a> Cache<'a> {
     }
 
     /// Returns the range of a string, without its NUL.
-    fn string(&self, base: usize, offset: u32) -> Result<Range<usize>, Malformed> {
+    fn string(&self, base: usize, offset: u32) -> Result<Range<usize>, MalformedLdCache> {
         let start = usize::try_from(offset).ok().and_then(|offset| base.checked_add(offset));
-        let start = start.filter(|start| self.strings.contains(start)).ok_or(Malformed("an offset is of no string"))?;
+        let start =
+            start.filter(|start| self.strings.contains(start)).ok_or(MalformedLdCache("an offset is of no string"))?;
         let end = self.strings.end.min(start.saturating_add(PATH_MAX));
-        let length = memchr::memchr(0, &self.bytes[start..end]).ok_or(Malformed("a string has no end"))?;
+        let length = memchr::memchr(0, &self.bytes[start..end]).ok_or(MalformedLdCache("a string has no end"))?;
         Ok(start..start + length)
     }
 
     /// Returns the index and name of each subdirectory of an entry. The offsets of names count from the new header,
     /// like those of entries, as `ldconfig` writes them.
-    fn subdirectories(&self, new: Option<&Kept<'_>>) -> Result<Vec<(u32, Range<usize>)>, Malformed> {
+    fn subdirectories(&self, new: Option<&KeptEntry<'_>>) -> Result<Vec<(u32, Range<usize>)>, MalformedLdCache> {
         let used =
             new.into_iter().flat_map(|kept| &kept.entries).filter_map(|entry| entry.hwcap).collect::<BTreeSet<_>>();
         let base = self.new.as_ref().map_or(0, |table| table.base);
@@ -249,7 +250,7 @@ impl<'a> Cache<'a> {
     }
 
     /// Writes the cache with the kept entries.
-    fn write(&self, mut old: Option<Kept<'_>>, new: Option<Kept<'_>>) -> Result<Vec<u8>, Malformed> {
+    fn write(&self, mut old: Option<KeptEntry<'_>>, new: Option<KeptEntry<'_>>) -> Result<Vec<u8>, MalformedLdCache> {
         if let (Some(old), Some(_)) = (&mut old, &new) {
             add_padding(&mut old.entries);
         }
@@ -259,7 +260,7 @@ impl<'a> Cache<'a> {
         let used = entries.flat_map(|entry| [entry.name.clone(), entry.path.clone()]).chain(names);
         // In every format, only the new header and its entries are between the old entries and the strings.
         let between = new.as_ref().map_or(0, |new| NEW_HEADER + new.entries.len() * NEW_ENTRY);
-        let strings = Strings::pack(used.collect(), between);
+        let strings = StringTable::pack(used.collect(), between);
         let mut writer = Writer { order: self.order, out: Vec::with_capacity(self.bytes.len() + OLD_ENTRY) };
         if let Some(old) = &old {
             writer.out.extend_from_slice(&self.bytes[..OLD_COUNT]);
@@ -287,32 +288,33 @@ impl<'a> Cache<'a> {
 }
 
 /// Before a new cache, `ldconfig` pads the old entries to an even number by repeating the last one.
-fn drop_padding(entries: &mut Vec<Entry<'_>>) {
+fn drop_padding(entries: &mut Vec<LdEntry<'_>>) {
     let is_padded = entries.len().is_multiple_of(2) && entries.last_chunk().is_some_and(|[a, b]| a == b);
     entries.truncate(entries.len() - usize::from(is_padded));
 }
 
-fn add_padding(entries: &mut Vec<Entry<'_>>) {
+fn add_padding(entries: &mut Vec<LdEntry<'_>>) {
     if !entries.len().is_multiple_of(2) {
         entries.extend(entries.last().cloned());
     }
 }
 
-impl<'a> Extensions<'a> {
+impl<'a> ExtensionDirectory<'a> {
     /// Parses the directory at an offset. An offset of 0 means that there is none.
-    fn parse(bytes: &'a [u8], order: Order, start: usize) -> Result<Option<Self>, Malformed> {
+    fn parse(bytes: &'a [u8], order: Order, start: usize) -> Result<Option<Self>, MalformedLdCache> {
         if start == 0 {
             return Ok(None);
         }
         if !start.is_multiple_of(4) || order.u32(bytes, start)? != EXTENSION_MAGIC {
-            return Err(Malformed("its extensions are not where it says"));
+            return Err(MalformedLdCache("its extensions are not where it says"));
         }
         let count = order.size(bytes, start + 4)?;
-        let sections = Table::new(bytes, start + DIRECTORY_HEADER, count, SECTION, 0)?.entries;
+        let sections = EntryTable::new(bytes, start + DIRECTORY_HEADER, count, SECTION, 0)?.entries;
         let mut extensions = Self::default();
         for section in bytes[sections].chunks_exact(SECTION) {
             let (offset, size) = (order.size(section, 8)?, order.size(section, 12)?);
-            let data = bytes.get(offset..).and_then(|rest| rest.get(..size)).ok_or(Malformed("an extension is cut"))?;
+            let data =
+                bytes.get(offset..).and_then(|rest| rest.get(..size)).ok_or(MalformedLdCache("an extension is cut"))?;
             match order.u32(section, 0)? {
                 TAG_GENERATOR => extensions.generator = Some(data),
                 TAG_HWCAPS => extensions.hwcaps = data,
@@ -325,7 +327,7 @@ impl<'a> Extensions<'a> {
 
 /// The kept strings.
 #[derive(Debug)]
-struct Strings {
+struct StringTable {
     /// The old range of each string, and its new offset.
     places: Vec<(Range<usize>, usize)>,
     /// Offset of the first string.
@@ -334,7 +336,7 @@ struct Strings {
     end: usize,
 }
 
-impl Strings {
+impl StringTable {
     /// Packs strings in order. A string that is the end of another still shares its bytes. `start` is the offset of the
     /// first.
     fn pack(mut used: Vec<Range<usize>>, start: usize) -> Self {
@@ -377,17 +379,17 @@ struct Writer {
 }
 
 impl Writer {
-    fn encode(&self, number: usize) -> Result<[u8; 4], Malformed> {
-        let number = u32::try_from(number).map_err(|_| Malformed("it is too large"))?;
+    fn encode(&self, number: usize) -> Result<[u8; 4], MalformedLdCache> {
+        let number = u32::try_from(number).map_err(|_| MalformedLdCache("it is too large"))?;
         Ok(self.order.bytes(number))
     }
 
-    fn number(&mut self, number: usize) -> Result<(), Malformed> {
+    fn number(&mut self, number: usize) -> Result<(), MalformedLdCache> {
         self.out.extend_from_slice(&self.encode(number)?);
         Ok(())
     }
 
-    fn number_at(&mut self, at: usize, number: usize) -> Result<(), Malformed> {
+    fn number_at(&mut self, at: usize, number: usize) -> Result<(), MalformedLdCache> {
         let bytes = self.encode(number)?;
         self.out[at..at + bytes.len()].copy_from_slice(&bytes);
         Ok(())
@@ -396,10 +398,10 @@ impl Writer {
     /// Writes an entry with new offsets and the new index of its subdirectory.
     fn entry(
         &mut self,
-        entry: &Entry<'_>,
-        strings: &Strings,
+        entry: &LdEntry<'_>,
+        strings: &StringTable,
         subdirectories: &[(u32, Range<usize>)],
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), MalformedLdCache> {
         let start = self.out.len();
         self.out.extend_from_slice(entry.bytes);
         self.number_at(start + NAME, strings.place(&entry.name))?;
@@ -416,8 +418,8 @@ impl Writer {
         &mut self,
         generator: Option<&[u8]>,
         subdirectories: &[(u32, Range<usize>)],
-        strings: &Strings,
-    ) -> Result<(), Malformed> {
+        strings: &StringTable,
+    ) -> Result<(), MalformedLdCache> {
         let count = usize::from(generator.is_some()) + usize::from(!subdirectories.is_empty());
         let hwcaps = self.out.len() + DIRECTORY_HEADER + count * SECTION;
         let hwcaps_size = subdirectories.len() * 4;
@@ -434,7 +436,7 @@ impl Writer {
         Ok(())
     }
 
-    fn section(&mut self, tag: u32, offset: usize, size: usize) -> Result<(), Malformed> {
+    fn section(&mut self, tag: u32, offset: usize, size: usize) -> Result<(), MalformedLdCache> {
         self.out.extend_from_slice(&self.order.bytes(tag));
         self.number(0)?;
         self.number(offset)?;
@@ -453,9 +455,9 @@ mod tests {
     use super::*;
 
     /// A folder of libraries, and the cache that `ldconfig` creates for them and for the system's libraries.
-    struct Libraries(tempfile::TempDir);
+    struct TestLibraries(tempfile::TempDir);
 
-    impl Libraries {
+    impl TestLibraries {
         /// Copies a library several times, two of them for newer processors only.
         fn new() -> Self {
             let libraries = Self(tempfile::tempdir().unwrap());
@@ -546,7 +548,7 @@ mod tests {
     fn what_is_left_is_what_ldconfig_makes_when_the_files_are_gone() {
         for format in ["new", "compat", "old"] {
             for gone in [&["a"][..], &["a/glibc-hwcaps"], &["b/libm.so.6", "b/glibc-hwcaps"], &["a", "b"]] {
-                let libraries = Libraries::new();
+                let libraries = TestLibraries::new();
                 let cache = libraries.cache(format);
                 let gone = gone.iter().map(|name| libraries.path(name)).collect::<Vec<_>>();
                 let is_gone = |path: &str| gone.iter().any(|gone| PathBuf::from(path).starts_with(gone));
@@ -566,7 +568,7 @@ mod tests {
 
     #[test]
     fn what_is_left_of_the_real_cache_is_what_is_not_gone() {
-        let libraries = Libraries::new();
+        let libraries = TestLibraries::new();
         for (format, part) in ["new", "compat", "old"].into_iter().zip(2..) {
             let cache = libraries.cache(format);
             let path_of = |line: &str| line.split_once(" => ").map(|(_, path)| path.to_owned());
@@ -584,7 +586,7 @@ mod tests {
 
     #[test]
     fn a_cache_may_become_empty() {
-        let libraries = Libraries::new();
+        let libraries = TestLibraries::new();
         for format in ["new", "compat", "old"] {
             let left = without(&libraries.cache(format), &|_| true).unwrap().unwrap();
             assert!(libraries.list(format, &left)[0].starts_with("0 libs found"), "{format}");
@@ -595,7 +597,7 @@ mod tests {
 
     #[test]
     fn a_cache_that_names_nothing_gone_is_not_written() {
-        let libraries = Libraries::new();
+        let libraries = TestLibraries::new();
         for format in ["new", "compat", "old"] {
             assert_eq!(without(&libraries.cache(format), &|_| false), Ok(None));
         }
@@ -603,7 +605,7 @@ mod tests {
 
     #[test]
     fn numbers_may_have_either_order_of_bytes() {
-        let libraries = Libraries::new();
+        let libraries = TestLibraries::new();
         let cache = libraries.cache("new");
         let is_gone = |path: &str| path.contains("/a/");
         let left = without(&cache, &is_gone).unwrap().unwrap();
@@ -656,7 +658,7 @@ mod tests {
         (0..count).for_each(|at| cache.extend([number(3), number(at), number(at)].concat()));
         cache.resize(cache.len() + (1 << 20), b'a');
         cache.push(0);
-        assert_eq!(without(&cache, &|_| true), Err(Malformed("a string has no end")));
+        assert_eq!(without(&cache, &|_| true), Err(MalformedLdCache("a string has no end")));
     }
 
     proptest! {

@@ -208,7 +208,7 @@ pub fn source(archive: Archive, kind: ArchiveKind, tag: Option<String>) -> Resul
 
 /// Where an archive is written.
 #[derive(Debug)]
-pub enum Output {
+pub enum ArchiveOutput {
     /// A file, which appears when it is complete.
     File(PathBuf),
     /// Standard output.
@@ -217,7 +217,7 @@ pub enum Output {
 
 /// An archive that is an OCI image layout and can be loaded by Docker as well: it holds both `index.json` and `manifest.json`.
 pub struct ArchivePlace {
-    output: Output,
+    output: ArchiveOutput,
     tags: Vec<String>,
 }
 
@@ -225,10 +225,10 @@ pub struct ArchivePlace {
 ///
 /// # Errors
 /// If nothing can be written there.
-pub fn sink(output: Output, tags: Vec<String>, work: &Path) -> Result<StagedSink<ArchivePlace>, TransportError> {
+pub fn sink(output: ArchiveOutput, tags: Vec<String>, work: &Path) -> Result<StagedSink<ArchivePlace>, TransportError> {
     let work = match &output {
-        Output::File(path) => layout::parent_of(path),
-        Output::Stdout => work.to_owned(),
+        ArchiveOutput::File(path) => layout::parent_of(path),
+        ArchiveOutput::Stdout => work.to_owned(),
     };
     StagedSink::new(&work, ArchivePlace { output, tags })
 }
@@ -237,9 +237,11 @@ pub fn sink(output: Output, tags: Vec<String>, work: &Path) -> Result<StagedSink
 impl Place for ArchivePlace {
     async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         match &self.output {
-            Output::Stdout => write_archive(staging.take(), root, &self.tags, io::BufWriter::new(io::stdout().lock()))
-                .map_err(|source| TransportError::Stdio { action: "write", source }),
-            Output::File(path) => {
+            ArchiveOutput::Stdout => {
+                write_archive(staging.take(), root, &self.tags, io::BufWriter::new(io::stdout().lock()))
+                    .map_err(|source| TransportError::Stdio { action: "write", source })
+            }
+            ArchiveOutput::File(path) => {
                 let (file, part) = staging.spool().file()?;
                 write_archive(staging.take(), root, &self.tags, file).map_err(TransportError::file("write", path))?;
                 layout::readable_by_all(&part)?;
@@ -261,24 +263,24 @@ pub(super) fn write_archive(
     let manifest = docker_manifest(root, tags, &read);
     let index = layout::LayoutIndex::default().with(root, tags);
     let mut files = vec![
-        ("oci-layout".to_owned(), Content::Bytes(layout::OCI_LAYOUT.into())),
-        ("index.json".to_owned(), Content::Bytes(index.to_string().into())),
+        ("oci-layout".to_owned(), MemberContent::Bytes(layout::OCI_LAYOUT.into())),
+        ("index.json".to_owned(), MemberContent::Bytes(index.to_string().into())),
     ];
-    files.extend(manifest.map(|json| ("manifest.json".to_owned(), Content::Bytes(json.to_string().into()))));
+    files.extend(manifest.map(|json| ("manifest.json".to_owned(), MemberContent::Bytes(json.to_string().into()))));
     let mut blobs = blobs.iter().collect::<Vec<_>>();
     blobs.sort_by_key(|(digest, _)| **digest);
-    files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), Content::File(&blob.path))));
+    files.extend(blobs.iter().map(|(digest, blob)| (layout::blob_path(digest), MemberContent::File(&blob.path))));
     write_tar(output, &files)
 }
 
 /// A member of an archive that is written.
-enum Content<'a> {
+enum MemberContent<'a> {
     Bytes(Vec<u8>),
     File(&'a Path),
 }
 
 /// Writes members with no times and no owners, so that the bytes depend on the image alone.
-fn write_tar(output: impl Write, files: &[(String, Content<'_>)]) -> io::Result<()> {
+fn write_tar(output: impl Write, files: &[(String, MemberContent<'_>)]) -> io::Result<()> {
     let mut tar = tar::Builder::new(output);
     let header = |size, kind| {
         let mut header = tar::Header::new_ustar();
@@ -295,11 +297,11 @@ fn write_tar(output: impl Write, files: &[(String, Content<'_>)]) -> io::Result<
     }
     for (path, content) in files {
         match content {
-            Content::Bytes(bytes) => {
+            MemberContent::Bytes(bytes) => {
                 let mut header = header(bytes.len() as u64, tar::EntryType::Regular);
                 tar.append_data(&mut header, path, &bytes[..])?;
             }
-            Content::File(file) => {
+            MemberContent::File(file) => {
                 let file = File::open(file)?;
                 let mut header = header(file.metadata()?.len(), tar::EntryType::Regular);
                 tar.append_data(&mut header, path, file)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::archive::{self, Archive, ArchiveKind, Output};
+use super::archive::{self, Archive, ArchiveKind, ArchiveOutput};
 use super::daemon;
 use super::error::TransportError;
 use super::layout::{self, Folder, LayoutSource};
@@ -68,10 +68,10 @@ pub async fn create(
         }
         Reference::Layout(place) => Ok(Box::new(layout::sink(place.path.clone(), with_more(&place.tag, tags))?)),
         Reference::OciArchive(place) | Reference::DockerArchive(place) => {
-            archive(Output::File(place.path.clone()), &place.tag)
+            archive(ArchiveOutput::File(place.path.clone()), &place.tag)
         }
         Reference::DockerDaemon(name) => Ok(Box::new(daemon::sink(name, tags, access).await?)),
-        Reference::Stdio => archive(Output::Stdout, &None),
+        Reference::Stdio => archive(ArchiveOutput::Stdout, &None),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::image::{documents, root};
 use crate::support::{Image, Layer, pydock};
 use pydock::budget::Budget;
-use pydock::cache::{Cache, Place, ScanKey, ScannedLayer};
+use pydock::cache::{Cache, CacheLocation, ScanKey, ScannedLayer};
 use pydock::digest::Digest;
 use pydock::evidence::Collector;
 use pydock::hasher::Hasher;
@@ -240,7 +240,7 @@ fn what_a_scan_gives_changes_only_with_the_version_of_the_cache() {
     .unwrap();
     let scanned = ScannedLayer { index, found: collector.finish() };
     let folder = tempfile::tempdir().unwrap();
-    let cache = Cache::open(&Place { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();
+    let cache = Cache::open(&CacheLocation { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();
     let key = ScanKey { blob: diff_id, diff_id, compression: Compression::None };
     cache.keep_scan(&key, &scanned);
     assert_eq!(cache.scan(&key).as_ref(), Some(&scanned));

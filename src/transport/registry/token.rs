@@ -31,15 +31,15 @@ const CLIENT_ID: &str = "pydock";
 #[derive(Debug)]
 pub(super) struct Tokens {
     login: Login,
-    state: Mutex<State>,
+    state: Mutex<TokenState>,
     /// Held while a token is asked for: requests at the same time want the same one.
     asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TokenState {
     scheme: Option<Scheme>,
-    tokens: HashMap<Scopes, Token>,
+    tokens: HashMap<Scopes, CachedToken>,
 }
 
 /// How a registry wants to be shown a login.
@@ -50,13 +50,13 @@ enum Scheme {
 }
 
 #[derive(Debug, Clone)]
-struct Token {
+struct CachedToken {
     header: HeaderValue,
     renew_at: Instant,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     token: Option<Secret>,
     access_token: Option<Secret>,
     expires_in: Option<u64>,
@@ -129,7 +129,7 @@ impl Tokens {
         service: Option<&str>,
         scopes: &Scopes,
         server: &TokenServer<'_>,
-    ) -> Result<Token, RegistryError> {
+    ) -> Result<CachedToken, RegistryError> {
         let invalid = |what: &str| RegistryError::Answer { host: server.host.to_owned(), what: what.to_owned() };
         let url: Url = realm.parse().map_err(|_| invalid("a token server that is no URL"))?;
         let has_secret = !matches!(self.login, Login::Anonymous);
@@ -173,16 +173,16 @@ impl Tokens {
         let life = Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE).min(MAX_LIFE));
         // A token that lives for less than the margin is used at least once.
         let renew_at = Instant::now() + life.saturating_sub(MARGIN).max(life / 2);
-        Ok(Token { header, renew_at })
+        Ok(CachedToken { header, renew_at })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, TokenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Reads a token server's answer. What it says is left out of errors: it may be a token.
-async fn read_answer(mut response: Response, host: &str) -> Result<Answer, RegistryError> {
+async fn read_answer(mut response: Response, host: &str) -> Result<TokenAnswer, RegistryError> {
     let invalid = |what: &str| RegistryError::Answer { host: host.to_owned(), what: what.to_owned() };
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(RegistryError::connection(host))? {
