@@ -322,7 +322,7 @@ def slim(pydock, name, level, image):
     finally:
         archive.unlink(missing_ok=True)
     told = json.loads(report.read_text())["images"][0]
-    return told["before"]["packed"], told["after"]["packed"]
+    return told["before"]["compressed"], told["after"]["compressed"]
 
 
 def at_level(name, recipe, level, options):

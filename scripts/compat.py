@@ -115,7 +115,7 @@ def table(sizes, after, broken, cases, images, importable, owners):
         "the files that a distribution's RECORD lists, in MB. *broken* counts modules that could be imported before and cannot any",
         "more, other than those of test suites that were removed. At `max` whatever imports pip or setuptools may break: that is what `max` says.", "",
         "| image | " + " | ".join(["before", *LEVELS]) + " |", "|---|" + "---:|" * 4,
-        "| compressed MB | " + " | ".join([mb(images["safe"]["before"]["packed"]), *(mb(images[level]["after"]["packed"]) for level in LEVELS)]) + " |",
+        "| compressed MB | " + " | ".join([mb(images["safe"]["before"]["compressed"]), *(mb(images[level]["after"]["compressed"]) for level in LEVELS)]) + " |",
         f"| modules that import | {len(importable)} | " + " | ".join(f"{sum(map(len, broken[level].values()))} broken" for level in LEVELS) + " |",
         "", "| case | " + " | ".join(LEVELS) + " |", "|---|" + "---|" * 3,
     ]

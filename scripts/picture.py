@@ -57,7 +57,7 @@ COLOURS = {
 RULES = [
     (re.compile(r"^(layer|profile) .*"), "dim"),
     (re.compile(r"-\d+\.\d ?%"), "green"),
-    (re.compile(r"\b(rewritten|dropped)(?=  )"), "yellow"),
+    (re.compile(r"\b(rewritten|removed)(?=  )"), "yellow"),
     (re.compile(r"\bkept(?=  )"), "dim"),
     (re.compile(r"\b(goes|removed)$"), "red"),
     (re.compile(r"\b(stays|kept)$"), "green"),

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
+use crate::options::{PlanSource, SlimOptions};
 use crate::plan::Plan;
 use crate::reference::Reference;
-use crate::request::{PlanSource, Request};
 
 /// Media type of an in-toto statement.
 const STATEMENT: &str = "application/vnd.in-toto+json";
@@ -23,8 +23,8 @@ const BUILD_TYPE: &str = "pkg:cargo/pydock#slim/v1";
 
 /// Returns a statement of which image a new one was made from, and how. It contains no time, so the same run gives the
 /// same statement.
-pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan: &Plan) -> Artifact {
-    let name = request.destination.as_ref().map_or_else(String::new, name);
+pub(super) fn artifact(options: &SlimOptions, new: &Descriptor, source: Digest, plan: &Plan) -> Artifact {
+    let name = options.destination.as_ref().map_or_else(String::new, name);
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": digest_set(new.digest)}],
@@ -32,8 +32,8 @@ pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": parameters(request, plan),
-                "resolvedDependencies": [{"uri": request.source.to_string(), "digest": digest_set(source)}],
+                "externalParameters": parameters(options, plan),
+                "resolvedDependencies": [{"uri": options.source.to_string(), "digest": digest_set(source)}],
             },
             "runDetails": {
                 "builder": {"id": BUILDER, "version": {"pydock": env!("CARGO_PKG_VERSION")}},
@@ -45,10 +45,10 @@ pub(super) fn artifact(request: &Request, new: &Descriptor, source: Digest, plan
     artifact
 }
 
-fn parameters(request: &Request, plan: &Plan) -> Value {
+fn parameters(options: &SlimOptions, plan: &Plan) -> Value {
     let mut parameters = Map::new();
-    parameters.insert("source".to_owned(), request.source.to_string().into());
-    match &request.decision {
+    parameters.insert("source".to_owned(), options.source.to_string().into());
+    match &options.plan {
         PlanSource::Rules(choice) => {
             let profiles = choice.profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>();
             parameters.insert("profiles".to_owned(), json!(profiles));
@@ -60,10 +60,10 @@ fn parameters(request: &Request, plan: &Plan) -> Value {
             parameters.insert("profiles".to_owned(), json!(plan.profiles()));
         }
     }
-    parameters.insert("squash".to_owned(), request.squash.to_string().into());
-    let compression = request.compression.map(|compression| compression.to_string());
+    parameters.insert("squash".to_owned(), options.squash.to_string().into());
+    let compression = options.compression.map(|compression| compression.to_string());
     parameters.insert("compression".to_owned(), json!(compression));
-    parameters.insert("recompress".to_owned(), request.recompress.into());
+    parameters.insert("recompress".to_owned(), options.recompress.into());
     parameters.into()
 }
 

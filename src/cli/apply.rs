@@ -1,7 +1,6 @@
 //! `pydock apply`.
 
-use pydock::request::{Gates, PlanSource, Request};
-use pydock::saved_plan::SavedPlan;
+use pydock::{PlanSource, SavedPlan, SlimOptions};
 
 use super::args::ApplyArgs;
 use super::failure::Failure;
@@ -17,24 +16,11 @@ pub(crate) fn run(args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Failure> 
         failure
     })?;
     let output = &args.output;
-    let request = Request {
-        source: run::reference(&args.source)?,
-        destination: Some(run::reference(&args.destination)?),
-        platform: output.platform.clone(),
-        decision: PlanSource::Saved(saved),
-        squash: output.squash.unwrap_or_default(),
-        base: run::optional_reference(output.base.as_ref())?,
-        compression: output.compression,
-        compression_level: output.compression_level(output.compression, None)?,
-        recompress: output.recompress,
-        gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
-        threads: run::threads(output.threads),
-        cache: output.cache.place(),
-        tags: output.tag.clone(),
-        again: true,
-        created: run::source_date_epoch()?,
-        attach: !output.no_attach,
-        explain: Vec::new(),
-    };
-    run::run(&request, output, None, terminal)
+    let mut options = SlimOptions::new(run::reference(&args.source)?);
+    options.destination = Some(run::reference(&args.destination)?);
+    options.platform = output.platform.clone();
+    options.plan = PlanSource::Saved(saved);
+    options.again = true;
+    output.apply(&mut options)?;
+    run::run(&options, output, None, terminal)
 }

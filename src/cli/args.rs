@@ -11,9 +11,10 @@ use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
 use pydock::profile::Level;
 use pydock::report::size;
-use pydock::request::MinSaving;
+use pydock::{Gates, MinSaving, SlimOptions};
 
 use super::failure::Failure;
+use super::run;
 
 /// Slim container images of Python applications that are already built
 ///
@@ -215,7 +216,7 @@ pub(crate) struct CacheArgs {
 
 impl CacheArgs {
     /// Returns the place of the cache, if there is to be one.
-    pub(crate) fn place(&self) -> Option<CacheLocation> {
+    pub(crate) fn location(&self) -> Option<CacheLocation> {
         self.cache_dir.as_ref().map(|folder| CacheLocation { folder: folder.clone(), limit: self.cache_size })
     }
 }
@@ -290,6 +291,22 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Sets the options that `slim` and `apply` share.
+    pub(crate) fn apply(&self, options: &mut SlimOptions) -> Result<(), Failure> {
+        options.squash = self.squash.unwrap_or_default();
+        options.base = run::optional_reference(self.base.as_ref())?;
+        options.compression = self.compression;
+        options.compression_level = self.compression_level(self.compression, None)?;
+        options.recompress = self.recompress;
+        options.gates = Gates { max_size: self.max_size, min_saving: self.min_saving };
+        options.tags.clone_from(&self.tag);
+        options.created = run::source_date_epoch()?;
+        options.attach = !self.no_attach;
+        options.threads = self.threads.unwrap_or(options.threads);
+        options.cache = self.cache.location();
+        Ok(())
+    }
+
     /// Returns the level that was asked for, or the file's; the compression must have it.
     pub(crate) fn compression_level(
         &self,

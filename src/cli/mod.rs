@@ -13,6 +13,7 @@ mod settings;
 mod slim;
 mod terminal;
 mod undo;
+mod words;
 
 use std::process::ExitCode;
 

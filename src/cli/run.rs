@@ -3,12 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use pydock::outcome::Outcome;
-use pydock::reference::Reference;
-use pydock::report::{Report, plan_text, table};
-use pydock::request::Request;
-use pydock::slim::{self, Review};
-use pydock::transport::Access;
+use pydock::report::{plan_text, table};
+use pydock::{Outcome, Reference, Report, SlimOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::access;
@@ -16,33 +12,35 @@ use super::args::{Format, OutputArgs};
 use super::failure::{self, Failure};
 use super::files::PendingFile;
 use super::terminal::Terminal;
+use super::words;
 
-/// Runs a job and tells what it did.
+/// Slims an image, writes plan, report and digest file, and prints the report.
 pub(crate) fn run(
-    request: &Request,
+    options: &SlimOptions,
     output: &OutputArgs,
     save_plan: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<u8, Failure> {
-    let access = access::access(&output.registry, [Some(&request.source), request.destination.as_ref()])?;
+    let access = access::access(&output.registry, [Some(&options.source), options.destination.as_ref()])?;
     let pending = |path: Option<&Path>| path.map(PendingFile::new).transpose();
     let plan = pending(save_plan)?;
     let report_file = pending(output.report.as_deref())?;
     let digest_file = pending(output.digest_file.as_deref())?;
-    let new_root = |outcome: &Outcome| outcome.root.clone().filter(|_| Report::new(request, outcome).written);
+    let new_root = |outcome: &Outcome| outcome.root.clone().filter(|_| words::report(options, outcome).written);
     let review = |outcome: &Outcome| {
         plan.iter().try_for_each(|file| file.write(&outcome.saved_plan().to_json()))?;
-        report_file.iter().try_for_each(|file| file.write(&Report::new(request, outcome).to_json()))?;
+        report_file.iter().try_for_each(|file| file.write(&words::report(options, outcome).to_json()))?;
         let digest = new_root(outcome).map_or_else(String::new, |root| root.digest.to_string());
         digest_file.iter().try_for_each(|file| file.write(&digest))?;
         Ok(())
     };
-    let outcome = run_job(request, &access, &review, terminal)?;
+    limit_threads(options.threads);
+    let outcome = until_done(async { Ok(pydock::slim(options, &access, terminal.progress(), &review).await?) })?;
     plan.map_or(Ok(()), |file| file.finish(true))?;
     report_file.map_or(Ok(()), |file| file.finish(true))?;
     digest_file.map_or(Ok(()), |file| file.finish(new_root(&outcome).is_some()))?;
-    let report = Report::new(request, &outcome);
-    print(request, output.format, &outcome, &report, terminal)?;
+    let report = words::report(options, &outcome);
+    print(options, output.format, &outcome, &report, terminal)?;
     Ok(failure::code(&report))
 }
 
@@ -69,22 +67,9 @@ pub(crate) fn source_date_epoch() -> Result<Option<SystemTime>, Failure> {
     }
 }
 
-/// Returns how many layers are worked on at once.
-pub(crate) fn threads(asked: Option<usize>) -> usize {
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    asked.unwrap_or_else(processors)
-}
-
-/// Runs a job.
-pub(crate) fn run_job(
-    request: &Request,
-    access: &Access,
-    review: Review<'_>,
-    terminal: &Terminal,
-) -> Result<Outcome, Failure> {
-    // The pool is the process's: one that a library user built before is left alone.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(request.threads.max(1)).build_global();
-    until_done(async { Ok(slim::slim(request, access, terminal.progress(), review).await?) })
+/// Limits the threads of planning. A pool that a library user built before is left alone.
+pub(crate) fn limit_threads(threads: usize) {
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
 }
 
 /// Runs what takes a while. Ctrl-C, SIGTERM and SIGHUP end it, and leave nothing behind.
@@ -126,15 +111,15 @@ async fn signalled() -> u8 {
 }
 
 fn print(
-    request: &Request,
+    options: &SlimOptions,
     format: Format,
     outcome: &Outcome,
     report: &Report,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let dry_run = request.destination.is_none();
+    let dry_run = options.destination.is_none();
     // An archive on standard output leaves no room for anything else there.
-    let on_stdout = request.destination != Some(Reference::Stdio);
+    let on_stdout = options.destination != Some(Reference::Stdio);
     let text = match format {
         Format::Json => report.to_json(),
         Format::Digest => {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use pydock::image::PlatformChoice;
 use pydock::layer::codec::Compression;
 use pydock::layering::Squash;
+use pydock::options::RuleChoice;
 use pydock::profile::{Level, Profile, ProfileError};
-use pydock::request::RuleChoice;
 
 use super::args::{ChoiceArgs, OutputArgs};
 use super::failure::Failure;

@@ -1,8 +1,6 @@
 //! `pydock slim`.
 
-use pydock::image::PlatformChoice;
-use pydock::reference::Reference;
-use pydock::request::{Gates, PlanSource, Request};
+use pydock::{PlanSource, PlatformChoice, Reference, SlimOptions};
 
 use super::args::SlimArgs;
 use super::failure::Failure;
@@ -26,25 +24,15 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
         true => Some(source.clone()),
         false => run::optional_reference(args.destination.as_ref())?,
     };
-    let request = Request {
-        source,
-        destination: destination.filter(|_| !args.dry_run),
-        platform,
-        decision: PlanSource::Rules(settings.choice(&args.choice)?),
-        squash: output.squash.or(settings.squash).unwrap_or_default(),
-        base: run::optional_reference(output.base.as_ref())?,
-        compression: output.compression.or(settings.compression),
-        compression_level: output
-            .compression_level(output.compression.or(settings.compression), settings.compression_level)?,
-        recompress: settings.recompress(&args.choice, output),
-        gates: Gates { max_size: output.max_size, min_saving: output.min_saving },
-        threads: run::threads(output.threads),
-        cache: output.cache.place(),
-        tags: output.tag.clone(),
-        again: args.again,
-        created: run::source_date_epoch()?,
-        attach: !output.no_attach,
-        explain: Vec::new(),
-    };
-    run::run(&request, output, args.plan.as_deref(), terminal)
+    let mut options = SlimOptions::new(source);
+    options.destination = destination.filter(|_| !args.dry_run);
+    options.platform = platform;
+    options.plan = PlanSource::Rules(settings.choice(&args.choice)?);
+    options.again = args.again;
+    output.apply(&mut options)?;
+    options.squash = output.squash.or(settings.squash).unwrap_or_default();
+    options.compression = output.compression.or(settings.compression);
+    options.compression_level = output.compression_level(options.compression, settings.compression_level)?;
+    options.recompress = settings.recompress(&args.choice, output);
+    run::run(&options, output, args.plan.as_deref(), terminal)
 }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::image::rebuild::LayerChange;
 use crate::layer::codec::Compression;
+use crate::options::SlimOptions;
 use crate::outcome::{ImageOutcome, LayerOutcome, Outcome};
 use crate::plan::{Edited, Kept, KeptPackage, Removed, RemovedPackage};
-use crate::request::Request;
 use crate::rootfs_path::RootfsPath;
 use crate::savings::Saving;
 
 /// Version of the format. It is raised when the meaning of a key changes or a key is removed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a run did. Sizes are in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,9 +96,9 @@ pub struct Sizes {
     /// Number of layers.
     pub layers: usize,
     /// Compressed size of the layers.
-    pub packed: u64,
+    pub compressed: u64,
     /// Uncompressed size of the layers.
-    pub bytes: u64,
+    pub uncompressed: u64,
 }
 
 /// The result for one layer.
@@ -108,38 +108,38 @@ pub struct LayerReport {
     /// Digest of the old blob.
     pub source_digest: Digest,
     /// Size of the old blob.
-    pub packed_before: u64,
+    pub compressed_before: u64,
     /// Uncompressed size of the old layer.
-    pub bytes_before: u64,
+    pub uncompressed_before: u64,
     /// Its line of history.
     pub created_by: Option<String>,
-    /// `kept`, `rewritten`, `dropped`, or none in a dry run.
+    /// `kept`, `rewritten`, `removed`, or none in a dry run.
     pub change: Option<String>,
     /// Digest of the new blob.
     pub digest: Option<Digest>,
     /// Size of the new blob.
-    pub packed_after: Option<u64>,
+    pub compressed_after: Option<u64>,
     /// Uncompressed size of the new layer.
-    pub bytes_after: Option<u64>,
+    pub uncompressed_after: Option<u64>,
     /// How the new blob is compressed, if the layer was rewritten.
     pub compression: Option<Compression>,
 }
 
 impl Report {
     /// Creates the report of a run.
-    pub fn new(request: &Request, outcome: &Outcome) -> Self {
-        let destination = request.destination.as_ref().zip(outcome.root.as_ref());
+    pub fn new(options: &SlimOptions, outcome: &Outcome) -> Self {
+        let destination = options.destination.as_ref().zip(outcome.root.as_ref());
         Self {
             version: VERSION,
             pydock: env!("CARGO_PKG_VERSION").to_owned(),
-            source: ImageDigest { reference: request.source.to_string(), digest: outcome.source },
+            source: ImageDigest { reference: options.source.to_string(), digest: outcome.source },
             destination: destination
                 .map(|(reference, root)| ImageDigest { reference: reference.to_string(), digest: root.digest }),
             written: outcome.root.is_some() && outcome.unmet.is_empty(),
-            squash: request.squash.to_string(),
+            squash: options.squash.to_string(),
             images: outcome.images.iter().map(ImageReport::new).collect(),
-            notes: outcome.notes.clone(),
-            unmet_gates: outcome.unmet.clone(),
+            notes: outcome.notes.iter().map(ToString::to_string).collect(),
+            unmet_gates: outcome.unmet.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -154,14 +154,18 @@ impl Report {
 
 impl ImageReport {
     fn new(image: &ImageOutcome) -> Self {
-        let after = image.packed_after().zip(image.bytes_after());
+        let after = image.compressed_after().zip(image.uncompressed_after());
         let left = image.layers.iter().filter(|layer| layer.change != Some(LayerChange::Drop)).count();
         Self {
             platform: image.platform.clone(),
             source_digest: image.source,
             digest: image.new.as_ref().map(|new| new.digest),
-            before: Sizes { layers: image.layers.len(), packed: image.packed_before(), bytes: image.bytes_before() },
-            after: after.map(|(packed, bytes)| Sizes { layers: left, packed, bytes }),
+            before: Sizes {
+                layers: image.layers.len(),
+                compressed: image.compressed_before(),
+                uncompressed: image.uncompressed_before(),
+            },
+            after: after.map(|(compressed, uncompressed)| Sizes { layers: left, compressed, uncompressed }),
             savings: image.savings.clone(),
             layers: image.layers.iter().map(LayerReport::new).collect(),
             removed: image.plan.removed.clone(),
@@ -185,13 +189,13 @@ impl LayerReport {
     fn new(layer: &LayerOutcome) -> Self {
         let mut report = Self {
             source_digest: layer.source.digest,
-            packed_before: layer.source.size,
-            bytes_before: layer.bytes,
+            compressed_before: layer.source.size,
+            uncompressed_before: layer.uncompressed,
             created_by: layer.created_by.clone(),
             change: None,
             digest: None,
-            packed_after: None,
-            bytes_after: None,
+            compressed_after: None,
+            uncompressed_after: None,
             compression: None,
         };
         match &layer.change {
@@ -199,17 +203,17 @@ impl LayerReport {
             Some(LayerChange::Keep) => {
                 report.change = Some("kept".to_owned());
                 report.digest = Some(layer.source.digest);
-                report.packed_after = Some(layer.source.size);
-                report.bytes_after = Some(layer.bytes);
+                report.compressed_after = Some(layer.source.size);
+                report.uncompressed_after = Some(layer.uncompressed);
             }
             Some(LayerChange::Replace { layer, compression, .. }) => {
                 report.change = Some("rewritten".to_owned());
                 report.digest = Some(layer.blob.digest);
-                report.packed_after = Some(layer.blob.size);
-                report.bytes_after = Some(layer.tar.size);
+                report.compressed_after = Some(layer.blob.size);
+                report.uncompressed_after = Some(layer.tar.size);
                 report.compression = Some(*compression);
             }
-            Some(LayerChange::Drop) => report.change = Some("dropped".to_owned()),
+            Some(LayerChange::Drop) => report.change = Some("removed".to_owned()),
         }
         report
     }

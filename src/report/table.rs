@@ -32,10 +32,16 @@ fn layers(image: &ImageReport) -> String {
     for (index, layer) in image.layers.iter().enumerate() {
         rows.push(layer_row(index + 1, layer));
     }
-    let after = image.after.map_or_else(String::new, |after| human(after.packed));
-    rows.push(row(["all, compressed", &human(image.before.packed), &after, &change(image, |s| s.packed), ""]));
-    let after = image.after.map_or_else(String::new, |after| human(after.bytes));
-    rows.push(row(["all, uncompressed", &human(image.before.bytes), &after, &change(image, |s| s.bytes), ""]));
+    let after = image.after.map_or_else(String::new, |after| human(after.compressed));
+    rows.push(row(["all, compressed", &human(image.before.compressed), &after, &change(image, |s| s.compressed), ""]));
+    let after = image.after.map_or_else(String::new, |after| human(after.uncompressed));
+    rows.push(row([
+        "all, uncompressed",
+        &human(image.before.uncompressed),
+        &after,
+        &change(image, |s| s.uncompressed),
+        "",
+    ]));
     align(&rows, [Left, Right, Right, Left, Left])
 }
 
@@ -43,10 +49,10 @@ fn layer_row(number: usize, layer: &LayerReport) -> Vec<String> {
     let made_by = layer.created_by.as_deref().unwrap_or_default();
     let made_by = made_by.trim_start_matches("/bin/sh -c ").trim_start_matches("#(nop) ").trim();
     let made_by = made_by.split_whitespace().collect::<Vec<_>>().join(" ");
-    let after = layer.packed_after.map_or_else(String::new, human);
+    let after = layer.compressed_after.map_or_else(String::new, human);
     row([
         &number.to_string(),
-        &human(layer.packed_before),
+        &human(layer.compressed_before),
         &after,
         layer.change.as_deref().unwrap_or("not written"),
         &made_by.chars().take(48).collect::<String>(),
@@ -65,7 +71,12 @@ fn change(image: &ImageReport, size: impl Fn(&Sizes) -> u64) -> String {
 fn savings(image: &ImageReport) -> String {
     let mut rows = vec![row(["profile", "entries", "uncompressed", "compressed (est.)"])];
     for saving in &image.savings {
-        rows.push(row([&saving.profile, &saving.entries.to_string(), &human(saving.bytes), &human(saving.packed)]));
+        rows.push(row([
+            &saving.profile,
+            &saving.entries.to_string(),
+            &human(saving.uncompressed),
+            &human(saving.compressed),
+        ]));
     }
     let mut text = align(&rows, [Left, Right, Right, Right]);
     if !image.removed_packages.is_empty() {

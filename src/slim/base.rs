@@ -7,6 +7,7 @@ use super::source::OpenSource;
 use crate::image::base::{BASE_DIGEST, BASE_NAME, layers_by_history, layers_of_base};
 use crate::image::{ImageConfig, PlatformChoice};
 use crate::layering::Squash;
+use crate::outcome::BaseFoundBy;
 use crate::reference::{ImageName, Reference};
 
 /// The base image's layers, and how they were found.
@@ -14,35 +15,35 @@ use crate::reference::{ImageName, Reference};
 pub(super) struct Base {
     /// Their number.
     pub(super) layers: usize,
-    /// For users.
-    pub(super) found_by: String,
+    /// How it was found.
+    pub(super) found_by: BaseFoundBy,
 }
 
-/// Finds the base image: the one that the request names, or else by annotations, or else by history. Only
-/// `--squash app` requires it; otherwise it is `None` if the request does not name it and history does not show it.
+/// Finds the base image: the one that the options name, or else by annotations, or else by history. Only
+/// squashing above it requires it; otherwise it is `None` if the options do not name it and history does not show it.
 ///
 /// # Errors
-/// If the base that the request names is not the base, or a required base cannot be found.
+/// If the base that the options name is not the base, or a required base cannot be found.
 pub(super) async fn base(session: &Session<'_>, image: &Image) -> Result<Option<Base>, SlimError> {
     let name = || session.source.name.clone();
-    if let Some(reference) = &session.request.base {
+    if let Some(reference) = &session.options.base {
         let base = config_of(session, reference, image).await?;
         let layers = layers_of_base(&image.config, &base)
             .ok_or_else(|| SlimError::NotTheBase { image: name(), base: reference.to_string() })?;
-        return Ok(Some(Base { layers, found_by: format!("--base {reference}") }));
+        return Ok(Some(Base { layers, found_by: BaseFoundBy::Options(reference.clone()) }));
     }
     let by_history = || {
         let layers = layers_by_history(&image.config, &image.stack)?;
-        Some(Base { layers, found_by: "history".to_owned() })
+        Some(Base { layers, found_by: BaseFoundBy::History })
     };
-    if session.request.squash != Squash::App {
+    if session.options.squash != Squash::App {
         return Ok(by_history());
     }
     if let Some(reference) = annotated(image)
         && let Ok(base) = config_of(session, &reference, image).await
         && let Some(layers) = layers_of_base(&image.config, &base)
     {
-        return Ok(Some(Base { layers, found_by: format!("annotations, which name {reference}") }));
+        return Ok(Some(Base { layers, found_by: BaseFoundBy::Annotations(reference) }));
     }
     by_history().map(Some).ok_or_else(|| SlimError::NoBase { image: name() })
 }

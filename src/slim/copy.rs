@@ -11,13 +11,13 @@ use super::session::Session;
 use crate::digest::Digest;
 use crate::image::document::{DocumentError, MAX_NESTED_INDEXES};
 use crate::image::{Descriptor, Document, Manifest, media_type};
-use crate::outcome::Outcome;
-use crate::request::PlanSource;
+use crate::options::PlanSource;
+use crate::outcome::{Note, Outcome};
 
-/// Returns whether an image is copied: pydock made it, and the request does not ask for another slim.
+/// Returns whether an image is copied: pydock made it, and the options do not ask to slim it again.
 pub(super) fn is_copied(session: &Session<'_>, selection: &Selection) -> bool {
-    let by_rules = matches!(session.request.decision, PlanSource::Rules(_));
-    selection.is_slim() && by_rules && !session.request.again && session.destination.is_some()
+    let by_rules = matches!(session.options.plan, PlanSource::Rules(_));
+    selection.is_slim() && by_rules && !session.options.again && session.destination.is_some()
 }
 
 /// Copies what was selected.
@@ -26,12 +26,10 @@ pub(super) fn is_copied(session: &Session<'_>, selection: &Selection) -> bool {
 /// If the source cannot be read, or the destination cannot be written.
 pub(super) async fn copy(session: &Session<'_>, selection: &Selection) -> Result<Pushed, SlimError> {
     let mut outcome = Outcome::new(selection.digest());
-    outcome
-        .notes
-        .push("pydock has slimmed this image before; it is copied as it is (--again slims it again)".to_owned());
+    outcome.notes.push(Note::AlreadySlim);
     let too_large = |image: &Image| {
         let size = image.stack.layers.iter().map(|layer| layer.descriptor.size).sum();
-        session.request.gates.too_large(&image.platform(), size)
+        session.options.gates.too_large(&image.platform(), size)
     };
     outcome.unmet = selection.images().filter_map(too_large).collect();
     let Some(to) = session.destination.as_ref().filter(|_| outcome.unmet.is_empty()) else {

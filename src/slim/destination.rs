@@ -8,7 +8,7 @@ use super::SlimError;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
 use crate::layer::codec::Compression;
-use crate::request::Request;
+use crate::options::SlimOptions;
 use crate::transport::spool::ScratchFile;
 use crate::transport::{self, Access, Blob, Sink, TransportError};
 
@@ -23,10 +23,10 @@ impl Destination {
     ///
     /// # Errors
     /// If nothing can be written there.
-    pub(super) async fn open(request: &Request, access: &Access) -> Result<Option<Self>, SlimError> {
-        let Some(reference) = &request.destination else { return Ok(None) };
+    pub(super) async fn open(options: &SlimOptions, access: &Access) -> Result<Option<Self>, SlimError> {
+        let Some(reference) = &options.destination else { return Ok(None) };
         let name = reference.to_string();
-        match transport::create(reference, &request.tags, &request.source, access).await {
+        match transport::create(reference, &options.tags, &options.source, access).await {
             Ok(sink) => Ok(Some(Self { sink, name })),
             Err(source) => Err(SlimError::Destination { destination: name, source }),
         }

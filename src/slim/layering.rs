@@ -25,7 +25,7 @@ pub(super) struct Layered {
 pub(super) async fn layering(session: &Session<'_>, image: &Image, planned: Planned) -> Result<Layered, SlimError> {
     let layers = &image.stack.layers;
     let base = planned.base.as_ref().map_or(0, |base| base.layers);
-    let groups = groups(session.request.squash, layers.len(), base);
+    let groups = groups(session.options.squash, layers.len(), base);
     let sizes = layers.iter().map(|layer| layer.descriptor.size).collect::<Vec<_>>();
     let layered = blocking(move || {
         let Planned { rootfs, plan, .. } = &planned;

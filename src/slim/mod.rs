@@ -41,28 +41,30 @@ use select::select;
 use session::Session;
 use source::OpenSource;
 
+use crate::explain::Explanation;
+use crate::options::SlimOptions;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
-use crate::request::Request;
+use crate::rootfs_path::RootfsPath;
 use crate::transport::Access;
 
 /// Sees the outcome of a run before the new image becomes visible. An error leaves the destination unchanged. It is
 /// called once, also in a dry run and if a gate is not met.
 pub type Review<'a> = &'a (dyn Fn(&Outcome) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Sync);
 
-/// Slims an image, or all images of an index.
+/// Slims an image, or all images of an index. Without a destination, nothing is written: a dry run.
 ///
 /// # Errors
 /// As [`SlimError`] describes. The destination is then unchanged.
 pub async fn slim(
-    request: &Request,
+    options: &SlimOptions,
     access: &Access,
     progress: Arc<dyn Progress>,
     review: Review<'_>,
 ) -> Result<Outcome, SlimError> {
-    let source = OpenSource::open(&request.source, access).await?;
-    let selection = select(&source, &request.platform).await?;
-    let session = Session::open(request, access, source, &selection, progress).await?;
+    let source = OpenSource::open(&options.source, access).await?;
+    let selection = select(&source, &options.platform).await?;
+    let session = Session::open(options, access, source, &selection, progress).await?;
     if is_copied(&session, &selection) {
         let copied = copy(&session, &selection).await?;
         return publish(&session, copied, review).await;
@@ -79,4 +81,32 @@ pub async fn slim(
     }
     let pushed = push(&session, selection, slimmed).await?;
     publish(&session, pushed, review).await
+}
+
+/// Plans what would be removed, and writes nothing.
+///
+/// # Errors
+/// As [`SlimError`] describes.
+pub async fn plan_only(
+    options: &SlimOptions,
+    access: &Access,
+    progress: Arc<dyn Progress>,
+) -> Result<Outcome, SlimError> {
+    let options = SlimOptions { destination: None, ..options.clone() };
+    slim(&options, access, progress, &|_| Ok(())).await
+}
+
+/// Explains why paths are kept or removed: for each image its platform, and one explanation for each path.
+///
+/// # Errors
+/// As [`SlimError`] describes.
+pub async fn explain(
+    options: &SlimOptions,
+    paths: &[RootfsPath],
+    access: &Access,
+    progress: Arc<dyn Progress>,
+) -> Result<Vec<(String, Vec<Explanation>)>, SlimError> {
+    let options = SlimOptions { explain: paths.to_vec(), ..options.clone() };
+    let outcome = plan_only(&options, access, progress).await?;
+    Ok(outcome.images.into_iter().map(|image| (image.platform, image.explanations)).collect())
 }

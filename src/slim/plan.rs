@@ -11,9 +11,9 @@ use super::threads::blocking;
 use crate::digest::Digest;
 use crate::inventory::Inventory;
 use crate::layer::codec::SeekMap;
+use crate::options::{PlanSource, RuleChoice};
 use crate::plan::{self, Naming, Plan};
 use crate::profile::{RuleBook, Rules};
-use crate::request::{PlanSource, RuleChoice};
 use crate::rootfs::Rootfs;
 
 /// What is removed from an image.
@@ -44,7 +44,7 @@ impl Planner {
     /// # Errors
     /// If a glob is malformed, or no saved plan is for the image.
     pub(super) fn new(session: &Session<'_>, image: &Image) -> Result<Self, SlimError> {
-        match &session.request.decision {
+        match &session.options.plan {
             PlanSource::Rules(choice) => Ok(Self::Rules(compile(choice, image)?.into())),
             PlanSource::Saved(plans) => match plans.of(Digest::of(&image.manifest.bytes)) {
                 Ok(plan) => Ok(Self::Saved(plan.clone().into())),

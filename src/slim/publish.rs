@@ -15,7 +15,7 @@ use crate::attach;
 use crate::image::index::Index;
 use crate::image::rebuild::Rebuilt;
 use crate::image::{Descriptor, media_type};
-use crate::outcome::Outcome;
+use crate::outcome::{Note, Outcome};
 use crate::reference::Reference;
 
 /// How many blobs are pushed at once.
@@ -52,7 +52,7 @@ pub(super) async fn push(
     let mut outcome = Outcome::new(selection.digest());
     let mut new = Vec::new();
     for SlimmedImage { outcome: image, new: of_image, notes } in slimmed {
-        outcome.unmet.extend(session.request.gates.unmet(&image));
+        outcome.unmet.extend(session.options.gates.unmet(&image));
         outcome.images.push(image);
         outcome.notes.extend(notes);
         new.extend(of_image);
@@ -90,13 +90,10 @@ async fn push_index(
     let (mut entries, mut new) = (Vec::new(), new.into_iter());
     for member in members {
         match member {
-            Member::Attestation(entry) => outcome.notes.push(format!(
-                "the attestation {} was dropped: it describes an image that is not in the new index",
-                entry.digest
-            )),
+            Member::Attestation(entry) => outcome.notes.push(Note::AttestationDropped { digest: entry.digest }),
             Member::Other { entry, why } => {
                 let what = entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
-                outcome.notes.push(format!("{what} is copied unchanged: {why}; `--platform` selects one image"));
+                outcome.notes.push(Note::EntryCopied { entry: what, why });
                 if let Some(to) = to {
                     copy_entries(session, to, std::slice::from_ref(&entry)).await?;
                 }
@@ -112,7 +109,7 @@ async fn push_index(
             }
         }
     }
-    let marks = marks(session.request, outcome.images.iter().map(|image| &image.plan));
+    let marks = marks(session.options, outcome.images.iter().map(|image| &image.plan));
     Ok(Some(Root::new(media_type::OCI_INDEX, index.with_manifests(&entries, &marks))))
 }
 
@@ -152,12 +149,12 @@ pub(super) async fn publish(session: &Session<'_>, pushed: Pushed, review: Revie
     review(&outcome).map_err(SlimError::Review)?;
     if let (Some(root), Some(to)) = (root, &session.destination) {
         if session.attaches() {
-            for (subject, artifact) in attach::artifacts(session.request, &outcome) {
+            for (subject, artifact) in attach::artifacts(session.options, &outcome) {
                 to.attach(&subject, &artifact).await?;
             }
         }
         // Last, because nothing keeps others from moving a tag meanwhile.
-        if session.request.is_in_place() && session.source.root_digest().await? != outcome.source {
+        if session.options.is_in_place() && session.source.root_digest().await? != outcome.source {
             return Err(SlimError::Moved { image: session.source.name.clone(), expected: outcome.source });
         }
         to.finish(&root.descriptor, &root.bytes).await?;
@@ -167,20 +164,17 @@ pub(super) async fn publish(session: &Session<'_>, pushed: Pushed, review: Revie
 }
 
 /// Returns notes on what a user may want to do next.
-async fn next_steps(session: &Session<'_>, outcome: &Outcome, root: &Descriptor) -> Vec<String> {
-    let (request, source, mut notes) = (session.request, outcome.source, Vec::new());
+async fn next_steps(session: &Session<'_>, outcome: &Outcome, root: &Descriptor) -> Vec<Note> {
+    let (options, source, mut notes) = (session.options, outcome.source, Vec::new());
     // Registries and layouts keep images without a tag.
-    let keeps = matches!(request.source, Reference::Registry(_) | Reference::Layout(_));
-    if request.is_in_place() && keeps && root.digest != source {
-        notes.push(format!("`pydock undo {} --to {source}` brings the old image back", request.source));
+    let keeps = matches!(options.source, Reference::Registry(_) | Reference::Layout(_));
+    if options.is_in_place() && keeps && root.digest != source {
+        notes.push(Note::Replaced { image: options.source.clone(), old: source });
     }
-    if let Some(Reference::Registry(to)) = &request.destination
+    if let Some(Reference::Registry(to)) = &options.destination
         && session.source.is_signed(&source).await
     {
-        notes.push(format!(
-            "the old image is signed, and signatures do not carry over: `cosign sign {}/{}@{}` signs the new one",
-            to.registry, to.repository, root.digest
-        ));
+        notes.push(Note::NotSigned { new: format!("{}/{}@{}", to.registry, to.repository, root.digest) });
     }
     notes
 }

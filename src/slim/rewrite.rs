@@ -36,7 +36,7 @@ use crate::transport::{BlobReader, FileSlice, SpooledBlob};
 pub(super) async fn rewrite(session: &Session<'_>, image: &Image, layered: Layered) -> Result<SlimmedImage, SlimError> {
     let Some(destination) = &session.destination else { return Ok(SlimmedImage::new(session, image, layered, None)) };
     // Without a preference, new layers use gzip, and kept layers change only if they are uncompressed.
-    let wanted = session.request.compression.or(destination.usual_compression());
+    let wanted = session.options.compression.or(destination.usual_compression());
     let compression = wanted.unwrap_or(Compression::Gzip);
     let mut layers = Vec::new();
     for output in &layered.outputs {
@@ -63,7 +63,7 @@ pub(super) async fn rewrite(session: &Session<'_>, image: &Image, layered: Layer
     }
     let written = session.threads.run(tasks).await?;
     let (changes, blobs) = changes(&layered.outputs, written, compression);
-    let marks = marks(session.request, [&layered.planned.plan]);
+    let marks = marks(session.options, [&layered.planned.plan]);
     let documents = rebuild(&image.manifest, &image.config, &image.stack, &changes, &marks);
     Ok(SlimmedImage::new(session, image, layered, Some((NewImage { documents, blobs }, changes))))
 }
@@ -73,8 +73,8 @@ fn packing(session: &Session<'_>, output: &OutputLayer, compression: Compression
     let reuse = if output.old.len() > 1 { Reuse::Refit } else { Reuse::Copy };
     Packing {
         compression,
-        reuse: (!session.request.recompress).then_some(reuse),
-        level: session.request.compression_level,
+        reuse: (!session.options.recompress).then_some(reuse),
+        level: session.options.compression_level,
     }
 }
 

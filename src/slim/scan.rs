@@ -24,7 +24,7 @@ use crate::progress::Stage;
 /// # Errors
 /// If a layer cannot be read.
 pub(super) async fn scan(session: &Session<'_>, image: &Image) -> Result<Vec<LayerScan>, SlimError> {
-    let takes_evidence = session.request.decision.takes_evidence() || session.results.are_cached();
+    let takes_evidence = session.options.plan.takes_evidence() || session.results.are_cached();
     let seen = takes_evidence.then(SeenSources::default);
     let budget = Budget::default();
     let mut tasks = Vec::new();

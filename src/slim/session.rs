@@ -10,13 +10,13 @@ use super::source::OpenSource;
 use super::threads::Threads;
 use crate::hasher::Hasher;
 use crate::image::Descriptor;
+use crate::options::SlimOptions;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
-use crate::request::Request;
 use crate::transport::{Access, BlobReader, FileSlice};
 
 /// What the steps of a run share. Its threads stop when it is dropped.
 pub(super) struct Session<'a> {
-    pub(super) request: &'a Request,
+    pub(super) options: &'a SlimOptions,
     pub(super) access: &'a Access,
     pub(super) source: OpenSource,
     /// `None` in a dry run.
@@ -33,19 +33,19 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If one of them cannot be opened.
     pub(super) async fn open(
-        request: &'a Request,
+        options: &'a SlimOptions,
         access: &'a Access,
         source: OpenSource,
         selection: &Selection,
         progress: Arc<dyn Progress>,
     ) -> Result<Self, SlimError> {
         Ok(Self {
-            request,
+            options,
             access,
             source,
-            results: Results::open(request.cache.as_ref(), selection)?,
-            destination: Destination::open(request, access).await?,
-            threads: Threads::new(request.threads),
+            results: Results::open(options.cache.as_ref(), selection)?,
+            destination: Destination::open(options, access).await?,
+            threads: Threads::new(options.threads),
             progress,
             stop: StopOnDrop::default(),
         })
@@ -87,6 +87,6 @@ impl<'a> Session<'a> {
 
     /// Returns whether documents are attached to the new image.
     pub(super) fn attaches(&self) -> bool {
-        self.request.attach && self.destination.as_ref().is_some_and(Destination::takes_attachments)
+        self.options.attach && self.destination.as_ref().is_some_and(Destination::takes_attachments)
     }
 }

@@ -12,10 +12,10 @@ use crate::explain::explain;
 use crate::image::Marks;
 use crate::image::rebuild::{LayerChange, Rebuilt};
 use crate::layering::Squash;
-use crate::outcome::{ImageOutcome, LayerOutcome};
+use crate::options::SlimOptions;
+use crate::outcome::{ImageOutcome, LayerOutcome, Note};
 use crate::plan::Plan;
 use crate::reference::Reference;
-use crate::request::Request;
 use crate::transport::SpooledBlob;
 
 /// A slimmed image.
@@ -24,8 +24,8 @@ pub(super) struct SlimmedImage {
     pub(super) outcome: ImageOutcome,
     /// The new image; `None` in a dry run.
     pub(super) new: Option<NewImage>,
-    /// For users.
-    pub(super) notes: Vec<String>,
+    /// What the user should know.
+    pub(super) notes: Vec<Note>,
 }
 
 /// A new image that is not written yet.
@@ -60,25 +60,21 @@ impl SlimmedImage {
         let created_by = |line: usize| history[line].get("created_by")?.as_str().map(str::to_owned);
         let layers = image.stack.layers.iter().enumerate().map(|(index, layer)| LayerOutcome {
             source: layer.descriptor.clone(),
-            bytes: rootfs.layers()[index].size,
+            uncompressed: rootfs.layers()[index].size,
             created_by: layer.history.and_then(created_by),
             change: changes.as_ref().map(|changes| changes[index].clone()),
         });
         let mut notes = Vec::new();
-        if let (Squash::App, Some(base)) = (session.request.squash, &base) {
-            notes.push(format!(
-                "{}: the base image is the lowest {} of {} layers, found by {}",
-                image.platform(),
-                base.layers,
-                image.stack.layers.len(),
-                base.found_by
-            ));
+        if let (Squash::App, Some(base)) = (session.options.squash, &base) {
+            notes.push(Note::Base {
+                platform: image.platform(),
+                base: base.layers,
+                layers: image.stack.layers.len(),
+                found_by: base.found_by.clone(),
+            });
         }
         if new.is_some() && !image.stack.history_fits && !history.is_empty() {
-            notes.push(format!(
-                "{}: the history describes another number of layers than there are; it is left out if layers are removed",
-                image.platform()
-            ));
+            notes.push(Note::History { platform: image.platform() });
         }
         let outcome = ImageOutcome {
             platform: image.platform(),
@@ -86,7 +82,7 @@ impl SlimmedImage {
             new: new.as_ref().map(|new: &NewImage| new.documents.descriptor.clone()),
             layers: layers.collect(),
             savings,
-            explanations: session.request.explain.iter().map(|path| explain(&plan, &rootfs, path)).collect(),
+            explanations: session.options.explain.iter().map(|path| explain(&plan, &rootfs, path)).collect(),
             inventory,
             plan,
         };
@@ -96,12 +92,12 @@ impl SlimmedImage {
 
 /// Returns the annotations of new documents. They depend on the plans alone, so that applying a saved plan gives the
 /// same image.
-pub(super) fn marks<'p>(request: &Request, plans: impl IntoIterator<Item = &'p Plan>) -> Marks {
+pub(super) fn marks<'p>(options: &SlimOptions, plans: impl IntoIterator<Item = &'p Plan>) -> Marks {
     let profiles = plans.into_iter().flat_map(Plan::profiles).map(str::to_owned).collect();
-    let source_name = match &request.source {
+    let source_name = match &options.source {
         Reference::Registry(name) => Some(name.to_string()),
         _ => None,
     };
-    let created = request.created.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+    let created = options.created.map(|time| humantime::format_rfc3339_seconds(time).to_string());
     Marks { source_name, profiles, created }
 }

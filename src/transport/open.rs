@@ -25,6 +25,13 @@ pub struct Access {
     pub work: PathBuf,
 }
 
+impl Access {
+    /// Reaches images without logins. Temporary files go to `work` if there is no better place.
+    pub fn anonymous(work: PathBuf) -> Self {
+        Self { logins: Logins::default(), insecure: Vec::new(), tls: Tls::default(), work }
+    }
+}
+
 /// Opens an image to read.
 ///
 /// # Errors

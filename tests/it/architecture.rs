@@ -15,7 +15,7 @@ const TIERS: &[&[&str]] = &[
     &["transport"],
     &["cache"],
     &["outcome"],
-    &["request"],
+    &["options"],
     &["report"],
     &["attach"],
     &["slim"],

@@ -10,7 +10,7 @@ use crate::support::pydock;
 use crate::support::registries::{Kind, Registry};
 use crate::support::tools::run;
 
-const REPORT: &str = "application/vnd.pydock.report.v1+json";
+const REPORT: &str = "application/vnd.pydock.report.v2+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
 const SBOM: &str = "application/vnd.cyclonedx+json";
 
