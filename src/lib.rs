@@ -12,18 +12,13 @@
 //! [`image`] to [`plan`] and [`layering`] takes and returns values.
 
 pub mod attach;
-pub mod blob;
-pub mod budget;
 pub mod cache;
 pub mod content;
-pub mod digest;
 pub mod evidence;
 pub mod explain;
-pub mod hasher;
 pub mod image;
 pub mod inventory;
 pub mod job;
-pub mod layer;
 pub mod layering;
 pub mod outcome;
 pub mod packages;
@@ -34,11 +29,11 @@ pub mod reference;
 pub mod report;
 pub mod request;
 pub mod rootfs;
-pub mod rootfs_path;
 pub mod saved_plan;
 pub mod savings;
 pub mod slim;
-pub mod spare;
 pub mod state;
 pub mod transport;
 pub mod undo;
+
+pub use pydock_layer::{self as layer, blob, budget, digest, hasher, rootfs_path, spare};
