@@ -36,27 +36,17 @@
 #[doc(hidden)]
 pub mod attach;
 #[doc(hidden)]
-pub mod blob;
-#[doc(hidden)]
-pub mod budget;
-#[doc(hidden)]
 pub mod cache;
 #[doc(hidden)]
 pub mod content;
-#[doc(hidden)]
-pub mod digest;
 #[doc(hidden)]
 pub mod evidence;
 #[doc(hidden)]
 pub mod explain;
 #[doc(hidden)]
-pub mod hasher;
-#[doc(hidden)]
 pub mod image;
 #[doc(hidden)]
 pub mod inventory;
-#[doc(hidden)]
-pub mod layer;
 #[doc(hidden)]
 pub mod layering;
 #[doc(hidden)]
@@ -77,20 +67,19 @@ pub mod report;
 #[doc(hidden)]
 pub mod rootfs;
 #[doc(hidden)]
-pub mod rootfs_path;
-#[doc(hidden)]
 pub mod saved_plan;
 #[doc(hidden)]
 pub mod savings;
 #[doc(hidden)]
 pub mod slim;
 #[doc(hidden)]
-pub mod spare;
-#[doc(hidden)]
 pub mod state;
 pub mod transport;
 #[doc(hidden)]
 pub mod undo;
+
+#[doc(hidden)]
+pub use pydock_layer::{self as layer, blob, budget, digest, hasher, rootfs_path, spare};
 
 pub use cache::CacheLocation;
 pub use digest::Digest;

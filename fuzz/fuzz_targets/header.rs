@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pydock::layer::header::{HeaderEdit, edit};
-use pydock::layer::tar::TarReader;
-use pydock::rootfs_path::RootfsPath;
+use pydock_layer::header::{HeaderEdit, edit};
+use pydock_layer::rootfs_path::RootfsPath;
+use pydock_layer::tar::TarReader;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut tar = TarReader::new(bytes);

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use flate2::bufread::DeflateDecoder;
 use libfuzzer_sys::fuzz_target;
-use pydock::layer::codec::{self, Compression};
+use pydock_layer::codec::{self, Compression};
 
 /// Bombs are for another day.
 const MOST: u64 = 4 << 20;

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use flate2::read::{GzDecoder, MultiGzDecoder};
 use libfuzzer_sys::fuzz_target;
-use pydock::layer::codec::{self, Compression, Old, Reuse, SeekMap, Splicer};
+use pydock_layer::codec::{self, Compression, Old, Reuse, SeekMap, Splicer};
 
 /// Bombs are for another day.
 const MOST: u64 = 4 << 20;

@@ -4,9 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pydock::layer::LayerIndex;
-use pydock::layer::tar::TarReader;
 use pydock::rootfs::Rootfs;
+use pydock_layer::LayerIndex;
+use pydock_layer::tar::TarReader;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut tar = TarReader::new(bytes);

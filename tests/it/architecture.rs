@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+/// What `pydock` re-exports of `pydock-layer`, which the compiler keeps from importing upwards.
+const LAYER_CRATE: &[&str] = &["layer", "digest", "spare", "hasher", "blob", "budget", "rootfs_path"];
+
 /// Modules by tier, the lowest first.
 const TIERS: &[&[&str]] = &[
-    &["digest", "spare", "hasher", "blob", "budget", "rootfs_path", "reference", "progress", "content"],
-    &["layer"],
+    LAYER_CRATE,
+    &["reference", "progress", "content"],
     &["image"],
     &["rootfs", "profile"],
     &["packages", "state"],
@@ -22,7 +25,7 @@ const TIERS: &[&[&str]] = &[
     &["undo"],
 ];
 
-/// What the core (`layer` to `layering`) may not use: it takes values and returns values.
+/// What the core (`pydock-layer`, and `image` to `layering`) may not use: it takes values and returns values.
 const NO_IO: &[&str] = &["std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "reqwest"];
 
 fn tier(module: &str) -> Option<usize> {
@@ -47,41 +50,64 @@ fn is_in_group(line: &str, module: &str) -> bool {
     group.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == child)
 }
 
+/// Returns the Rust files under a folder of this repository: each file's path there, and its code without its tests.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files(&root.join(folder), &mut found);
+    let source = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        (path.strip_prefix(root).unwrap().display().to_string(), code.to_owned())
+    };
+    found.into_iter().map(source).collect()
+}
+
+fn lines(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// Returns what a line does that the core may not do.
+fn io(line: &str) -> impl Iterator<Item = &'static str> {
+    NO_IO.iter().copied().filter(move |io| line.contains(io) || is_in_group(line, io))
+}
+
 #[test]
 fn no_file_imports_from_its_own_tier_or_a_higher_one() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&source, &mut found);
     let mut wrong = Vec::new();
-    for path in found {
-        let name = path.strip_prefix(&source).unwrap().with_extension("").display().to_string();
+    for (path, code) in sources("src") {
+        let name = path.trim_start_matches("src/").trim_end_matches(".rs");
         let module = name.split('/').next().unwrap();
         if ["lib", "main", "cli"].contains(&module) {
             continue;
         }
-        let own = tier(module).unwrap_or_else(|| panic!("src/{name}.rs has no tier; add it to the table"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        let own = tier(module).unwrap_or_else(|| panic!("{path} has no tier; add it to the table"));
         if code.contains("super::super::") {
-            wrong.push(format!("src/{name}.rs uses `super::super::`; write `crate::`"));
+            wrong.push(format!("{path} uses `super::super::`; write `crate::`"));
         }
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in lines(&code) {
             for imported in line.split("crate::").skip(1) {
                 let imported = imported.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-                let other =
-                    tier(imported).unwrap_or_else(|| panic!("`crate::{imported}` in src/{name}.rs has no tier"));
-                let ground = own == 0 && imported != module;
-                if imported != module && (other > own || other == own && !ground) {
-                    wrong.push(format!("src/{name}.rs (tier {own}) imports `{imported}` (tier {other})"));
+                let other = tier(imported).unwrap_or_else(|| panic!("`crate::{imported}` in {path} has no tier"));
+                if imported != module && other >= own {
+                    wrong.push(format!("{path} (tier {own}) imports `{imported}` (tier {other})"));
                 }
             }
-            if (1..=7).contains(&own) {
-                // Layers are compressed on threads of their own.
-                let may = |io: &str| own == 1 && io == "std::thread";
-                let uses = |io: &&&str| !may(io) && (line.contains(**io) || is_in_group(line, io));
-                wrong.extend(NO_IO.iter().filter(uses).map(|io| format!("src/{name}.rs uses `{io}`")));
+            if (2..=7).contains(&own) {
+                wrong.extend(io(line).map(|io| format!("{path} uses `{io}`")));
             }
         }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_layer_crate_does_no_io() {
+    let mut wrong = Vec::new();
+    for (path, code) in sources("crates/layer/src") {
+        // It compresses and hashes on threads of its own.
+        let uses = lines(&code).flat_map(io).filter(|io| *io != "std::thread");
+        wrong.extend(uses.map(|io| format!("{path} uses `{io}`")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

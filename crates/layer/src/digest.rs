@@ -12,7 +12,7 @@ use sha2::Digest as _;
 /// A SHA-256 content digest.
 ///
 /// ```
-/// use pydock::digest::Digest;
+/// use pydock_layer::digest::Digest;
 /// let empty = Digest::of(b"");
 /// assert!(empty.to_string().starts_with("sha256:e3b0c442"));
 /// assert_eq!(empty.to_string().parse::<Digest>().unwrap(), empty);

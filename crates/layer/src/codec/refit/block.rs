@@ -6,7 +6,7 @@ use super::header::Header;
 use super::split::Counts;
 use super::token::Token;
 use super::words;
-use crate::layer::codec::deflate::{self, END};
+use crate::codec::deflate::{self, END};
 
 /// Adds a block that is not the last one of its stream.
 pub(super) fn write(tokens: &[Token], counts: &Counts, block: &mut Bits) {

@@ -3,7 +3,7 @@
 use super::InflateError;
 use super::codes::{LengthTable, Tables};
 use super::reader::BitReader;
-use crate::layer::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD, ORDER};
+use crate::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD, ORDER};
 
 /// Reads a block's codes into `tables`.
 pub(super) fn read(bits: &mut BitReader<'_>, tables: &mut Tables) -> Result<(), InflateError> {

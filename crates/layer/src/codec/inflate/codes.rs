@@ -4,7 +4,7 @@
 //! which is stored after the first one. An entry holds all that the decoder needs, so most symbols take one lookup.
 
 use super::InflateError;
-use crate::layer::codec::deflate::{self, DISTANCES, LITERALS, LONGEST_CODEWORD};
+use crate::codec::deflate::{self, DISTANCES, LITERALS, LONGEST_CODEWORD};
 
 /// The meaning of the next bits, packed in a word:
 ///

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::code::{self, Codes};
-use crate::layer::codec::deflate::{END, ORDER};
+use crate::codec::deflate::{END, ORDER};
 
 /// Length of the longest codeword of the code length code, in bits.
 const LONGEST_OF_LENGTHS: u8 = 7;

@@ -1,8 +1,8 @@
 //! Finds matches among the literals of an old blob, mostly short ones that its encoder did not search for.
 
 use super::token::Token;
-use crate::layer::codec::deflate::{LONGEST_MATCH, SHORTEST_MATCH};
-use crate::layer::codec::inflate::{Match, WINDOW};
+use crate::codec::deflate::{LONGEST_MATCH, SHORTEST_MATCH};
+use crate::codec::inflate::{Match, WINDOW};
 
 /// Size of a hash of three bytes, in bits.
 const HASH_BITS: u32 = 13;

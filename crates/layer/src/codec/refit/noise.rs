@@ -2,7 +2,7 @@
 
 use super::entropy::{Entropy, ONE};
 use super::find::Text;
-use crate::layer::codec::deflate::SHORTEST_MATCH;
+use crate::codec::deflate::SHORTEST_MATCH;
 
 /// Fewer bytes are not worth a stored block.
 const LEAST: usize = 8 << 10;
@@ -34,8 +34,8 @@ pub(super) fn is_noise(text: Text<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::codec::fresh::tests::noise;
-    use crate::layer::codec::inflate::Match;
+    use crate::codec::fresh::tests::noise;
+    use crate::codec::inflate::Match;
 
     fn is_noise(bytes: &[u8], matches: &[Match]) -> bool {
         super::is_noise(Text { bytes, start: 0, matches, costs: &[8; 256] })

@@ -78,7 +78,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::layer::codec::Encoder;
+    use crate::codec::Encoder;
 
     #[test]
     fn a_decoder_knows_how_far_it_has_come_in_the_blob_and_ends_at_its_end() {

@@ -2,7 +2,7 @@
 
 use super::code;
 use super::token::{self, NEAR};
-use crate::layer::codec::deflate::{self, DISTANCES, END, LITERALS};
+use crate::codec::deflate::{self, DISTANCES, END, LITERALS};
 
 /// The codeword of a literal, or of a length with its extra bits:
 ///

@@ -12,17 +12,23 @@
 //! ranges to keep and which bytes to insert. A [`LayerWriter`](rewrite::LayerWriter) applies it. Kept entries are
 //! copied byte for byte, so none of their data (xattrs, PAX keys, sparse maps, odd names, nanoseconds) is lost.
 //!
-//! This module knows nothing about images, Python or packages.
+//! This crate knows nothing about images, Python or packages.
 
+pub mod blob;
+pub mod budget;
 pub mod codec;
 pub mod cut;
+pub mod digest;
 pub mod entry;
+pub mod hasher;
 pub mod header;
 pub mod index;
 mod located;
 pub mod pax;
 pub mod rewrite;
+pub mod rootfs_path;
 pub mod scan;
+pub mod spare;
 pub mod tar;
 pub mod whiteout;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Binary serde formats contain the raw bytes.
 ///
 /// ```
-/// use pydock::rootfs_path::RootfsPath;
+/// use pydock_layer::rootfs_path::RootfsPath;
 /// let path = RootfsPath::parse(b"./usr//lib/").unwrap();
 /// assert_eq!(path.to_string(), "usr/lib");
 /// assert!(RootfsPath::parse(b"usr/../etc").is_err());

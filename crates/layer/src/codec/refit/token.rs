@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::layer::codec::deflate::{self, DISTANCES, LONGEST_MATCH, SHORTEST_MATCH};
+use crate::codec::deflate::{self, DISTANCES, LONGEST_MATCH, SHORTEST_MATCH};
 
 /// The number of literals. Lengths come after them.
 pub(super) const LENGTHS: usize = 256;
@@ -63,7 +63,7 @@ pub(super) fn lengths(symbol: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::codec::deflate::{END, LITERALS};
+    use crate::codec::deflate::{END, LITERALS};
 
     #[test]
     fn a_token_tells_what_it_was_made_of() {

@@ -2,7 +2,7 @@
 //! given lengths.
 
 use super::split::Counts;
-use crate::layer::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD};
+use crate::codec::deflate::{DISTANCES, END, LITERALS, LONGEST_CODEWORD};
 
 /// The codes of a block: lengths of codewords.
 pub(super) struct Codes {

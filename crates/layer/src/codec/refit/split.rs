@@ -2,7 +2,7 @@
 
 use super::entropy::{Entropy, ONE};
 use super::token::{self, NEAR, Token};
-use crate::layer::codec::deflate::{DISTANCES, END, LITERALS};
+use crate::codec::deflate::{DISTANCES, END, LITERALS};
 
 /// Number of tokens in a unit. Blocks begin and end at units.
 pub(super) const UNIT: usize = 1024;
