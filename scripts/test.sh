@@ -16,6 +16,7 @@ fi
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace --quiet
+python3 scripts/interface.py --check
 bash scripts/forbid.sh
 cargo deny --version > /dev/null 2>&1 || cargo install --quiet --locked cargo-deny
 # Of all platforms: a build fetches this one's only.

@@ -74,6 +74,7 @@ pub mod savings;
 pub mod slim;
 #[doc(hidden)]
 pub mod state;
+#[doc(hidden)]
 pub mod transport;
 #[doc(hidden)]
 pub mod undo;
@@ -96,5 +97,7 @@ pub use report::Report;
 pub use rootfs_path::RootfsPath;
 pub use saved_plan::{SavedPlan, SavedPlanError};
 pub use slim::{Review, SlimError, explain, plan_only as plan, slim};
+pub use transport::logins::LoginError;
+pub use transport::registry::RegistryError;
 pub use transport::{Access, Logins, Secret, Tls, TransportError};
 pub use undo::undo;

@@ -106,7 +106,7 @@ pub enum PlanSource {
 impl PlanSource {
     /// Returns whether evidence is needed. Without a rule nothing is removed, and a saved plan is applied as
     /// it is.
-    pub fn takes_evidence(&self) -> bool {
+    pub(crate) fn takes_evidence(&self) -> bool {
         match self {
             Self::Rules(choice) => !choice.profiles.is_empty() || !choice.remove.is_empty(),
             Self::Saved(_) => false,

@@ -191,6 +191,7 @@ pub struct ImageOutcome {
     /// What is removed and what is kept.
     pub plan: Plan,
     /// What is installed in the new image, if an SBOM is to be attached.
+    #[doc(hidden)]
     pub inventory: Option<Inventory>,
     /// Explanations of the paths that were asked for.
     pub explanations: Vec<Explanation>,

@@ -43,7 +43,8 @@ impl Meter for Silent {
     fn advance(&self, _: u64) {}
 }
 
-/// Stops the threads of a job when it is dropped, however the job ends.
+/// Stops the threads of a run when it is dropped, however the run ends.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct StopOnDrop(Arc<AtomicBool>);
 
@@ -60,7 +61,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// A reader that reports to a meter and fails once the job has ended.
+/// A reader that reports to a meter and fails once the run has ended.
+#[doc(hidden)]
 pub struct MeteredReader<R> {
     inner: R,
     meter: Box<dyn Meter>,

@@ -35,10 +35,10 @@ pub struct ImagePlan {
 #[derive(Debug, thiserror::Error)]
 pub enum SavedPlanError {
     /// The text is not a plan.
-    #[error("it is no plan")]
+    #[error("it is not a plan")]
     Json(#[source] serde_json::Error),
     /// The plan has another version.
-    #[error("it is of version {0}; this pydock reads version {VERSION}")]
+    #[error("it has version {0}; this pydock reads version {VERSION}")]
     Version(u32),
     /// The plan was made for another image.
     #[error("it was made for {expected}, and the image is {actual}")]

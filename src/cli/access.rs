@@ -1,4 +1,4 @@
-//! How registries are reached: from options, the environment, and the files that other tools keep.
+//! Access to registries: from options, the environment, and the files of other tools.
 
 #![expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 
@@ -12,10 +12,10 @@ use pydock::transport::{Access, Logins, Secret, Tls};
 use super::args::RegistryArgs;
 use super::failure::Failure;
 
-/// A password is a line; what is longer is a mistake.
+/// The largest password, in bytes. A longer input is a mistake.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// Puts options and files together; `images` are those that are read and written.
+/// Combines options and files. `images` are the image that is read and the one that is written.
 pub(crate) fn access(args: &RegistryArgs, images: [Option<&Reference>; 2]) -> Result<Access, Failure> {
     let mut logins = Logins::from_files(login_files())?;
     if let Some(user) = &args.username {
@@ -25,7 +25,7 @@ pub(crate) fn access(args: &RegistryArgs, images: [Option<&Reference>; 2]) -> Re
     Ok(Access { logins, insecure: args.insecure.clone(), tls: tls(args)?, work: std::env::temp_dir() })
 }
 
-/// Returns the files that may hold logins, the first to be asked first.
+/// Returns the files that may hold logins. Earlier ones take precedence.
 fn login_files() -> Vec<PathBuf> {
     let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(file) = path("REGISTRY_AUTH_FILE") {
@@ -39,7 +39,7 @@ fn login_files() -> Vec<PathBuf> {
     docker.map(|folder| folder.join("config.json")).into_iter().chain(podman).collect()
 }
 
-/// A password that is typed for one registry must not be shown to another.
+/// Fails unless exactly one registry is used: a password for one registry must not be sent to another.
 fn one_registry(images: [Option<&Reference>; 2]) -> Result<(), Failure> {
     let registry = |image: &Reference| match image {
         Reference::Registry(name) => Some(name.registry.clone()),
@@ -48,9 +48,9 @@ fn one_registry(images: [Option<&Reference>; 2]) -> Result<(), Failure> {
     let registries = images.into_iter().flatten().filter_map(registry).collect::<HashSet<_>>();
     match registries.len() {
         1 => Ok(()),
-        0 => Err(Failure::usage("--username is for a registry, and no image is in one".to_owned())),
+        0 => Err(Failure::usage("--username requires an image in a registry".to_owned())),
         _ => Err(Failure::usage(
-            "--username does not tell to which of two registries to log in; use `docker login` for both".to_owned(),
+            "--username is ambiguous for two registries; log in to both with `docker login`".to_owned(),
         )),
     }
 }

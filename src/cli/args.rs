@@ -1,4 +1,4 @@
-//! What was typed.
+//! The arguments.
 
 use std::path::PathBuf;
 
@@ -215,7 +215,7 @@ pub(crate) struct CacheArgs {
 }
 
 impl CacheArgs {
-    /// Returns the place of the cache, if there is to be one.
+    /// Returns the location of the cache, if one is used.
     pub(crate) fn location(&self) -> Option<CacheLocation> {
         self.cache_dir.as_ref().map(|folder| CacheLocation { folder: folder.clone(), limit: self.cache_size })
     }
@@ -329,7 +329,7 @@ impl OutputArgs {
 /// What is printed on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Tables for people
+    /// Tables
     Table,
     /// The new digest alone
     Digest,

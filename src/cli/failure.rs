@@ -1,4 +1,4 @@
-//! Words every error for people: what was attempted, why it failed, what to do.
+//! Turns errors into messages: what was attempted, why it failed, what to do.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,12 +19,12 @@ use pydock::transport::registry::RegistryError;
 
 use super::{FAILED, SIGNALLED, USAGE};
 
-/// An error as people see it.
+/// An error as users see it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The exit code.
     pub code: u8,
-    /// What was attempted, on what.
+    /// What was attempted.
     pub message: String,
     /// Why it failed, the nearest cause first.
     pub causes: Vec<String>,
@@ -33,22 +33,22 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Words a wrong usage that clap cannot see.
+    /// Describes wrong usage that clap cannot detect.
     pub(crate) fn usage(message: String) -> Self {
         Self { code: USAGE, message, causes: Vec::new(), hint: None }
     }
 
-    /// Words a signal that ends the program.
+    /// Describes a signal that ended the program.
     pub(crate) fn interrupted(signal: u8) -> Self {
         Self {
             code: SIGNALLED + signal,
-            message: "interrupted; the destination is as it was".to_owned(),
+            message: "interrupted; the destination is unchanged".to_owned(),
             causes: Vec::new(),
             hint: None,
         }
     }
 
-    /// Words a file that cannot be used.
+    /// Describes a file that cannot be used.
     pub(crate) fn file(action: &str, path: &Path, error: std::io::Error) -> Self {
         Self {
             code: FAILED,
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// Words a malformed TOML file.
+    /// Describes a malformed TOML file.
     pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         Self {
             code: FAILED,
@@ -74,7 +74,7 @@ impl Failure {
         let mut at = error.source();
         while let Some(cause) = at {
             let text = one_line(&cause.to_string());
-            // Wrappers of foreign libraries repeat what they wrap.
+            // Errors of other libraries repeat their sources.
             if !message.contains(&text) && !causes.iter().any(|known| known.contains(&text)) {
                 causes.push(text);
             }
@@ -84,10 +84,10 @@ impl Failure {
     }
 }
 
-/// The most characters of a message, or of one of its causes.
+/// The largest number of characters of a message, or of one of its causes.
 const MAX_LINE: usize = 600;
 
-/// Errors of foreign libraries may hold line breaks, and what they quote may be long.
+/// Joins lines and limits the length: errors of other libraries may hold line breaks and long quotes.
 fn one_line(text: &str) -> String {
     let line = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_LINE) {
@@ -143,12 +143,12 @@ fn slim_hint(error: &SlimError) -> Option<String> {
     let hint = match error {
         SlimError::Source { source, .. } | SlimError::Destination { source, .. } => return transport_hint(source),
         SlimError::Attach { source, .. } => {
-            let attach = "--no-attach leaves report, provenance and bill of materials out".to_owned();
+            let attach = "--no-attach pushes the image without report, provenance and SBOM".to_owned();
             return transport_hint(source).or(Some(attach));
         }
         SlimError::Profile(error) => return profile_hint(error),
         SlimError::Document { source: DocumentError::SchemaOne, .. } => {
-            "pull and push the image again with a current Docker; it converts the manifest".to_owned()
+            "pull and push the image again with a current Docker; this converts the manifest".to_owned()
         }
         SlimError::Document { source: DocumentError::Unknown(_), .. } => {
             "pydock reads OCI and Docker schema 2 manifests and indexes".to_owned()
@@ -158,14 +158,14 @@ fn slim_hint(error: &SlimError) -> Option<String> {
             "decrypt the image first, for example with `skopeo copy --decryption-key`".to_owned()
         }
         SlimError::NotAnImage { .. } => "give the reference of a container image".to_owned(),
-        SlimError::NoPlatform { there, .. } if !there.is_empty() => format!("there are: {}", there.join(", ")),
+        SlimError::NoPlatform { there, .. } if !there.is_empty() => format!("the image has: {}", there.join(", ")),
         SlimError::Scan { image, source, .. } => return scan_hint(image, source),
         SlimError::Rewrite { source, .. } => return transport_cause(source).and_then(transport_hint),
         SlimError::Plan { .. } | SlimError::PlanPath { .. } => {
-            "make a new plan with `pydock slim --dry-run --plan FILE`".to_owned()
+            "create a new plan with `pydock slim --dry-run --plan FILE`".to_owned()
         }
         SlimError::NotOurs { .. } => "name the digest to go back to with `--to DIGEST`".to_owned(),
-        SlimError::Moved { .. } => "run it again, on the new image".to_owned(),
+        SlimError::Moved { .. } => "run pydock again on the new image".to_owned(),
         SlimError::NotTheBase { .. } | SlimError::NoBase { .. } => {
             "name the base image with `--base REF`, or use `--squash none` or `all`".to_owned()
         }
@@ -193,7 +193,7 @@ fn scan_hint(image: &str, error: &TarError) -> Option<String> {
     })
 }
 
-/// Returns why bytes could not be had, if that is what an error is about: then nothing is wrong with the image.
+/// Returns the transport error behind an error, if there is one. Then the image itself is not at fault.
 fn transport_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TransportError> {
     let mut at = Some(error);
     while let Some(cause) = at {
@@ -210,9 +210,9 @@ fn transport_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Transport
 
 fn transport_hint(error: &TransportError) -> Option<String> {
     let hint = match error {
-        TransportError::NoTag { tags, .. } if !tags.is_empty() => format!("there are: {}", tags.join(", ")),
+        TransportError::NoTag { tags, .. } if !tags.is_empty() => format!("available tags: {}", tags.join(", ")),
         TransportError::Ambiguous { tags, .. } => {
-            format!("add `:tag` to the reference; there are: {}", tags.join(", "))
+            format!("add `:tag` to the reference; available tags: {}", tags.join(", "))
         }
         TransportError::MissingBlob { .. } => "the image is incomplete at the source; copy or push it again".to_owned(),
         TransportError::Registry { source, .. } => return registry_hint(source),
@@ -250,13 +250,13 @@ fn registry_hint(error: &RegistryError) -> Option<String> {
 fn profile_hint(error: &ProfileError) -> Option<String> {
     match error {
         ProfileError::Unknown { known, .. } => {
-            Some(format!("there are: {}; a profile of your own is given as a path (`./mine.toml`)", known.join(", ")))
+            Some(format!("known profiles: {}; give your own profile as a path (`./mine.toml`)", known.join(", ")))
         }
         _ => None,
     }
 }
 
-/// Returns the exit code of a run that ended well.
+/// Returns the exit code of a run without an error.
 pub(crate) fn code(report: &Report) -> u8 {
     if report.unmet_gates.is_empty() { super::DONE } else { super::GATE }
 }

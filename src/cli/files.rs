@@ -15,7 +15,7 @@ pub(crate) struct FileError {
     source: io::Error,
 }
 
-/// A file that appears when the image does. Whether it can be written is known before that.
+/// A file that appears together with the image. A file that cannot be written is detected before that.
 #[derive(Debug)]
 pub(crate) struct PendingFile {
     path: PathBuf,
@@ -24,9 +24,9 @@ pub(crate) struct PendingFile {
 
 #[derive(Debug)]
 enum PendingState {
-    /// Written beside its place, and renamed at the end.
+    /// Written next to its final path, and renamed at the end.
     Beside(tempfile::NamedTempFile),
-    /// A device or a pipe, which is written to where it is.
+    /// A device or a pipe, which is written directly.
     InPlace(File),
     /// Nothing was written.
     Done,
@@ -65,7 +65,7 @@ impl PendingFile {
         written.map_err(|source| FileError { path: self.path.clone(), source })
     }
 
-    /// Lets a file appear that was written; `is_wanted` is false if it is not to appear after all.
+    /// Renames the file to its final path, or discards it if it is not wanted.
     ///
     /// # Errors
     /// If it cannot be renamed.

@@ -1,4 +1,4 @@
-//! `pydock completions` and `pydock man`: made from the same definition as the command line itself.
+//! `pydock completions` and `pydock man`: generated from the definition of the command line.
 
 use clap::CommandFactory;
 

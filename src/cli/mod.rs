@@ -1,4 +1,4 @@
-//! The command line: resolve what was typed, call the library, render. One file for each verb.
+//! The command line: parses arguments, calls the library, prints results. One file for each command.
 
 mod access;
 mod apply;
@@ -23,18 +23,18 @@ use clap::error::ErrorKind;
 use args::{Args, Verb};
 use terminal::Terminal;
 
-/// Done.
+/// Success.
 pub(crate) const DONE: u8 = 0;
-/// Failed, or bad input.
+/// Failure, or bad input.
 pub(crate) const FAILED: u8 = 1;
 /// Wrong usage.
 pub(crate) const USAGE: u8 = 2;
-/// Done, but a gate was not met; nothing was written.
+/// A gate was not met; nothing was written.
 pub(crate) const GATE: u8 = 3;
-/// Ended by a signal: its number is added, as shells have it (130 is Ctrl-C, 143 SIGTERM).
+/// A signal ended the program. Its number is added, as in shells (130 is Ctrl-C, 143 is SIGTERM).
 pub(crate) const SIGNALLED: u8 = 128;
 
-/// Runs the program with the process's arguments.
+/// Runs the program with the arguments of the process.
 pub(crate) fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,

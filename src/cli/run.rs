@@ -1,4 +1,4 @@
-//! What `slim` and `apply` share: run the job, write plan and report, print.
+//! The part that `slim` and `apply` share: runs the slim, writes plan and report, prints.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -44,26 +44,28 @@ pub(crate) fn run(
     Ok(failure::code(&report))
 }
 
-/// Parses a reference; one that does not parse is bad input, not wrong usage.
+/// Parses a reference. A malformed one is bad input, not wrong usage.
 pub(crate) fn reference(text: &str) -> Result<Reference, Failure> {
     Ok(text.parse::<Reference>()?)
 }
 
-/// Parses a reference that need not be there.
+/// Parses an optional reference.
 pub(crate) fn optional_reference(text: Option<&String>) -> Result<Option<Reference>, Failure> {
     text.map(|text| reference(text)).transpose()
 }
 
-/// Returns when images are to be said to have been made. Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
+/// Returns the creation time for new images. Source: reproducible-builds.org, "SOURCE_DATE_EPOCH".
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 pub(crate) fn source_date_epoch() -> Result<Option<SystemTime>, Failure> {
     let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let time = text.parse().ok().and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    // The largest year that RFC 3339 can tell.
+    // The last second of the largest year of RFC 3339.
     let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     match time.filter(|time| *time <= latest) {
         Some(time) => Ok(Some(time)),
-        None => Err(Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970"))),
+        None => {
+            Err(Failure::usage(format!("SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds since 1970")))
+        }
     }
 }
 
@@ -72,11 +74,11 @@ pub(crate) fn limit_threads(threads: usize) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
 }
 
-/// Runs what takes a while. Ctrl-C, SIGTERM and SIGHUP end it, and leave nothing behind.
+/// Runs work until it ends, or until Ctrl-C, SIGTERM or SIGHUP interrupts it.
 pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Trees of sources may be deep. Only what is touched takes memory.
+        // Syntax trees may be deep. Untouched pages of a stack take no memory.
         .thread_stack_size(256 << 20)
         .enable_all()
         .build()
@@ -87,12 +89,12 @@ pub(crate) fn until_done<T>(work: impl Future<Output = Result<T, Failure>>) -> R
             signal = signalled() => Err(Failure::interrupted(signal)),
         }
     });
-    // Threads that wait for a silent registry must not hold the program up.
+    // Threads that wait for a silent registry must not delay the exit.
     runtime.shutdown_timeout(Duration::from_secs(2));
     result
 }
 
-/// Waits for a signal that ends the program; returns its number.
+/// Waits for a signal that ends the program, and returns its number.
 async fn signalled() -> u8 {
     let wait = async |kind: SignalKind| {
         if let Ok(mut signals) = signal(kind)
@@ -118,7 +120,7 @@ fn print(
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let dry_run = options.destination.is_none();
-    // An archive on standard output leaves no room for anything else there.
+    // If standard output is an archive, nothing else is printed there.
     let on_stdout = options.destination != Some(Reference::Stdio);
     let text = match format {
         Format::Json => report.to_json(),

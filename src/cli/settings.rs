@@ -1,4 +1,4 @@
-//! `pydock.toml`: the choices of the command line in a file, and both put together.
+//! `pydock.toml`: options of the command line in a file, and how both are combined.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use pydock::profile::{Level, Profile, ProfileError};
 use super::args::{ChoiceArgs, OutputArgs};
 use super::failure::Failure;
 
-/// The name under which a file is read without being asked for.
+/// The file that is read by default.
 const FILE_NAME: &str = "pydock.toml";
 
-/// What a `pydock.toml` may hold. What is typed goes before it; lists are added up.
+/// The content of a `pydock.toml`. Options of the command line take precedence; lists are joined.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
@@ -30,23 +30,23 @@ pub(crate) struct Settings {
     remove: Vec<String>,
     #[serde(default)]
     keep: Vec<String>,
-    /// Which layers become one.
+    /// Which layers are squashed.
     pub squash: Option<Squash>,
-    /// How new layers are compressed.
+    /// The compression of new layers.
     pub compression: Option<Compression>,
-    /// How hard new data is compressed.
+    /// The compression level of new data.
     pub compression_level: Option<u32>,
-    /// Whether what stays of rewritten layers is compressed anew.
+    /// Whether kept data of rewritten layers is compressed again.
     #[serde(default)]
     recompress: bool,
     platform: Option<String>,
-    /// Where the file lies; profiles that it names are found from there.
+    /// The folder of the file. Paths of profiles are relative to it.
     #[serde(skip)]
     folder: PathBuf,
 }
 
 impl Settings {
-    /// Reads the file that was asked for, or the one in the current folder, if there is one.
+    /// Reads the given file, or `pydock.toml` in the current folder if it exists.
     pub(crate) fn load(asked: Option<&Path>) -> Result<Self, Failure> {
         let path = asked.unwrap_or(Path::new(FILE_NAME));
         let text = match std::fs::read_to_string(path) {
@@ -76,7 +76,7 @@ impl Settings {
         args.level.or(self.level).unwrap_or_default()
     }
 
-    /// Puts what was typed and the file together: the profiles of the level, those added, without those left out.
+    /// Combines the command line and the file: the profiles of the level, plus added ones, minus excluded ones.
     pub(crate) fn choice(&self, args: &ChoiceArgs) -> Result<RuleChoice, Failure> {
         let level = self.level(args);
         let built_in = Profile::built_in();
@@ -120,7 +120,7 @@ fn add(name: &str, folder: &Path, built_in: &[Profile]) -> Result<Profile, Failu
     Ok(Profile::parse(&text, &path.display().to_string())?)
 }
 
-/// Words that no profile has a name.
+/// Returns the error for a name that no profile has.
 pub(crate) fn unknown(name: &str, built_in: &[Profile]) -> ProfileError {
     ProfileError::Unknown {
         name: name.to_owned(),

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &SlimArgs, terminal: &Terminal) -> Result<u8, Failure> {
     };
     let source = run::reference(&args.source)?;
     if args.in_place && source == Reference::Stdio {
-        return Err(Failure::usage("an image on standard input has no place; name a destination".to_owned()));
+        return Err(Failure::usage("an image on standard input cannot be replaced; name a destination".to_owned()));
     }
     let destination = match args.in_place {
         true => Some(source.clone()),

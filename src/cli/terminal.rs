@@ -1,4 +1,4 @@
-//! The only place that prints.
+//! Printing. No other file prints.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -12,16 +12,16 @@ use pydock::report::size::human;
 
 use super::failure::Failure;
 
-/// Standard output and standard error, and how much goes there.
+/// Standard output and standard error, and how much is printed.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     quiet: bool,
-    /// Bars are drawn only where somebody looks, and not through log lines.
+    /// Whether to draw progress bars: on a terminal, unless log lines would break them.
     bars: bool,
 }
 
 impl Terminal {
-    /// Sets logging up.
+    /// Sets up logging.
     pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
         let level = match verbose {
             0 => tracing::Level::WARN,
@@ -43,14 +43,14 @@ impl Terminal {
         }
     }
 
-    /// Prints something for people on standard error, unless they want quiet.
+    /// Prints a message on standard error, unless `--quiet` is given.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             print_error(&printable(text));
         }
     }
 
-    /// Prints why the program ends.
+    /// Prints an error.
     pub(crate) fn failure(&self, failure: &Failure) {
         let mut text = format!("error: {}\n", failure.message);
         text.extend(failure.causes.iter().map(|cause| format!("  caused by: {cause}\n")));
@@ -58,7 +58,7 @@ impl Terminal {
         print_error(&printable(&text));
     }
 
-    /// Returns a listener for a job: bars on a terminal, lines otherwise, nothing if quiet.
+    /// Returns the progress of a run: bars on a terminal, lines otherwise, nothing with `--quiet`.
     pub(crate) fn progress(&self) -> Arc<dyn Progress> {
         if self.quiet {
             Arc::new(Silent)
@@ -71,7 +71,7 @@ impl Terminal {
     }
 }
 
-/// Prints on standard error. One that is closed or full is not a reason to fail, and `eprint!` would panic.
+/// Prints on standard error, and ignores errors: `eprint!` would panic if it is closed.
 fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

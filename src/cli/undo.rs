@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{DONE, access, run};
 
-/// Brings an old image back.
+/// Restores an old image.
 pub(crate) fn run(args: &UndoArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let image = run::reference(&args.image)?;
     let access = access::access(&args.registry, [Some(&image), None])?;

@@ -1,8 +1,8 @@
-//! Notes and unmet gates as sentences, with the flags and commands that they are about.
+//! Notes and unmet gates as sentences that name flags and commands.
 
 use pydock::{BaseFoundBy, Note, Outcome, Report, SlimOptions, UnmetGate};
 
-/// Returns the report of a run, in the words of the command line.
+/// Returns the report of a run, with notes that name flags.
 pub(crate) fn report(options: &SlimOptions, outcome: &Outcome) -> Report {
     Report {
         notes: outcome.notes.iter().map(note).collect(),
@@ -18,7 +18,7 @@ fn note(note: &Note) -> String {
             format!("{platform}: the base image is the lowest {base} of {layers} layers, found by --base {reference}")
         }
         Note::EntryCopied { .. } => format!("{note}; `--platform` selects one image"),
-        Note::Replaced { image, old } => format!("`pydock undo {image} --to {old}` brings the old image back"),
+        Note::Replaced { image, old } => format!("`pydock undo {image} --to {old}` restores the old image"),
         Note::NotSigned { new } => {
             format!("the old image is signed, and signatures do not carry over: `cosign sign {new}` signs the new one")
         }

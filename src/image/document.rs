@@ -60,10 +60,10 @@ pub enum DocumentError {
     #[error("indexes are nested more than {MAX_NESTED_INDEXES} deep")]
     Nested,
     /// The document is a Docker schema 1 manifest.
-    #[error("the manifest is of Docker's schema 1, which registries gave up in 2019")]
+    #[error("the manifest has Docker's schema 1, which is obsolete since 2019")]
     SchemaOne,
     /// The document has an unknown media type.
-    #[error("the manifest is of a kind that pydock does not know: `{0}`")]
+    #[error("the manifest has an unknown media type: `{0}`")]
     Unknown(String),
     /// The document is larger than [`MAX_DOCUMENT`].
     #[error("the {what} claims {size} bytes; at most {MAX_DOCUMENT} are allowed")]

@@ -31,7 +31,7 @@ pub enum LayerTypeError {
     #[error("it is not distributable (`{0}`)")]
     Foreign(String),
     /// The media type is unknown.
-    #[error("media type `{0}` is no layer that pydock knows")]
+    #[error("`{0}` is not the media type of a known kind of layer")]
     Unknown(String),
 }
 

@@ -52,9 +52,11 @@ pub struct Plan {
     #[serde(default)]
     pub unread: Vec<String>,
     /// The nodes of `removed`, if the plan was made in this run. Not saved.
+    #[doc(hidden)]
     #[serde(skip)]
     pub gone: NodeSet,
     /// The packages that own each file, for explanations. Not saved.
+    #[doc(hidden)]
     #[serde(skip)]
     pub owners: Owners,
 }
@@ -162,6 +164,7 @@ impl Plan {
     ///
     /// # Errors
     /// If the plan was made for another image and names a path that does not exist.
+    #[doc(hidden)]
     pub fn removed_nodes(&self, rootfs: &Rootfs) -> Result<NodeSet, PathNotFound> {
         if !self.gone.is_empty() {
             return Ok(self.gone.clone());
@@ -175,6 +178,7 @@ impl Plan {
     ///
     /// # Errors
     /// As for [`Plan::removed_nodes`].
+    #[doc(hidden)]
     pub fn edited_nodes(&self, rootfs: &Rootfs) -> Result<Vec<(NodeId, &[u8])>, PathNotFound> {
         self.edits
             .iter()

@@ -33,7 +33,7 @@ pub enum SlimError {
         source: TransportError,
     },
     /// A document cannot be attached to the new image.
-    #[error("cannot attach to `{destination}`, which is left as it was")]
+    #[error("cannot attach documents to `{destination}`, which is unchanged")]
     Attach {
         /// The destination.
         destination: String,
@@ -56,8 +56,8 @@ pub enum SlimError {
         /// Why.
         source: StackError,
     },
-    /// The source is no container image.
-    #[error("`{image}` is no container image: its config is `{media_type}`")]
+    /// The source is not a container image.
+    #[error("`{image}` is not a container image: its config is `{media_type}`")]
     NotAnImage {
         /// The source.
         image: String,
@@ -65,7 +65,7 @@ pub enum SlimError {
         media_type: String,
     },
     /// The image is not for Linux.
-    #[error("`{image}` is an image for {os}; pydock reads those for linux")]
+    #[error("`{image}` is an image for {os}; pydock supports linux only")]
     NotLinux {
         /// The source.
         image: String,
@@ -77,9 +77,9 @@ pub enum SlimError {
     NoPlatform {
         /// The source.
         image: String,
-        /// What was asked for.
+        /// The requested platform.
         wanted: PlatformChoice,
-        /// What there is.
+        /// The available platforms.
         there: Vec<String>,
     },
     /// The cache cannot be used.
@@ -102,12 +102,12 @@ pub enum SlimError {
         /// Why.
         source: TarError,
     },
-    /// The image is larger than any that pydock reads.
+    /// The image exceeds a limit.
     #[error("cannot read `{image}`")]
     Budget {
         /// The source.
         image: String,
-        /// What it has too much of.
+        /// The limit that it exceeds.
         source: OverBudget,
     },
     /// Layers cannot be merged.
@@ -141,7 +141,7 @@ pub enum SlimError {
         /// Why.
         source: SavedPlanError,
     },
-    /// A saved plan names a path that is not there.
+    /// A saved plan names a path that the image does not have.
     #[error("the plan cannot be applied to `{image}`")]
     PlanPath {
         /// The source.
@@ -149,30 +149,30 @@ pub enum SlimError {
         /// Why.
         source: PathNotFound,
     },
-    /// An image says nothing of what it was made of.
-    #[error("`{image}` does not say of which image it was made")]
+    /// pydock did not make the image.
+    #[error("`{image}` does not name the image that it was made from")]
     NotOurs {
         /// The image.
         image: String,
     },
-    /// Somebody else moved the tag while its image was slimmed in place.
-    #[error("`{image}` is no longer the image {expected} that was slimmed; it is left as it is")]
+    /// The tag was moved while its image was slimmed in place.
+    #[error("`{image}` is no longer the image {expected} that was slimmed; it is unchanged")]
     Moved {
         /// The image.
         image: String,
         /// What was slimmed.
         expected: Digest,
     },
-    /// The image does not stand on the base that was given.
-    #[error("`{image}` does not stand on `{base}`: their lowest layers differ")]
+    /// The given base image is not the base of the image.
+    #[error("`{base}` is not the base image of `{image}`: their lowest layers differ")]
     NotTheBase {
         /// The source.
         image: String,
         /// The base.
         base: String,
     },
-    /// Nothing tells where the base image ends.
-    #[error("nothing in `{image}` tells where its base image ends")]
+    /// The base image cannot be determined.
+    #[error("the base image of `{image}` cannot be determined")]
     NoBase {
         /// The source.
         image: String,

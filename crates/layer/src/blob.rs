@@ -22,7 +22,7 @@ pub struct BlobFacts {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Mismatch {
     /// The bytes have another digest.
-    #[error("{what} mismatch: expected {expected}, the bytes give {actual}")]
+    #[error("{what} mismatch: expected {expected}, got {actual}")]
     Digest {
         /// `digest` or `diff ID`.
         what: &'static str,
@@ -32,13 +32,13 @@ pub enum Mismatch {
         actual: Digest,
     },
     /// There are more bytes than in the descriptor.
-    #[error("blob is longer than the {expected} bytes its descriptor says")]
+    #[error("blob is longer than the {expected} bytes of its descriptor")]
     TooLong {
         /// The size in the descriptor.
         expected: u64,
     },
     /// There are fewer bytes than in the descriptor.
-    #[error("blob ends after {actual} of the {expected} bytes its descriptor says")]
+    #[error("blob ends after {actual} of the {expected} bytes of its descriptor")]
     TooShort {
         /// The size in the descriptor.
         expected: u64,

@@ -24,16 +24,16 @@ pub struct RootfsPath(Box<[u8]>);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PathError {
     /// A component is `..`, which could leave the rootfs.
-    #[error("path `{0}` holds `..`")]
+    #[error("path `{0}` contains `..`")]
     Parent(String),
     /// The path contains a NUL byte.
-    #[error("path `{0}` holds a NUL byte")]
+    #[error("path `{0}` contains a NUL byte")]
     Nul(String),
     /// The path or a component is longer than Linux allows.
     #[error("path `{0}` is longer than Linux allows")]
     TooLong(String),
     /// An escape in the printed form is neither `\\` nor `\xNN`.
-    #[error("path `{0}` holds a bad escape")]
+    #[error("path `{0}` contains a malformed escape")]
     Escape(String),
 }
 

@@ -87,7 +87,7 @@ pub enum TarError {
     #[error("a PAX header at byte {0} holds a malformed record")]
     Pax(u64),
     /// An entry of a kind that no image unpacker supports has data.
-    #[error("entry `{path}` is of an unknown kind and has {size} bytes of data")]
+    #[error("entry `{path}` has an unknown type and {size} bytes of data")]
     Payload {
         /// The entry.
         path: String,
