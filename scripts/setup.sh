@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need on a fresh Debian 12 with Rust and Go, and starts dockerd. Root. Nothing is installed twice.
 set -euo pipefail
-packages=(skopeo umoci docker.io docker-registry buildah debootstrap jq git openssl python3 python3-pip pigz isal time attr cmake g++ nginx curl)
+packages=(skopeo umoci docker.io docker-registry buildah debootstrap jq git openssl python3 python3-pip pigz isal time attr cmake g++ nginx curl strace)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -118,3 +118,41 @@ impl<W: Write> Write for Checked<W> {
         self.inner.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::codec::{Compression, Reuse};
+
+    #[test]
+    fn the_name_of_a_layer_depends_on_all_that_its_bytes_depend_on() {
+        let (packing, scan) = (
+            Packing { compression: Compression::Gzip, reuse: Some(Reuse::Copy), level: None },
+            ScanKey { blob: Digest::of(b"blob"), diff_id: Digest::of(b"tar"), compression: Compression::Gzip },
+        );
+        let mut cuts = [CutList::default(), CutList::default()];
+        cuts[1].keep(0..512);
+        let mut keys = Vec::new();
+        for packing in [
+            packing,
+            Packing { compression: Compression::Zstd, ..packing },
+            Packing { reuse: Some(Reuse::Refit), ..packing },
+            Packing { reuse: None, ..packing },
+            Packing { level: Some(9), ..packing },
+        ] {
+            keys.push(RewriteKey::of_cuts(packing, [(scan.clone(), &cuts[0])].into_iter()));
+        }
+        for scan in [
+            scan.clone(),
+            ScanKey { blob: Digest::of(b"other"), ..scan.clone() },
+            ScanKey { diff_id: Digest::of(b"other"), ..scan.clone() },
+            ScanKey { compression: Compression::None, ..scan.clone() },
+        ] {
+            keys.push(RewriteKey::of_whole(packing, &scan));
+            keys.push(RewriteKey::of_cuts(packing, [(scan.clone(), &cuts[1])].into_iter()));
+        }
+        keys.push(RewriteKey::of_cuts(packing, [(scan.clone(), &cuts[0]), (scan, &cuts[1])].into_iter()));
+        let names = keys.iter().map(RewriteKey::name).collect::<std::collections::HashSet<_>>();
+        assert_eq!(names.len(), keys.len());
+    }
+}

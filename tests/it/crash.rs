@@ -1,7 +1,7 @@
 //! kill -9 and full disks: the destination is as before or complete, and what is left over goes with the next run.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::fault_server::FaultServer;
@@ -71,6 +71,35 @@ fn signals_end_a_run_clean_it_up_and_are_its_exit_code() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{signal}");
     }
+}
+
+#[test]
+fn blobs_are_on_the_disk_before_the_index_names_them() {
+    let place = tempfile::tempdir().unwrap();
+    let (image, out, trace) = (place.path().join("image"), place.path().join("out"), place.path().join("trace"));
+    Image::of(&[&["f a 1", "f x/__pycache__/c.pyc 1"], &["f b 2"]]).write(&image);
+    let slim =
+        pydock(["slim", "-q", &format!("oci:{}", image.display()), &format!("oci:{}:app", out.display())]).command();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-s", "4096", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2", "-o"]).arg(&trace);
+    assert!(strace.arg(slim.get_program()).args(slim.get_args()).status().unwrap().success());
+    let lines = std::fs::read_to_string(&trace).unwrap();
+    let place_of = |line: &&str| lines.lines().position(|other| other == *line).unwrap();
+    let renames = lines.lines().filter(|line| line.contains("rename"));
+    let quoted = |line: &str, number: usize| line.split('"').nth(number).map(str::to_owned);
+    let (to_blobs, others) = renames.partition::<Vec<_>, _>(|line| quoted(line, 3).unwrap().contains("/blobs/sha256/"));
+    let index = others.iter().find(|line| quoted(line, 3).unwrap().ends_with("index.json")).unwrap();
+    let synced = |path: &str, before: usize| {
+        lines.lines().take(before).any(|line| line.contains("sync(") && line.contains(&format!("<{path}>")))
+    };
+    assert!(to_blobs.len() >= 3, "layers, config and manifest: {lines}");
+    for rename in to_blobs {
+        let (old, new) = (quoted(rename, 1).unwrap(), quoted(rename, 3).unwrap());
+        let is_synced = synced(&old, place_of(&rename)) || synced(&new, place_of(index));
+        assert!(is_synced && place_of(&rename) < place_of(index), "{new}: {lines}");
+    }
+    assert!(synced(&out.join("blobs/sha256").display().to_string(), place_of(index)), "the folder: {lines}");
+    assert!(synced(&quoted(index, 1).unwrap(), place_of(index)), "the index: {lines}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Registries, token servers and storage hosts that want what they may not have, or never end.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -256,4 +258,29 @@ fn a_credential_helper_ends_with_the_run() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     let helper = format!("/proc/{}", std::fs::read_to_string(&pid).unwrap().trim());
     assert!(wait(&|| !std::path::Path::new(&helper).exists()), "the helper still runs");
+}
+
+#[test]
+fn only_a_certificate_that_was_refused_is_called_one() {
+    let registry = FaultServer::start(|request| {
+        let text = r#"{"errors": [{"code": "DENIED", "message": "the certificate of your licence has expired"}]}"#;
+        is_blob(request).then(|| Answer::new(400).body(text))
+    });
+    let error = error_of(&registry);
+    assert!(error.contains("licence has expired") && !error.contains("--ca-file"), "{error}");
+}
+
+#[test]
+fn a_wait_of_more_than_a_minute_is_reported() {
+    let registry = FaultServer::start(|request| is_blob(request).then(|| Answer::new(429).header("Retry-After", "100")));
+    let (place, folder) = layout();
+    registry.load("app:1", &folder);
+    let to = format!("oci:{}", place.path().join("out").display());
+    let run = pydock(["slim", "-q", &registry.image("app:1"), &to]);
+    let mut child = run.command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("waiting for 1m 40s"), "{line}");
 }
