@@ -26,9 +26,9 @@ use shared::Shared;
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::hasher::Hasher;
+use crate::idle::IdleThreads;
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
-use crate::spare::Spare;
 use crate::transport::{BlobReader, Source, TransportError};
 
 /// What all steps of one job share.
@@ -77,9 +77,9 @@ impl Job {
     }
 
     /// Returns the threads that have no layer to work on, now or later.
-    fn spare(&self) -> Spare {
+    fn idle_threads(&self) -> IdleThreads {
         let threads = self.threads.clone();
-        Spare::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?)))
+        IdleThreads::new(move || Some(Box::new(threads.clone().try_acquire_owned().ok()?)))
     }
 
     /// Asks the cache, if there is one, on a thread that may block.

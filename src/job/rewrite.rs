@@ -118,9 +118,9 @@ impl Job {
             return Ok((cached.layer, Some(MadeBlob::Cached(cached))));
         }
         let old = self.open_old(recipe, number).await?;
-        // Where all threads pack, there is none to spare for hashing.
+        // Where all threads pack, none is idle.
         let is_light = packing.reuse == Some(Reuse::Copy);
-        let hashers = if is_light { LayerHashers::with_spare(self.spare()) } else { LayerHashers::default() };
+        let hashers = if is_light { LayerHashers::offloading(self.idle_threads()) } else { LayerHashers::default() };
         let made = super::blocking(move || {
             let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
             make(old, writer)

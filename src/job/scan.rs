@@ -96,18 +96,18 @@ impl Job {
             self.shared.keep_scan(&key, &scanned);
             return Ok(scanned);
         }
-        let (spare, what) = (self.spare(), format!("layer {number}"));
+        let (idle, what) = (self.idle_threads(), format!("layer {number}"));
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
         let (hasher, diff_id) = if is_its_own_diff_id {
             (Hasher::default(), None)
         } else {
-            let LayerHashers { blob, tar } = LayerHashers::with_spare(spare.clone());
+            let LayerHashers { blob, tar } = LayerHashers::offloading(idle.clone());
             (blob, Some((diff_id, tar)))
         };
         let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let scanned = super::blocking(move || {
-            let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(spare)));
+            let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(idle)));
             let mut collector = collector.within(budget.clone());
             let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
             let scanned = ScannedLayer { index, found: collector.finish() };

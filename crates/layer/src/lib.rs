@@ -22,13 +22,13 @@ pub mod digest;
 pub mod entry;
 pub mod hasher;
 pub mod header;
+pub mod idle;
 pub mod index;
 mod located;
 pub mod pax;
 pub mod rewrite;
 pub mod rootfs_path;
 pub mod scan;
-pub mod spare;
 pub mod tar;
 pub mod whiteout;
 

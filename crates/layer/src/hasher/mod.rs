@@ -1,18 +1,18 @@
 //! Hashes bytes as they pass: one stream, or both streams of a layer together (`lanes`). A layer is hashed on the
-//! caller's thread until a spare thread can take over (`aside`).
+//! caller's thread until an idle thread can take over (`offload`).
 
-mod aside;
 mod lanes;
+mod offload;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aside::{Aside, Stream};
 use lanes::{Lane, Lanes};
+use offload::{Offloaded, Stream};
 
 use crate::digest::Digest;
-use crate::spare::Spare;
+use crate::idle::IdleThreads;
 
-/// Bytes of the tar that are hashed on the caller's thread between two requests for a spare thread.
+/// Bytes of the tar that are hashed on the caller's thread between two requests for an idle thread.
 const PATIENCE: usize = 1 << 20;
 
 /// Hashes a stream of bytes as they pass and returns a [`Digest`].
@@ -37,9 +37,9 @@ pub struct LayerHashers {
 }
 
 impl LayerHashers {
-    /// Hashes on the caller's thread until a spare thread is available.
-    pub fn with_spare(spare: Spare) -> Self {
-        Self::of(Layer { spare: Some((spare, 0)), ..Layer::default() })
+    /// Hashes on the caller's thread until an idle thread is available.
+    pub fn offloading(idle: IdleThreads) -> Self {
+        Self::of(Layer { idle: Some((idle, 0)), ..Layer::default() })
     }
 
     fn of(layer: Layer) -> Self {
@@ -88,15 +88,15 @@ fn lock(layer: &Mutex<Layer>) -> impl std::ops::DerefMut<Target = Layer> {
 #[derive(Debug, Default)]
 struct Layer {
     place: Place,
-    /// Where to request a spare thread, and the number of bytes since the last request.
-    spare: Option<(Spare, usize)>,
+    /// Where to request an idle thread, and the number of bytes since the last request.
+    idle: Option<(IdleThreads, usize)>,
 }
 
 /// The thread that hashes a layer.
 #[derive(Debug)]
 enum Place {
     Here(Lanes),
-    Aside(Aside),
+    Offloaded(Offloaded),
 }
 
 impl Default for Place {
@@ -109,7 +109,7 @@ impl Layer {
     fn add_to_blob(&mut self, bytes: &[u8]) {
         match &mut self.place {
             Place::Here(lanes) => lanes.add_to_blob(bytes),
-            Place::Aside(aside) => aside.add(bytes, Stream::Blob),
+            Place::Offloaded(offloaded) => offloaded.add(bytes, Stream::Blob),
         }
     }
 
@@ -119,27 +119,27 @@ impl Layer {
                 lanes.add_to_tar(bytes);
                 self.look_for_thread(bytes.len());
             }
-            Place::Aside(aside) => aside.add(bytes, Stream::Tar),
+            Place::Offloaded(offloaded) => offloaded.add(bytes, Stream::Tar),
         }
     }
 
-    /// Moves to a spare thread if one is available. Asks only once per [`PATIENCE`] bytes.
+    /// Moves to an idle thread if one is available. Asks only once per [`PATIENCE`] bytes.
     fn look_for_thread(&mut self, bytes: usize) {
-        let (Place::Here(lanes), Some((spare, since))) = (&self.place, &mut self.spare) else { return };
+        let (Place::Here(lanes), Some((idle, since))) = (&self.place, &mut self.idle) else { return };
         *since += bytes;
         if *since >= PATIENCE {
             *since = 0;
-            if let Some(aside) = Aside::start(spare, lanes) {
-                self.place = Place::Aside(aside);
+            if let Some(offloaded) = Offloaded::start(idle, lanes) {
+                self.place = Place::Offloaded(offloaded);
             }
         }
     }
 
-    /// Finishes a stream. Waits for the spare thread first, if there is one.
+    /// Finishes a stream. Waits for the idle thread first, if there is one.
     fn finish(&mut self, end: impl FnOnce(&mut Lanes) -> Digest) -> Digest {
         let mut lanes = match std::mem::take(&mut self.place) {
             Place::Here(lanes) => lanes,
-            Place::Aside(aside) => aside.finish(),
+            Place::Offloaded(offloaded) => offloaded.finish(),
         };
         let digest = end(&mut lanes);
         self.place = Place::Here(lanes);
@@ -157,11 +157,11 @@ mod tests {
     fn digests_are_the_same_wherever_and_whenever_they_are_made() {
         let bytes = |seed, count| (0..count).map(|at: u32| (at >> 3) as u8 ^ seed).collect::<Vec<_>>();
         let (blob, tar) = (bytes(0, 1_000_000), bytes(1, 3_000_000));
-        for step in [1_000, aside::BUFFER, 350_001] {
+        for step in [1_000, offload::BUFFER, 350_001] {
             for refusals in 0..4 {
                 let asked = AtomicUsize::new(0);
                 let ask = move || (asked.fetch_add(1, Ordering::Relaxed) >= refusals).then(|| Box::new(()) as _);
-                let mut moving = LayerHashers::with_spare(Spare::new(ask));
+                let mut moving = LayerHashers::offloading(IdleThreads::new(ask));
                 let mut alone = Hasher::default();
                 let mut parts = blob.chunks(step);
                 for tar in tar.chunks(3 * step) {
@@ -170,7 +170,7 @@ mod tests {
                     alone.update(tar);
                 }
                 let Task::Tar(layer) = &moving.tar.0 else { panic!("not a layer's hasher") };
-                assert_eq!(matches!(lock(layer).place, Place::Aside(_)), refusals < 2);
+                assert_eq!(matches!(lock(layer).place, Place::Offloaded(_)), refusals < 2);
                 assert_eq!(moving.blob.finish(), Digest::of(&blob));
                 assert_eq!(moving.tar.finish(), Digest::of(&tar));
                 assert_eq!(alone.finish(), Digest::of(&tar));

@@ -1,7 +1,7 @@
 //! Hashes a layer on another thread.
 
 use super::lanes::Lanes;
-use crate::spare::{Helper, Spare};
+use crate::idle::{Helper, IdleThreads};
 
 /// Bytes of a stream that are sent to the thread at once.
 pub(super) const BUFFER: usize = 128 << 10;
@@ -17,7 +17,7 @@ pub(super) enum Stream {
 
 /// A thread that hashes, and its next batch.
 #[derive(Debug)]
-pub(super) struct Aside {
+pub(super) struct Offloaded {
     helper: Helper<Batch, Lanes>,
     batch: Batch,
 }
@@ -29,10 +29,10 @@ struct Batch {
     tar: Vec<u8>,
 }
 
-impl Aside {
-    /// Continues from the state of `lanes` on a spare thread, if there is one.
-    pub(super) fn start(spare: &Spare, lanes: &Lanes) -> Option<Self> {
-        let helper = spare.start("hash", WAITING, || lanes.clone(), Batch::hash)?;
+impl Offloaded {
+    /// Continues from the state of `lanes` on an idle thread, if there is one.
+    pub(super) fn start(idle: &IdleThreads, lanes: &Lanes) -> Option<Self> {
+        let helper = idle.start("hash", WAITING, || lanes.clone(), Batch::hash)?;
         Some(Self { helper, batch: Batch::default() })
     }
 
