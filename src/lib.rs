@@ -36,4 +36,4 @@ pub mod state;
 pub mod transport;
 pub mod undo;
 
-pub use pydock_layer::{self as layer, blob, budget, digest, hasher, idle, rootfs_path};
+pub use pydock_layer::{self as layer, blob, budget, digest, idle, rootfs_path};

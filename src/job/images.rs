@@ -3,7 +3,6 @@
 use super::{Job, SlimError};
 use crate::budget::Resource;
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::index::{Index, is_attestation};
 use crate::image::{Descriptor, Document, ImageConfig, LayerStack, Manifest, Platform, PlatformChoice};
 use crate::transport::layout::read_document;
@@ -191,8 +190,7 @@ impl Job {
     }
 
     async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, SlimError> {
-        let reader =
-            self.source.blob(&manifest.config, Hasher::default()).await.map_err(|source| self.source_error(source))?;
+        let reader = self.source.blob(&manifest.config).await.map_err(|source| self.source_error(source))?;
         let descriptor = manifest.config.clone();
         let bytes = super::blocking(move || read_document("config", reader, &descriptor))
             .await?

@@ -25,7 +25,6 @@ use shared::Shared;
 
 use crate::budget::Budget;
 use crate::cache::Cache;
-use crate::hasher::Hasher;
 use crate::idle::IdleThreads;
 use crate::image::Descriptor;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
@@ -110,14 +109,8 @@ impl Job {
     }
 
     /// Opens a blob; reading it is told to the progress and ends when the job does.
-    async fn open(
-        &self,
-        stage: Stage,
-        what: &str,
-        descriptor: &Descriptor,
-        hasher: Hasher,
-    ) -> Result<BlobReader, TransportError> {
-        let reader = self.source.blob(descriptor, hasher).await?;
+    async fn open(&self, stage: Stage, what: &str, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        let reader = self.source.blob(descriptor).await?;
         Ok(Box::new(self.meter(reader, stage, what, descriptor)))
     }
 

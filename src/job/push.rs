@@ -7,7 +7,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::rewrite::MadeBlob;
 use super::{Job, SlimError};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::artifact::Artifact;
 use crate::image::document::{DocumentError, MAX_NESTED_INDEXES};
 use crate::image::rebuild::Rebuilt;
@@ -94,7 +93,7 @@ impl Job {
                 put
             }
             None => {
-                let opened = self.open(Stage::Push, &what, descriptor, Hasher::default()).await;
+                let opened = self.open(Stage::Push, &what, descriptor).await;
                 let reader = opened.map_err(|error| self.source_error(error))?;
                 to.sink.put(descriptor, Blob::Stream(reader)).await
             }

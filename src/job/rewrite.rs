@@ -12,7 +12,6 @@ use super::recipe::{Part, Points, Recipe};
 use super::{Job, SlimError};
 use crate::cache::{CachedLayer, RewriteKey};
 use crate::digest::Digest;
-use crate::hasher::{Hasher, LayerHashers};
 use crate::image::rebuild::LayerChange;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
@@ -120,9 +119,9 @@ impl Job {
         let old = self.open_old(recipe, number).await?;
         // Where all threads pack, none is idle.
         let is_light = packing.reuse == Some(Reuse::Copy);
-        let hashers = if is_light { LayerHashers::offloading(self.idle_threads()) } else { LayerHashers::default() };
+        let idle = is_light.then(|| self.idle_threads());
         let made = super::blocking(move || {
-            let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
+            let writer = LayerWriter::new(packing, workers, idle, BufWriter::new(file))?;
             make(old, writer)
         });
         let layer = made.await?;
@@ -161,9 +160,8 @@ impl Job {
     }
 
     async fn open_streamed(&self, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
-        let LayerHashers { blob, tar } = LayerHashers::default();
-        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor, blob).await;
-        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: (layer.diff_id, tar) })
+        let blob = self.open(Stage::Rewrite, &format!("layer {number}"), &layer.descriptor).await;
+        blob.map(|blob| Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
             .map_err(|source| self.source_error(source))
     }
 
@@ -209,8 +207,8 @@ enum OldLayer {
 struct Streamed {
     blob: BlobReader,
     compression: Compression,
-    /// What the decompressed bytes are, and what hashes them together with the blob's.
-    diff_id: (Digest, Hasher),
+    /// What the decompressed bytes are.
+    diff_id: Digest,
 }
 
 fn make(old: Old, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {

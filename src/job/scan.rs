@@ -9,7 +9,6 @@ use super::{Job, SlimError};
 use crate::budget::Budget;
 use crate::cache::{ScanKey, ScannedLayer};
 use crate::evidence::{Collector, Evidence, Facts, FileFacts, LayerDatabase, SeenSources};
-use crate::hasher::{Hasher, LayerHashers};
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -98,18 +97,17 @@ impl Job {
         }
         let (idle, what) = (self.idle_threads(), format!("layer {number}"));
         let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-        let (hasher, diff_id) = if is_its_own_diff_id {
-            (Hasher::default(), None)
-        } else {
-            let LayerHashers { blob, tar } = LayerHashers::offloading(idle.clone());
-            (blob, Some((diff_id, tar)))
-        };
-        let blob = self.open(Stage::Scan, &what, &descriptor, hasher).await;
+        let diff_id = (!is_its_own_diff_id).then_some(diff_id);
+        let blob = self.open(Stage::Scan, &what, &descriptor).await;
         let blob = blob.map_err(|source| self.source_error(source))?;
         let scanned = super::blocking(move || {
-            let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(idle)));
+            let idle = Some(idle);
+            let collector = match seen {
+                Some(seen) => Collector::sharing(seen, idle.clone()),
+                None => Collector::without_sources(),
+            };
             let mut collector = collector.within(budget.clone());
-            let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
+            let index = scan::scan(blob, compression, diff_id, idle, &mut collector, map.as_mut(), &budget)?;
             let scanned = ScannedLayer { index, found: collector.finish() };
             Ok((scanned, map.map(Arc::new)))
         });

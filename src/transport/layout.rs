@@ -13,7 +13,6 @@ use super::staging::{Place, StagedSink, Staging};
 use super::{BlobReader, Source};
 use crate::blob::VerifyingReader;
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::document::MAX_DOCUMENT;
 use crate::image::{Descriptor, media_type};
 
@@ -104,12 +103,12 @@ impl<F: Files> LayoutSource<F> {
         }
     }
 
-    fn open(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
+    fn open(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
         let inner = self
             .files
             .open(&blob_path(&descriptor.digest))?
             .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.files.place() })?;
-        Ok(Box::new(VerifyingReader::blob(inner, descriptor.facts(), hasher)))
+        Ok(Box::new(VerifyingReader::new(inner, descriptor.facts())))
     }
 }
 
@@ -121,11 +120,11 @@ impl<F: Files> Source for LayoutSource<F> {
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
-        read_document("manifest", self.open(descriptor, Hasher::default())?, descriptor)
+        read_document("manifest", self.open(descriptor)?, descriptor)
     }
 
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
-        self.open(descriptor, hasher)
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+        self.open(descriptor)
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {

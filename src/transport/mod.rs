@@ -28,7 +28,6 @@ pub use spool::{Spool, SpooledBlob};
 pub use tls::Tls;
 
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
 use crate::layer::codec::Compression;
@@ -45,9 +44,8 @@ pub trait Source: Send + Sync {
     /// Returns a manifest or an index that an index lists.
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError>;
 
-    /// Opens a config, a layer or another blob. The reader fails at its end if the bytes are not the descriptor's; `hasher`, which
-    /// is new, helps with that.
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError>;
+    /// Opens a config, a layer or another blob. The reader fails at its end if the bytes are not the descriptor's.
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError>;
 
     /// Tells whether an image is signed, as far as the medium knows.
     async fn is_signed(&self, _image: &Digest) -> Result<bool, TransportError> {

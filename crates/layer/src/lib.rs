@@ -20,7 +20,7 @@ pub mod codec;
 pub mod cut;
 pub mod digest;
 pub mod entry;
-pub mod hasher;
+mod hasher;
 pub mod header;
 pub mod idle;
 pub mod index;

@@ -14,7 +14,6 @@ use super::referrers;
 use super::repository::{Repository, failed};
 use crate::blob::{Mismatch, VerifyingReader};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::reference::ImageName;
 use crate::transport::error::TransportError;
@@ -71,10 +70,10 @@ impl Source for RegistrySource {
         Ok(bytes)
     }
 
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
         if let Some(path) = self.spooled(&descriptor.digest) {
             let file = File::open(&path).map_err(TransportError::file("read", path))?;
-            return Ok(Box::new(VerifyingReader::blob(file, descriptor.facts(), hasher)));
+            return Ok(Box::new(VerifyingReader::new(file, descriptor.facts())));
         }
         let (digest, name) = (descriptor.digest, &self.repository.name);
         let pulled = pull::pull(&self.repository, digest).await;
@@ -86,7 +85,7 @@ impl Source for RegistrySource {
         // The spool removes the file with its folder.
         let path = path.keep().map_err(|error| TransportError::file("write", &*error.path)(error.error))?;
         Ok(Box::new(TeeReader {
-            inner: VerifyingReader::blob(reader, descriptor.facts(), hasher),
+            inner: VerifyingReader::new(reader, descriptor.facts()),
             file,
             path,
             done: Some((digest, self.pulled.clone())),
