@@ -190,9 +190,9 @@ impl Job {
     }
 
     async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, SlimError> {
-        let reader = self.source.blob(&manifest.config).await.map_err(|source| self.source_error(source))?;
+        let blob = self.source.blob(&manifest.config).await.map_err(|source| self.source_error(source))?;
         let descriptor = manifest.config.clone();
-        let bytes = super::blocking(move || read_document("config", reader, &descriptor))
+        let bytes = super::blocking(move || read_document("config", blob, &descriptor))
             .await?
             .map_err(|source| self.source_error(source))?;
         self.count_document(&bytes)?;

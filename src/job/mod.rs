@@ -108,10 +108,10 @@ impl Job {
         Ok(())
     }
 
-    /// Opens a blob; reading it is told to the progress and ends when the job does.
+    /// Opens a blob, which is verified as it is read; reading it is told to the progress and ends when the job does.
     async fn open(&self, stage: Stage, what: &str, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
-        let reader = self.source.blob(descriptor).await?;
-        Ok(Box::new(self.meter(reader, stage, what, descriptor)))
+        let blob = self.source.blob(descriptor).await?;
+        Ok(Box::new(self.meter(blob.verified(descriptor), stage, what, descriptor)))
     }
 
     fn meter<R>(&self, reader: R, stage: Stage, what: &str, descriptor: &Descriptor) -> MeteredReader<R> {

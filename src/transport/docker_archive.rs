@@ -12,8 +12,8 @@ use serde_json::json;
 use super::archive::Archive;
 use super::error::TransportError;
 use super::layout::{self, Files};
-use super::{BlobReader, FileSlice, Source};
-use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
+use super::{FileSlice, RawBlob, Source};
+use crate::blob::{BlobFacts, HashingWriter};
 use crate::digest::Digest;
 use crate::image::{Descriptor, ImageConfig, media_type};
 use crate::layer::codec::Compression;
@@ -133,12 +133,12 @@ impl Source for DockerArchiveSource {
         Err(TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })
     }
 
-    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, TransportError> {
+    async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
         let path = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest);
         let opened = path.map(|(_, path)| self.archive.open(path)).transpose()?.flatten();
         let reader = opened
             .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })?;
-        Ok(Box::new(VerifyingReader::new(reader, descriptor.facts())))
+        Ok(RawBlob::new(reader))
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
