@@ -12,7 +12,6 @@ use std::fs::File;
 use pydock::blob::VerifyingReader;
 use pydock::budget::Budget;
 use pydock::evidence::{Collector, SeenSources};
-use pydock::hasher::Hasher;
 use pydock::layer::codec::{Compression, SeekMap};
 use pydock::layer::scan::{Observer, scan};
 
@@ -34,17 +33,10 @@ fn run() {
         for layer in &layers {
             let mut collector = Collector::sharing(seen.clone(), None);
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
-            let blob = VerifyingReader::blob(File::open(&layer.path).unwrap(), layer.facts, Hasher::default());
+            let blob = VerifyingReader::new(File::open(&layer.path).unwrap(), layer.facts);
             let mut map = SeekMap::new(Box::new(Vec::new()));
-            scan(
-                blob,
-                Compression::Gzip,
-                Some((layer.diff_id, Hasher::default())),
-                observer,
-                Some(&mut map),
-                &Budget::default(),
-            )
-            .unwrap();
+            scan(blob, Compression::Gzip, Some(layer.diff_id), None, observer, Some(&mut map), &Budget::default())
+                .unwrap();
         }
         on_processor() - start
     };

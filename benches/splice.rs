@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use pydock::budget::Budget;
 use pydock::digest::Digest;
-use pydock::hasher::{Hasher, LayerHashers};
 use pydock::layer::LayerIndex;
 use pydock::layer::codec::{Compression, Reuse, SeekMap};
 use pydock::layer::cut::{CutList, Piece};
@@ -36,7 +35,8 @@ fn main() {
         let index = scan(
             File::open(layer.path).unwrap(),
             Compression::Gzip,
-            Some((layer.diff_id, Hasher::default())),
+            Some(layer.diff_id),
+            None,
             &mut (),
             Some(&mut map),
             &Budget::default(),
@@ -49,7 +49,7 @@ fn main() {
     for _ in 0..rounds.unwrap_or(5) {
         let start = Instant::now();
         let packing = Packing { compression: Compression::Gzip, reuse: Some(Reuse::Copy), level: None };
-        let mut writer = LayerWriter::new(packing, None, LayerHashers::default(), std::io::sink()).unwrap();
+        let mut writer = LayerWriter::new(packing, None, None, std::io::sink()).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
         sizes.0 = writer.finish().unwrap().1.blob.size;
         let ours = start.elapsed().as_secs_f64();

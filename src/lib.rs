@@ -80,7 +80,7 @@ pub mod transport;
 pub mod undo;
 
 #[doc(hidden)]
-pub use pydock_layer::{self as layer, blob, budget, digest, hasher, rootfs_path, spare};
+pub use pydock_layer::{self as layer, blob, budget, digest, idle, rootfs_path};
 
 pub use cache::CacheLocation;
 pub use digest::Digest;

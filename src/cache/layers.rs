@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::Xxh3;
 use super::ScanKey;
 use crate::blob::{BlobFacts, VerifyingReader};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::layer::cut::CutList;
 use crate::layer::rewrite::{Packing, Rewritten};
 use crate::transport::BlobReader;
@@ -47,7 +46,7 @@ pub struct CachedLayer {
 impl CachedLayer {
     /// Returns a verifying reader of the blob.
     pub fn reader(self) -> BlobReader {
-        Box::new(VerifyingReader::blob(self.blob, self.layer.blob, Hasher::default()))
+        Box::new(VerifyingReader::new(self.blob, self.layer.blob))
     }
 }
 

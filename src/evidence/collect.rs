@@ -15,11 +15,11 @@ use super::{script, texts};
 use crate::blob::{read_full, read_onto};
 use crate::budget::{Budget, Resource};
 use crate::content::Content;
+use crate::idle::IdleThreads;
 use crate::layer::Entry;
 use crate::layer::scan::Observer;
 use crate::packages;
 use crate::rootfs::NodeMap;
-use crate::spare::Spare;
 use crate::state;
 
 /// The largest text that is stored, in bytes: a package database, a RECORD.
@@ -70,8 +70,8 @@ pub struct Collector {
 impl Collector {
     /// Creates a collector that shares parsed sources with the collectors of other layers. It parses on another thread
     /// if one is idle.
-    pub fn sharing(seen: SeenSources, spare: Option<Spare>) -> Self {
-        Self { sources: SourceReader::new(seen, spare), ..Self::default() }
+    pub fn sharing(seen: SeenSources, idle: Option<IdleThreads>) -> Self {
+        Self { sources: SourceReader::new(seen, idle), ..Self::default() }
     }
 
     /// Charges what is stored to the image's budget.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::collect::FileFacts;
 use crate::budget::Budget;
 use crate::digest::Digest;
-use crate::spare::{Helper, Spare};
+use crate::idle::{Helper, IdleThreads};
 
 /// How many sources may wait for the thread. Each has at most [`super::python::MAX_SOURCE`] bytes.
 const WAITING: usize = 8;
@@ -40,7 +40,7 @@ type FoundFacts = HashMap<u32, Arc<FileFacts>>;
 #[derive(Debug, Default)]
 pub(super) struct SourceReader {
     seen: SeenSources,
-    spare: Option<Spare>,
+    idle: Option<IdleThreads>,
     found: FoundFacts,
     helper: Option<Helper<UnparsedSource, FoundFacts>>,
     /// Memory that is reused for the next source.
@@ -56,8 +56,8 @@ struct UnparsedSource {
 
 impl SourceReader {
     /// Creates a reader that shares facts with readers of other layers.
-    pub(super) fn new(seen: SeenSources, spare: Option<Spare>) -> Self {
-        Self { seen, spare, ..Self::default() }
+    pub(super) fn new(seen: SeenSources, idle: Option<IdleThreads>) -> Self {
+        Self { seen, idle, ..Self::default() }
     }
 
     /// Charges what is found in sources to the image's budget.
@@ -75,12 +75,12 @@ impl SourceReader {
 
     pub(super) fn read(&mut self, entry: u32, text: Vec<u8>) {
         if self.helper.is_none() {
-            self.helper = self.spare.as_ref().and_then(|spare| {
+            self.helper = self.idle.as_ref().and_then(|idle| {
                 let (seen, budget) = (self.seen.clone(), self.budget.clone());
                 let read = move |found: &mut FoundFacts, source: &mut UnparsedSource| {
                     found.insert(source.entry, seen.read(&source.text, &budget));
                 };
-                spare.start("python", WAITING, FoundFacts::new, read)
+                idle.start("python", WAITING, FoundFacts::new, read)
             });
         }
         let source = UnparsedSource { entry, text };
@@ -110,11 +110,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sources_say_does_not_depend_on_when_a_thread_is_to_spare() {
+    fn what_sources_say_does_not_depend_on_when_a_thread_is_idle() {
         let found = [0, 3, 99].map(|refusals| {
             let asked = AtomicU32::new(0);
             let ask = move || (asked.fetch_add(1, Ordering::Relaxed) >= refusals).then(|| Box::new(()) as _);
-            let mut reader = SourceReader::new(SeenSources::default(), Some(Spare::new(ask)));
+            let mut reader = SourceReader::new(SeenSources::default(), Some(IdleThreads::new(ask)));
             for entry in 0..20 {
                 let mut text = reader.buffer();
                 text.extend_from_slice(format!("import module{}", entry / 2).as_bytes());

@@ -4,7 +4,6 @@ use super::SlimError;
 use super::destination::Destination;
 use super::session::Session;
 use super::slimmed::NewBlob;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::progress::Stage;
 use crate::transport::Blob;
@@ -37,7 +36,7 @@ pub(super) async fn push_blob(
             put
         }
         None => {
-            let reader = session.blob(Stage::Push, &name, descriptor, Hasher::default()).await?;
+            let reader = session.blob(Stage::Push, &name, descriptor).await?;
             to.put(descriptor, Blob::Stream(reader)).await
         }
     }

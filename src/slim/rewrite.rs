@@ -17,7 +17,6 @@ use super::slimmed::{NewBlob, NewImage, SlimmedImage, marks};
 use super::threads::{Task, blocking};
 use crate::cache::RewriteKey;
 use crate::digest::Digest;
-use crate::hasher::{Hasher, LayerHashers};
 use crate::image::rebuild::{LayerChange, rebuild};
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, Reuse, SeekMap, Workers};
@@ -105,9 +104,9 @@ async fn write_layer(
     let old = open_old(session, recipe, number).await?;
     // If all threads compress, none is idle.
     let is_light = packing.reuse == Some(Reuse::Copy);
-    let hashers = if is_light { LayerHashers::with_spare(session.threads.idle()) } else { LayerHashers::default() };
+    let idle = is_light.then(|| session.threads.idle());
     let written = blocking(move || {
-        let writer = LayerWriter::new(packing, workers, hashers, BufWriter::new(file))?;
+        let writer = LayerWriter::new(packing, workers, idle, BufWriter::new(file))?;
         write(old, writer)
     });
     let image = || session.source.name.clone();
@@ -132,8 +131,8 @@ enum OpenedLayer {
 struct Streamed {
     blob: BlobReader,
     compression: Compression,
-    /// The digest of the uncompressed bytes, and their hasher.
-    diff_id: (Digest, Hasher),
+    /// The digest of the uncompressed bytes.
+    diff_id: Digest,
 }
 
 async fn open_old(session: &Session<'_>, recipe: Recipe, number: usize) -> Result<OpenedRecipe, SlimError> {
@@ -164,9 +163,8 @@ async fn open_old(session: &Session<'_>, recipe: Recipe, number: usize) -> Resul
 }
 
 async fn open_streamed(session: &Session<'_>, layer: &StackedLayer, number: usize) -> Result<Streamed, SlimError> {
-    let LayerHashers { blob, tar } = LayerHashers::default();
-    let blob = session.blob(Stage::Rewrite, &name_of(number), &layer.descriptor, blob).await?;
-    Ok(Streamed { blob, compression: layer.compression, diff_id: (layer.diff_id, tar) })
+    let blob = session.blob(Stage::Rewrite, &name_of(number), &layer.descriptor).await?;
+    Ok(Streamed { blob, compression: layer.compression, diff_id: layer.diff_id })
 }
 
 /// Reads a layer whose scan came from the cache, and records its restart points.

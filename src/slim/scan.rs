@@ -10,7 +10,6 @@ use super::threads::blocking;
 use crate::budget::Budget;
 use crate::cache::ScannedLayer;
 use crate::evidence::{Collector, SeenSources};
-use crate::hasher::{Hasher, LayerHashers};
 use crate::image::Descriptor;
 use crate::image::stack::StackedLayer;
 use crate::layer::codec::{Compression, SeekMap};
@@ -62,18 +61,16 @@ async fn scan_layer(session: &Session<'_>, pass: Pass) -> Result<LayerScan, Slim
     let scratch = destination.map(|destination| destination.scratch()).transpose()?;
     let mut map = scratch.map(|scratch| SeekMap::new(Box::new(scratch)));
     let idle = session.threads.idle();
-    let is_its_own_diff_id = compression == Compression::None && descriptor.digest == diff_id;
-    let (hasher, diff_id) = if is_its_own_diff_id {
-        (Hasher::default(), None)
-    } else {
-        let LayerHashers { blob, tar } = LayerHashers::with_spare(idle.clone());
-        (blob, Some((diff_id, tar)))
-    };
-    let blob = session.blob(Stage::Scan, &format!("layer {number}"), &descriptor, hasher).await?;
+    // The blob of an uncompressed layer is verified already.
+    let diff_id = Some(diff_id).filter(|diff_id| compression != Compression::None || descriptor.digest != *diff_id);
+    let blob = session.blob(Stage::Scan, &format!("layer {number}"), &descriptor).await?;
     let scan = blocking(move || {
-        let collector = seen.map_or_else(Collector::without_sources, |seen| Collector::sharing(seen, Some(idle)));
+        let collector = match seen {
+            Some(seen) => Collector::sharing(seen, Some(idle.clone())),
+            None => Collector::without_sources(),
+        };
         let mut collector = collector.within(budget.clone());
-        let index = scan::scan(blob, compression, diff_id, &mut collector, map.as_mut(), &budget)?;
+        let index = scan::scan(blob, compression, diff_id, Some(idle), &mut collector, map.as_mut(), &budget)?;
         let scanned = ScannedLayer { index, found: collector.finish() };
         Ok(LayerScan { scanned, map: map.map(Arc::new) })
     });

@@ -8,7 +8,6 @@ use super::results::Results;
 use super::select::Selection;
 use super::source::OpenSource;
 use super::threads::Threads;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::options::SlimOptions;
 use crate::progress::{MeteredReader, Progress, Stage, StopOnDrop};
@@ -51,7 +50,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Opens a blob. Reads from it advance the progress.
+    /// Opens a blob, which is verified as it is read. Reads from it advance the progress.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -60,10 +59,9 @@ impl<'a> Session<'a> {
         stage: Stage,
         what: &str,
         descriptor: &Descriptor,
-        hasher: Hasher,
     ) -> Result<BlobReader, SlimError> {
-        let reader = self.source.blob(descriptor, hasher).await?;
-        Ok(Box::new(self.meter(reader, stage, what, descriptor)))
+        let blob = self.source.blob(descriptor).await?;
+        Ok(Box::new(self.meter(blob.verified(descriptor), stage, what, descriptor)))
     }
 
     /// Opens a blob for reads at any offset, if the source has it in a file. Reads from it advance the progress.

@@ -2,11 +2,10 @@
 
 use crate::budget::{Budget, Resource};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest};
 use crate::reference::Reference;
 use crate::transport::layout::read_document;
-use crate::transport::{self, Access, BlobReader, FileSlice, Source, TransportError};
+use crate::transport::{self, Access, FileSlice, RawBlob, Source, TransportError};
 
 use super::SlimError;
 use super::threads::blocking;
@@ -76,7 +75,7 @@ impl OpenSource {
     /// # Errors
     /// If it cannot be read.
     pub(super) async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, SlimError> {
-        let reader = self.blob(&manifest.config, Hasher::default()).await?;
+        let reader = self.blob(&manifest.config).await?;
         let descriptor = manifest.config.clone();
         let bytes = blocking(move || read_document("config", reader, &descriptor)).await?;
         let bytes = bytes.map_err(|source| self.error(source))?;
@@ -88,8 +87,8 @@ impl OpenSource {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, SlimError> {
-        self.source.blob(descriptor, hasher).await.map_err(|source| self.error(source))
+    pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, SlimError> {
+        self.source.blob(descriptor).await.map_err(|source| self.error(source))
     }
 
     /// Opens a blob for reads at any offset, if the source has it in a file.

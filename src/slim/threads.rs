@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::SlimError;
-use crate::spare::Spare;
+use crate::idle::IdleThreads;
 
 /// A task on a layer, with its cost in any unit.
 pub(super) type Task<'a, T> = (u64, BoxFuture<'a, Result<T, SlimError>>);
@@ -30,9 +30,9 @@ impl Threads {
     }
 
     /// Returns the threads that have no layer to work on, now or later.
-    pub(super) fn idle(&self) -> Spare {
+    pub(super) fn idle(&self) -> IdleThreads {
         let permits = self.permits.clone();
-        Spare::new(move || Some(Box::new(permits.clone().try_acquire_owned().ok()?)))
+        IdleThreads::new(move || Some(Box::new(permits.clone().try_acquire_owned().ok()?)))
     }
 
     /// Runs tasks in parallel, and returns their results in the order of `tasks`. The most expensive start first, so

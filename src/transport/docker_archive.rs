@@ -12,10 +12,9 @@ use serde_json::json;
 use super::archive::Archive;
 use super::error::TransportError;
 use super::layout::{self, Files};
-use super::{BlobReader, FileSlice, Source};
-use crate::blob::{BlobFacts, HashingWriter, VerifyingReader};
+use super::{FileSlice, RawBlob, Source};
+use crate::blob::{BlobFacts, HashingWriter};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::{Descriptor, ImageConfig, media_type};
 use crate::layer::codec::Compression;
 use crate::reference::ImageName;
@@ -117,7 +116,7 @@ fn describe(archive: &Archive, path: &str, diff_id: Digest) -> Result<Option<Des
     let facts = if compression == Compression::None {
         BlobFacts { digest: diff_id, size }
     } else {
-        let mut writer = HashingWriter::new(io::sink(), Hasher::default());
+        let mut writer = HashingWriter::new(io::sink());
         io::copy(&mut start.chain(reader), &mut writer).map_err(read)?;
         writer.finish().1
     };
@@ -134,12 +133,12 @@ impl Source for DockerArchiveSource {
         Err(TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })
     }
 
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
+    async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
         let path = self.blobs.iter().find(|(digest, _)| *digest == descriptor.digest);
         let opened = path.map(|(_, path)| self.archive.open(path)).transpose()?.flatten();
         let reader = opened
             .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.archive.place() })?;
-        Ok(Box::new(VerifyingReader::blob(reader, descriptor.facts(), hasher)))
+        Ok(RawBlob::new(reader))
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {

@@ -10,10 +10,8 @@ use serde_json::{Map, Value, json};
 use super::error::TransportError;
 use super::slice::FileSlice;
 use super::staging::{Place, StagedSink, Staging};
-use super::{BlobReader, Source};
-use crate::blob::VerifyingReader;
+use super::{BlobReader, RawBlob, Source};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::document::MAX_DOCUMENT;
 use crate::image::{Descriptor, media_type};
 
@@ -104,12 +102,12 @@ impl<F: Files> LayoutSource<F> {
         }
     }
 
-    fn open(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
+    fn open(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
         let inner = self
             .files
             .open(&blob_path(&descriptor.digest))?
             .ok_or_else(|| TransportError::MissingBlob { digest: descriptor.digest, place: self.files.place() })?;
-        Ok(Box::new(VerifyingReader::blob(inner, descriptor.facts(), hasher)))
+        Ok(RawBlob::new(inner))
     }
 }
 
@@ -121,11 +119,11 @@ impl<F: Files> Source for LayoutSource<F> {
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
-        read_document("manifest", self.open(descriptor, Hasher::default())?, descriptor)
+        read_document("manifest", self.open(descriptor)?, descriptor)
     }
 
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
-        self.open(descriptor, hasher)
+    async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
+        self.open(descriptor)
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
@@ -137,16 +135,12 @@ impl<F: Files> Source for LayoutSource<F> {
 ///
 /// # Errors
 /// If it is larger, or not the descriptor's.
-pub fn read_document(
-    what: &'static str,
-    reader: BlobReader,
-    descriptor: &Descriptor,
-) -> Result<Vec<u8>, TransportError> {
+pub fn read_document(what: &'static str, blob: RawBlob, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
     let result = if descriptor.size > MAX_DOCUMENT {
         Err(io::Error::other(format!("it claims {} bytes; at most {MAX_DOCUMENT} are allowed", descriptor.size)))
     } else {
-        io::copy(&mut { reader }, &mut bytes)
+        io::copy(&mut blob.verified(descriptor), &mut bytes)
     };
     result.map(|_| bytes).map_err(|source| TransportError::Document { what, digest: descriptor.digest, source })
 }

@@ -1,6 +1,7 @@
 //! Where images come from and go to: one file for each medium, behind two small traits.
 //!
-//! A [`Source`] gives documents and blobs, every byte verified as it passes, and gives a blob as often as it is asked for.
+//! A [`Source`] gives documents, which it has verified, and blobs, which [`RawBlob`] verifies as they are read. It gives a
+//! blob as often as it is asked for.
 //! A [`Sink`] takes blobs in any order, then manifests; nothing is visible at the destination until `finish`.
 
 pub mod archive;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod layout;
 pub mod logins;
 pub mod open;
+pub mod raw_blob;
 pub mod registry;
 pub mod slice;
 pub mod spool;
@@ -23,12 +25,12 @@ use async_trait::async_trait;
 pub use error::TransportError;
 pub use logins::{Logins, Secret};
 pub use open::{Access, create, open};
+pub use raw_blob::RawBlob;
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
 pub use tls::Tls;
 
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
 use crate::layer::codec::Compression;
@@ -45,9 +47,8 @@ pub trait Source: Send + Sync {
     /// Returns a manifest or an index that an index lists.
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError>;
 
-    /// Opens a config, a layer or another blob. The reader fails at its end if the bytes are not the descriptor's; `hasher`, which
-    /// is new, helps with that.
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError>;
+    /// Opens a config, a layer or another blob.
+    async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError>;
 
     /// Tells whether an image is signed, as far as the medium knows.
     async fn is_signed(&self, _image: &Digest) -> Result<bool, TransportError> {

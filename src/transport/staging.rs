@@ -12,7 +12,6 @@ use super::spool::{Spool, SpooledBlob};
 use super::{Blob, BlobReader, Sink};
 use crate::blob::{HashingWriter, VerifyingReader};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::layer::codec::Compression;
 
@@ -50,8 +49,7 @@ impl Staging {
             Blob::Spooled(blob) => blob,
             Blob::Slice(slice) => {
                 let copy = |source| TransportError::Copy { digest: descriptor.digest, source };
-                let reader =
-                    VerifyingReader::blob(slice.reader().map_err(copy)?, descriptor.facts(), Hasher::default());
+                let reader = VerifyingReader::new(slice.reader().map_err(copy)?, descriptor.facts());
                 self.copy(Box::new(reader), descriptor.digest).await?
             }
             Blob::Stream(reader) => self.copy(reader, descriptor.digest).await?,
@@ -83,7 +81,7 @@ impl Staging {
     async fn copy(&self, mut reader: BlobReader, digest: Digest) -> Result<SpooledBlob, TransportError> {
         let (file, path) = self.spool.file()?;
         let copy = move || {
-            let mut writer = HashingWriter::new(file, Hasher::default());
+            let mut writer = HashingWriter::new(file);
             io::copy(&mut reader, &mut writer).map_err(|source| TransportError::Copy { digest, source })?;
             let (_, facts) = writer.finish();
             Ok(SpooledBlob { path, facts })

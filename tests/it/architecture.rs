@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// What `pydock` re-exports of `pydock-layer`, which the compiler keeps from importing upwards.
-const LAYER_CRATE: &[&str] = &["layer", "digest", "spare", "hasher", "blob", "budget", "rootfs_path"];
+const LAYER_CRATE: &[&str] = &["layer", "digest", "idle", "blob", "budget", "rootfs_path"];
 
 /// Modules by tier, the lowest first.
 const TIERS: &[&[&str]] = &[

@@ -1,6 +1,6 @@
 //! Computes digests and sizes while bytes are read or written.
 //!
-//! A blob is read only through [`VerifyingReader`], and its decompressed bytes only through [`VerifyingLayer`], so
+//! A blob is read only through [`VerifyingReader`], and its decompressed bytes only through `VerifyingLayer`, so
 //! verification cannot be forgotten. A blob is written only through [`HashingWriter`]. Only its consuming `finish`
 //! returns a digest.
 
@@ -8,6 +8,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use crate::digest::Digest;
 use crate::hasher::Hasher;
+use crate::idle::IdleThreads;
 
 /// Digest and size of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,10 +184,11 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Verifies a blob against the digest and size of its descriptor. `hasher` must be new.
-    pub fn blob(inner: R, expected: BlobFacts, hasher: Hasher) -> Self {
+    /// Verifies a blob against the digest and size of its descriptor.
+    pub fn new(inner: R, expected: BlobFacts) -> Self {
         let BlobFacts { digest, size } = expected;
-        let expected = Expected { what: "digest", hasher: Some(hasher), digest, size: Some(size), read: 0 };
+        let hasher = Some(Hasher::new(None));
+        let expected = Expected { what: "digest", hasher, digest, size: Some(size), read: 0 };
         Self { inner, expected }
     }
 }
@@ -208,7 +210,7 @@ impl<R: Read> Read for VerifyingReader<R> {
 
 /// A reader that verifies the decompressed bytes of a layer, without copying them.
 #[derive(Debug)]
-pub struct VerifyingLayer<R> {
+pub(crate) struct VerifyingLayer<R> {
     inner: R,
     expected: Expected,
     /// Bytes that were hashed but not consumed.
@@ -216,9 +218,10 @@ pub struct VerifyingLayer<R> {
 }
 
 impl<R: BufRead> VerifyingLayer<R> {
-    /// Verifies a layer against its diff ID. `hasher` must be new.
-    pub fn new(inner: R, diff_id: Digest, hasher: Hasher) -> Self {
-        let expected = Expected { what: "diff ID", hasher: Some(hasher), digest: diff_id, size: None, read: 0 };
+    /// Verifies a layer against its diff ID, which it computes on an idle thread if there is one.
+    pub(crate) fn new(inner: R, diff_id: Digest, idle: Option<IdleThreads>) -> Self {
+        let hasher = Some(Hasher::new(idle));
+        let expected = Expected { what: "diff ID", hasher, digest: diff_id, size: None, read: 0 };
         Self { inner, expected, ahead: 0 }
     }
 }
@@ -250,26 +253,26 @@ impl<R: BufRead> Read for VerifyingLayer<R> {
 }
 
 /// Hashes and counts bytes.
-#[derive(Debug, Default)]
-pub struct Tally {
+#[derive(Debug)]
+pub(crate) struct Tally {
     hasher: Hasher,
     size: u64,
 }
 
 impl Tally {
-    /// Starts with a new hasher.
-    pub fn new(hasher: Hasher) -> Self {
-        Self { hasher, size: 0 }
+    /// Hashes on an idle thread if there is one.
+    pub(crate) fn new(idle: Option<IdleThreads>) -> Self {
+        Self { hasher: Hasher::new(idle), size: 0 }
     }
 
     /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
     }
 
     /// Returns the digest and size of the bytes.
-    pub fn finish(self) -> BlobFacts {
+    pub(crate) fn finish(self) -> BlobFacts {
         BlobFacts { digest: self.hasher.finish(), size: self.size }
     }
 }
@@ -282,9 +285,9 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Wraps `inner`. `hasher` must be new.
-    pub fn new(inner: W, hasher: Hasher) -> Self {
-        Self { inner, tally: Tally::new(hasher) }
+    /// Wraps `inner`.
+    pub fn new(inner: W) -> Self {
+        Self { inner, tally: Tally::new(None) }
     }
 
     /// Returns the inner writer, and the digest and size of the written bytes.
@@ -314,7 +317,7 @@ mod tests {
     }
 
     fn mismatch(content: &[u8], expected: BlobFacts) -> Mismatch {
-        let error = io::copy(&mut VerifyingReader::blob(content, expected, Hasher::default()), &mut io::sink())
+        let error = io::copy(&mut VerifyingReader::new(content, expected), &mut io::sink())
             .expect_err("the reader accepts a wrong blob");
         error.downcast().expect("the error is not a mismatch")
     }
@@ -325,14 +328,12 @@ mod tests {
         assert!(matches!(mismatch(b"wrong", expected), Mismatch::Digest { .. }));
         assert!(matches!(mismatch(b"righ", expected), Mismatch::TooShort { actual: 4, .. }));
         assert!(matches!(mismatch(b"right and more", expected), Mismatch::TooLong { expected: 5 }));
-        assert!(
-            io::copy(&mut VerifyingReader::blob(&b"right"[..], expected, Hasher::default()), &mut io::sink()).is_ok()
-        );
+        assert!(io::copy(&mut VerifyingReader::new(&b"right"[..], expected), &mut io::sink()).is_ok());
     }
 
     #[test]
     fn a_writer_learns_the_digest_and_size_of_what_passed() {
-        let mut writer = HashingWriter::new(Vec::new(), Hasher::default());
+        let mut writer = HashingWriter::new(Vec::new());
         writer.write_all(b"some").unwrap();
         writer.write_all(b"thing").unwrap();
         assert_eq!(writer.finish(), (b"something".to_vec(), facts(b"something")));

@@ -20,15 +20,15 @@ pub mod codec;
 pub mod cut;
 pub mod digest;
 pub mod entry;
-pub mod hasher;
+mod hasher;
 pub mod header;
+pub mod idle;
 pub mod index;
 mod located;
 pub mod pax;
 pub mod rewrite;
 pub mod rootfs_path;
 pub mod scan;
-pub mod spare;
 pub mod tar;
 pub mod whiteout;
 

@@ -16,7 +16,7 @@ use super::cut::{CutList, Piece};
 use super::header::{self, HeaderEdit, HeaderError};
 use crate::blob::{BlobFacts, HashingWriter, ReadAt, Tally, VerifyingLayer};
 use crate::digest::Digest;
-use crate::hasher::{Hasher, LayerHashers};
+use crate::idle::IdleThreads;
 
 /// A tar ends with two zero blocks.
 const END_MARKER: [u8; 1024] = [0; 1024];
@@ -75,24 +75,25 @@ pub struct LayerWriter<W: Write> {
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// Starts a layer. `workers` help to compress it, and `hashers` must be new.
+    /// Starts a layer. `workers` help to compress it. The diff ID is computed on one of the `idle` threads, if there are
+    /// any.
     ///
     /// # Errors
     /// If the compressor cannot be created.
     pub fn new(
         packing: Packing,
         workers: Option<Workers>,
-        hashers: LayerHashers,
+        idle: Option<IdleThreads>,
         output: W,
     ) -> Result<Self, RewriteError> {
-        let output = HashingWriter::new(output, hashers.blob);
+        let output = HashingWriter::new(output);
         let encoder = Encoder::new(packing.compression, packing.level, workers, output);
         let encoder = encoder.map_err(RewriteError::Write)?;
-        Ok(Self { encoder, reuse: packing.reuse, tar: Tally::new(hashers.tar) })
+        Ok(Self { encoder, reuse: packing.reuse, tar: Tally::new(idle) })
     }
 
     /// Adds what `cut` keeps of an old layer. Reads the old layer to its end and verifies all of it against its diff
-    /// ID. The hasher must be new.
+    /// ID.
     ///
     /// # Errors
     /// See [`RewriteError`].
@@ -100,11 +101,11 @@ impl<W: Write> LayerWriter<W> {
         &mut self,
         blob: impl Read,
         compression: Compression,
-        (diff_id, hasher): (Digest, Hasher),
+        diff_id: Digest,
         cut: &CutList,
     ) -> Result<(), RewriteError> {
         let decoded = codec::decoder(compression, blob).map_err(|source| RewriteError::Read { offset: 0, source })?;
-        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id, hasher), offset: 0 };
+        let mut old = OldLayer { inner: VerifyingLayer::new(decoded, diff_id, None), offset: 0 };
         for piece in cut.pieces() {
             match piece {
                 Piece::Insert(bytes) => self.write(bytes)?,
@@ -181,7 +182,7 @@ impl<W: Write> LayerWriter<W> {
         mut self,
         blob: impl Read,
         compression: Compression,
-        diff_id: (Digest, Hasher),
+        diff_id: Digest,
     ) -> Result<(W, Rewritten), RewriteError> {
         let mut cut = CutList::default();
         cut.keep(0..u64::MAX);

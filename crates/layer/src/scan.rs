@@ -10,7 +10,7 @@ use super::tar::{TarError, TarReader};
 use crate::blob::VerifyingLayer;
 use crate::budget::{Budget, Resource};
 use crate::digest::Digest;
-use crate::hasher::Hasher;
+use crate::idle::IdleThreads;
 
 /// Inspects the contents of files during a scan. The rest of a file is skipped after `observe` returns.
 pub trait Observer {
@@ -31,16 +31,17 @@ impl Observer for () {
 /// Scans a layer.
 ///
 /// `blob` returns the compressed bytes and itself fails if they do not match the descriptor. `diff_id` is the digest of
-/// the decompressed bytes from the config, with a new hasher to verify it. It is `None` for an uncompressed layer whose
-/// descriptor has the same digest. `budget` belongs to the image. Seek points of a gzip layer are recorded in `map`, if
-/// given. Memory grows with the number of entries, not with the size of files.
+/// the decompressed bytes from the config. It is `None` for an uncompressed layer whose descriptor has the same digest.
+/// It is computed on one of the `idle` threads, if there are any. `budget` belongs to the image. Seek points of a gzip
+/// layer are recorded in `map`, if given. Memory grows with the number of entries, not with the size of files.
 ///
 /// # Errors
 /// See [`TarError`]. Decompression and digest errors are inside [`TarError::Read`].
 pub fn scan(
     blob: impl Read,
     compression: Compression,
-    diff_id: Option<(Digest, Hasher)>,
+    diff_id: Option<Digest>,
+    idle: Option<IdleThreads>,
     observer: &mut dyn Observer,
     map: Option<&mut SeekMap>,
     budget: &Budget,
@@ -49,7 +50,7 @@ pub fn scan(
         codec::mapping_decoder(compression, blob, map).map_err(|source| TarError::Read { offset: 0, source })?;
     let (decoded, places) = Located::new(decoded);
     let verified: Box<dyn BufRead> = match diff_id {
-        Some((diff_id, hasher)) => Box::new(VerifyingLayer::new(decoded, diff_id, hasher)),
+        Some(diff_id) => Box::new(VerifyingLayer::new(decoded, diff_id, idle)),
         None => Box::new(decoded),
     };
     let mut tar = TarReader::new(verified);
@@ -77,10 +78,10 @@ pub fn scan(
 ///
 /// # Errors
 /// If it cannot be read, or does not match its digest or diff ID.
-pub fn map(blob: impl Read, (diff_id, hasher): (Digest, Hasher), map: &mut SeekMap) -> Result<(), TarError> {
+pub fn map(blob: impl Read, diff_id: Digest, map: &mut SeekMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {
-        let mut layer = VerifyingLayer::new(decoded, diff_id, hasher);
+        let mut layer = VerifyingLayer::new(decoded, diff_id, None);
         loop {
             match layer.fill_buf()?.len() {
                 0 => return Ok(()),

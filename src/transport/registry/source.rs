@@ -12,16 +12,15 @@ use reqwest::StatusCode;
 use super::pull;
 use super::referrers;
 use super::repository::{Repository, failed};
-use crate::blob::{Mismatch, VerifyingReader};
+use crate::blob::Mismatch;
 use crate::digest::Digest;
-use crate::hasher::Hasher;
 use crate::image::Descriptor;
 use crate::reference::ImageName;
 use crate::transport::error::TransportError;
 use crate::transport::open::Access;
 use crate::transport::slice::FileSlice;
 use crate::transport::spool::Spool;
-use crate::transport::{BlobReader, Source};
+use crate::transport::{RawBlob, Source};
 
 /// Reads an image from a registry. Blobs that have been read once are kept in a spool.
 pub struct RegistrySource {
@@ -71,10 +70,10 @@ impl Source for RegistrySource {
         Ok(bytes)
     }
 
-    async fn blob(&self, descriptor: &Descriptor, hasher: Hasher) -> Result<BlobReader, TransportError> {
+    async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
         if let Some(path) = self.spooled(&descriptor.digest) {
             let file = File::open(&path).map_err(TransportError::file("read", path))?;
-            return Ok(Box::new(VerifyingReader::blob(file, descriptor.facts(), hasher)));
+            return Ok(RawBlob::new(file));
         }
         let (digest, name) = (descriptor.digest, &self.repository.name);
         let pulled = pull::pull(&self.repository, digest).await;
@@ -85,11 +84,10 @@ impl Source for RegistrySource {
         let (file, path) = self.spool.file()?;
         // The spool removes the file with its folder.
         let path = path.keep().map_err(|error| TransportError::file("write", &*error.path)(error.error))?;
-        Ok(Box::new(TeeReader {
-            inner: VerifyingReader::blob(reader, descriptor.facts(), hasher),
-            file,
-            path,
-            done: Some((digest, self.pulled.clone())),
+        let pulled = self.pulled.clone();
+        let blob = RawBlob::new(TeeReader { inner: reader, file, path: path.clone() });
+        Ok(blob.at_end(move || {
+            pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, path);
         }))
     }
 
@@ -114,12 +112,11 @@ fn verify(bytes: &[u8], expected: Digest) -> Result<(), TransportError> {
     Err(TransportError::Document { what: "manifest", digest: expected, source: mismatch.into() })
 }
 
-/// Writes what passes to a file, and announces the file once all of it has been verified.
+/// Writes what passes to a file.
 struct TeeReader<R> {
     inner: R,
     file: File,
     path: PathBuf,
-    done: Option<(Digest, Pulled)>,
 }
 
 impl<R: Read> Read for TeeReader<R> {
@@ -127,12 +124,6 @@ impl<R: Read> Read for TeeReader<R> {
         let count = self.inner.read(buffer)?;
         let write = |source| io::Error::other(TransportError::file("write", &self.path)(source));
         self.file.write_all(&buffer[..count]).map_err(write)?;
-        if count == 0
-            && !buffer.is_empty()
-            && let Some((digest, pulled)) = self.done.take()
-        {
-            pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, self.path.clone());
-        }
         Ok(count)
     }
 }

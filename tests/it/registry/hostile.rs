@@ -272,7 +272,8 @@ fn only_a_certificate_that_was_refused_is_called_one() {
 
 #[test]
 fn a_wait_of_more_than_a_minute_is_reported() {
-    let registry = FaultServer::start(|request| is_blob(request).then(|| Answer::new(429).header("Retry-After", "100")));
+    let registry =
+        FaultServer::start(|request| is_blob(request).then(|| Answer::new(429).header("Retry-After", "100")));
     let (place, folder) = layout();
     registry.load("app:1", &folder);
     let to = format!("oci:{}", place.path().join("out").display());

@@ -1,26 +1,26 @@
-//! Offloads work to spare threads.
+//! Offloads work to idle threads.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Access to spare threads.
+/// Access to idle threads.
 #[derive(Clone)]
-pub struct Spare(Arc<Ask>);
+pub struct IdleThreads(Arc<Ask>);
 
-type Ask = dyn Fn() -> Option<Token> + Send + Sync;
+type Ask = dyn Fn() -> Option<Permit> + Send + Sync;
 
-/// Represents a thread in use. Dropping it returns the thread.
-pub type Token = Box<dyn Send>;
+/// A thread in use. Dropping it returns the thread.
+pub type Permit = Box<dyn Send>;
 
-impl Spare {
-    /// Creates an instance. `ask` returns a token if a thread is spare.
-    pub fn new(ask: impl Fn() -> Option<Token> + Send + Sync + 'static) -> Self {
+impl IdleThreads {
+    /// Creates an instance. `ask` returns a permit if a thread is idle.
+    pub fn new(ask: impl Fn() -> Option<Permit> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 
-    /// Starts a spare thread, if there is one. It calls `work` with the state from `state` and each item. At most
+    /// Starts an idle thread, if there is one. It calls `work` with the state from `state` and each item. At most
     /// `waiting` items wait for it, which bounds the memory.
     pub fn start<T, S>(
         &self,
@@ -33,12 +33,12 @@ impl Spare {
         T: Send + 'static,
         S: Send + 'static,
     {
-        let token = (self.0)()?;
+        let permit = (self.0)()?;
         let (items, todo) = sync_channel::<T>(waiting);
         let (done, used) = channel();
         let mut state = state();
         let go_on = move || {
-            let _token = token;
+            let _permit = permit;
             for mut item in todo {
                 work(&mut state, &mut item);
                 // The receiver may have been dropped.
@@ -51,9 +51,9 @@ impl Spare {
     }
 }
 
-impl fmt::Debug for Spare {
+impl fmt::Debug for IdleThreads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spare")
+        f.write_str("IdleThreads")
     }
 }
 
@@ -101,11 +101,11 @@ mod tests {
     fn a_thread_is_given_back_when_all_is_done_or_nobody_wants_the_result() {
         for wants_result in [true, false] {
             let threads = Arc::new(());
-            let token = threads.clone();
-            let spare = Spare::new(move || Some(Box::new(token.clone())));
-            let helper = spare.start("test", 2, Vec::new, |seen, item: &mut u32| seen.push(*item)).unwrap();
+            let permit = threads.clone();
+            let idle = IdleThreads::new(move || Some(Box::new(permit.clone())));
+            let helper = idle.start("test", 2, Vec::new, |seen, item: &mut u32| seen.push(*item)).unwrap();
             (0..10).for_each(|item| helper.send(item));
-            drop(spare);
+            drop(idle);
             if wants_result {
                 assert_eq!(helper.finish(), (0..10).collect::<Vec<_>>());
             } else {
@@ -121,12 +121,12 @@ mod tests {
     #[test]
     fn an_item_is_given_back_if_too_many_wait() {
         let (go, wait) = sync_channel::<()>(0);
-        let spare = Spare::new(|| Some(Box::new(())));
+        let idle = IdleThreads::new(|| Some(Box::new(())));
         let work = move |seen: &mut Vec<u32>, item: &mut u32| {
             wait.recv().unwrap();
             seen.push(*item);
         };
-        let helper = spare.start("test", 1, Vec::new, work).unwrap();
+        let helper = idle.start("test", 1, Vec::new, work).unwrap();
         helper.send(0);
         helper.send(1);
         // One item is being processed, and one waits.
@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_started_without_a_thread_to_spare() {
-        let spare = Spare::new(|| None);
-        assert!(spare.start("test", 2, || (), |(), _: &mut u32| ()).is_none());
+    fn nothing_is_started_without_an_idle_thread() {
+        let idle = IdleThreads::new(|| None);
+        assert!(idle.start("test", 2, || (), |(), _: &mut u32| ()).is_none());
     }
 }
