@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a cache saves: slims an image whose base is cached, and one that has nothing but the same own layer, in turn.
 
-The base is all layers of an image but its last; the own layer is the last one, with a file added so that nobody knows it.
+The base is all layers of an image but its last; the own layer is the last one, with a file added so that it is new.
 usage: cache.py [--rounds N] [LAYOUT]   (default: 7 rounds of target/lab/oci/fat-web)
 """
 import argparse

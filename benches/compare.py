@@ -27,7 +27,7 @@ pydock = root / "target/release/pydock"
 REGISTRY = "127.0.0.1:5917"
 SLOW = ("crane flatten", "docker-squash", "regctl image mod, 11 folders")
 DAEMON_IMAGE = "pydock-compare:in"
-# Folders that `pydock slim` takes from the large web image, too; for tools that are told what to strip.
+# Folders that `pydock slim` takes from the large web image, too; for tools that need a list of what to strip.
 FOLDERS = [
     "/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/include", "/usr/lib/gcc", "/root/.cache",
     "/var/lib/apt/lists", "/usr/share/perl", "/usr/lib/python3", "/usr/share/mercurial", "/usr/lib/git-core",

@@ -87,7 +87,7 @@ def small_files(first, count, cuts):
 def measure(layout):
     shutil.rmtree(work / "out", ignore_errors=True)
     command = [pydock, "slim", "-q", "--threads", "2", "--remove", "**/*.cut", f"oci:{layout}", f"oci:{work / 'out'}:1"]
-    # A child of ours would be told our own memory as its peak: GNU time stands between.
+    # A direct child inherits our own peak memory: GNU time is between.
     run = subprocess.run(["/usr/bin/time", "-f", "%e %U %S %M", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if run.returncode:
         sys.exit(f"{command} failed: {run.stderr[-1000:]}")

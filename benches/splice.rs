@@ -1,5 +1,5 @@
 //! Scattered cuts: takes every `__pycache__` out of the layer that has most of them, by splicing, and by the best plain way there is: inflate
-//! and compress anew with libdeflate at level 6. Both are given where the entries lie, verify nothing of the old layer, hash the
+//! and compress again with libdeflate at level 6. Both are given where the entries lie, verify nothing of the old layer, hash the
 //! new one, and keep nothing of it. Prints the ratio of the times, one thread.
 //! usage: cargo bench --bench splice -- [LAYOUT] [ROUNDS]   (default: target/lab/oci/fat-web 5)
 

@@ -1,5 +1,5 @@
 //! Plans at level `max` what would be removed, and saves the plan for review:
-//! `cargo run --example plan -- SOURCE > plan.json`. `pydock apply plan.json SOURCE DESTINATION` applies it.
+//! `cargo run --example plan -- SOURCE > plan.json`. `pydock apply --plan plan.json SOURCE DESTINATION` applies it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the example prints its result")]
 

@@ -119,14 +119,14 @@ def uv_python(image):
 
 
 def pack_pyenv(archive):
-    """This machine's pyenv with its newest CPython 3.12, without what was installed into it; tells whether there is one."""
+    """This machine's pyenv with its newest CPython 3.12, without what was installed into it; returns whether it exists."""
     found = subprocess.run(["pyenv", "root"], capture_output=True, text=True).stdout.strip() if shutil.which("pyenv") else ""
     versions = sorted(Path(found or "/nowhere").glob("versions/3.12.*"))
     if not versions:
         return False
     folder, version, part = Path(found), versions[-1].name, archive.with_suffix(".part")
     wanted = [name for name in ("bin", "libexec", "pyenv.d", "completions", "plugins", "src", "man", "README.md", "LICENSE", f"versions/{version}") if (folder / name).exists()]
-    # pip comes anew, by ensurepip: that of the machine may hold certificates of its own
+    # ensurepip installs pip again: that of the machine may hold certificates of its own
     left_out = [".git", "site-packages/*", f"versions/{version}/bin/pip*"]
     tar = ["tar", "-f", part, "--numeric-owner", "--owner=0", "--group=0", "--sort=name"]
     run(*tar, "-C", folder, *[f"--exclude={pattern}" for pattern in left_out], "--transform=flags=rh;s,^,root/.pyenv/,", "-c", *wanted)

@@ -293,9 +293,9 @@ def load(layout, image):
         with tarfile.open(archive, "w") as tar:
             for name in dict.fromkeys(names):
                 tar.add(layout.folder / name, name)
-            told = tarfile.TarInfo("manifest.json")
-            told.size = len(text)
-            tar.addfile(told, io.BytesIO(text))
+            found = tarfile.TarInfo("manifest.json")
+            found.size = len(text)
+            tar.addfile(found, io.BytesIO(text))
         run("docker", "load", "-q", "-i", archive)
     finally:
         archive.unlink(missing_ok=True)
@@ -321,8 +321,8 @@ def slim(pydock, name, level, image):
         run("docker", "load", "-q", "-i", archive)
     finally:
         archive.unlink(missing_ok=True)
-    told = json.loads(report.read_text())["images"][0]
-    return told["before"]["compressed"], told["after"]["compressed"]
+    found = json.loads(report.read_text())["images"][0]
+    return found["before"]["compressed"], found["after"]["compressed"]
 
 
 def at_level(name, recipe, level, options):
@@ -354,14 +354,14 @@ def try_app(name, recipe, front, options):
             result["levels"][level] = at_level(name, recipe, level, options)
     except Failed as error:
         result["failed"] = str(error)
-    cells = [f"{level} {mb(told.get('after'))} {'FAILS' if 'failed' in told else 'ok'}" for level, told in result["levels"].items()]
+    cells = [f"{level} {mb(found.get('after'))} {'FAILS' if 'failed' in found else 'ok'}" for level, found in result["levels"].items()]
     if "failed" in result:
         cells.append("ORIGINAL FAILS")
     built = f"built in {result['built_in']:.0f} s, " if result.get("built_in") else ""
     print(f"{name}: {mb(result.get('before'))} MB, {', '.join(cells) or 'ok'} ({built}{time.monotonic() - began:.0f} s)", flush=True)
-    for what, told in [("original", result), *result["levels"].items()]:
-        if "failed" in told:
-            print("  " + f"{what}: {told['failed']}".replace("\n", "\n  "), flush=True)
+    for what, found in [("original", result), *result["levels"].items()]:
+        if "failed" in found:
+            print("  " + f"{what}: {found['failed']}".replace("\n", "\n  "), flush=True)
     return result
 
 
@@ -389,8 +389,8 @@ def count(results, all_recipes):
             failed += 1
         elif not result["levels"]:
             passed += 1
-        for level, told in result["levels"].items():
-            if "failed" not in told:
+        for level, found in result["levels"].items():
+            if "failed" not in found:
                 passed += level != "max"
             elif level != "max" or "max" not in all_recipes[name]:
                 failed += 1
@@ -403,10 +403,10 @@ def commit():
     return ask("git", "-C", str(root), "rev-parse", "--short", "HEAD").strip()
 
 
-def cell(told):
-    if not told:
+def cell(found):
+    if not found:
         return ""
-    return f"{mb(told.get('after'))} {'**fails**' if 'failed' in told else 'ok'}"
+    return f"{mb(found.get('after'))} {'**fails**' if 'failed' in found else 'ok'}"
 
 
 def table(results, all_recipes):

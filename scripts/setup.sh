@@ -18,7 +18,7 @@ command -v syft > /dev/null || go install github.com/anchore/syft/cmd/syft@v1.18
 command -v regctl > /dev/null || go install github.com/regclient/regclient/cmd/regctl@v0.11.7
 command -v registry > /dev/null || go install github.com/distribution/distribution/v3/cmd/registry@v3.0.0
 command -v cosign > /dev/null || go install github.com/sigstore/cosign/v2/cmd/cosign@v2.4.3
-# `go install` asks for a list of all versions, which is not to be had of every module: these are built as what a module needs.
+# `go install` asks for a list of all versions, which some module proxies do not have. These are built as dependencies of a module.
 build_needed() { # program, module, version, package
   command -v "$1" > /dev/null && return
   local folder

@@ -6,7 +6,7 @@ use pydock::blob::BlobFacts;
 use pydock::digest::Digest;
 use serde_json::Value;
 
-/// Returns the layout that a benchmark is told, or that of the large web image, and a number if it is told one.
+/// Returns the layout from the arguments, or that of the large web image, and a number if one is given.
 pub(crate) fn arguments() -> (PathBuf, Option<usize>) {
     // Cargo adds options of its own.
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));

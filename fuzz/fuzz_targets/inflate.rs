@@ -19,7 +19,7 @@ fuzz_target!(|stream: &[u8]| {
     if theirs.len() as u64 == MOST {
         return;
     }
-    // zlib-rs ends where the stream does; what stands behind it is no part of the member.
+    // zlib-rs ends where the stream does; bytes after it are not part of the member.
     let is_whole = read.is_ok() && zlib.total_in() > 0;
     let end = if is_whole { zlib.total_in() as usize } else { stream.len() };
     let mut crc = flate2::Crc::new();

@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     match (ours, MultiGzDecoder::new(blob).read_to_end(&mut theirs)) {
         (Ok(_), Ok(_)) => assert!(content == theirs),
         (Err(_), Err(_)) => return,
-        // flate2 takes what is no member for the end of the stream if it is at the start of one.
+        // flate2 takes bytes that are not a member for the end of the stream if it is at the start of one.
         (Err(_), Ok(_)) => return,
         (Ok(_), Err(error)) => panic!("only we read it: {error}"),
     }

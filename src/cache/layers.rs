@@ -100,7 +100,7 @@ pub(super) fn open(mut file: File) -> io::Result<CachedLayer> {
     Ok(CachedLayer { layer, blob: file.take(layer.blob.size) })
 }
 
-/// Hashes what is written to detect disk errors. The hash is no protection against attackers.
+/// Hashes what is written to detect disk errors. The hash does not protect against attackers.
 struct Checked<W> {
     inner: W,
     hash: Xxh3,

@@ -18,7 +18,7 @@ pub fn human(bytes: u64) -> String {
 /// # Errors
 /// If the text has none of these forms.
 pub fn parse(text: &str) -> Result<u64, String> {
-    let bad = || format!("`{text}` is no size such as `80MB`, `1.5GB` or `100MiB`");
+    let bad = || format!("`{text}` is not a size such as `80MB`, `1.5GB` or `100MiB`");
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit.to_ascii_lowercase().trim_end_matches('b') {

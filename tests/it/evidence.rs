@@ -319,7 +319,7 @@ fn two_pythons_keep_apart_and_a_virtual_environment_belongs_to_its_home() {
         left.contains(&format!("{venv}/pkg/tests/needed.py")) && !left.contains(&format!("{venv}/pkg/tests/test_x.py"))
     );
     assert!(left.contains(&"usr/local/lib/python3.11/tkinter/__init__.py".to_owned()));
-    assert!(!left.contains(&"usr/lib/python3.11/tkinter/__init__.py".to_owned()), "nobody imports it there");
+    assert!(!left.contains(&"usr/lib/python3.11/tkinter/__init__.py".to_owned()), "no file imports it there");
 }
 
 #[test]

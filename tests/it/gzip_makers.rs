@@ -1,4 +1,4 @@
-//! Layers as real tools compress them: whoever made the old blob, what is spliced of it reads as what was kept, by whoever reads it.
+//! Layers of real compressors: after splicing, real readers find exactly what was kept.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

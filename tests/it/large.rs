@@ -117,7 +117,7 @@ fn the_system_that_is_left_is_sound() {
         let left = shell(&new, "dpkg-query -W -f '${Package} ${Version}\\n'");
         assert!(left.lines().count() < 160, "{}", left.lines().count());
         assert!(!left.contains("gcc-12 ") && !left.contains("git ") && left.contains("ca-certificates "));
-        // syft, which nobody here wrote, lists exactly these packages.
+        // syft, an independent tool, lists exactly these packages.
         let archive = tempfile::NamedTempFile::new().unwrap();
         run("docker", ["save", "-o", archive.path().to_str().unwrap(), &new]);
         let listed = run("syft", ["scan", "-q", "-o", "json", &format!("docker-archive:{}", archive.path().display())]);

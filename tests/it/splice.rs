@@ -1,4 +1,4 @@
-//! Spliced gzip layers: byte for byte what the plain way gives, whoever made the old blob.
+//! Spliced gzip layers have the content that plain compression gives, whichever compressor wrote the old blob.
 
 use std::io::{Cursor, Read, Write};
 use std::ops::Range;
@@ -294,8 +294,8 @@ fn both_ways_of_rewriting_a_layer_give_the_same_diff_id() {
         assert_eq!(plain.tar, spliced.tar);
         assert_eq!(spliced.blob.digest, Digest::of(&bytes));
         assert!(compression == Compression::Gzip || plain.blob == spliced.blob);
-        let mut anew = LayerWriter::new(Packing { reuse: None, ..packing }, None, None, Vec::new()).unwrap();
-        anew.splice(&blob, &map, &cut).unwrap();
-        assert_eq!(anew.finish().unwrap().1, plain);
+        let mut again = LayerWriter::new(Packing { reuse: None, ..packing }, None, None, Vec::new()).unwrap();
+        again.splice(&blob, &map, &cut).unwrap();
+        assert_eq!(again.finish().unwrap().1, plain);
     }
 }

@@ -248,8 +248,8 @@ mod tests {
             let stored = postcard::to_stdvec(&index).unwrap();
             let read = postcard::from_bytes::<LayerIndex>(&stored).unwrap();
             prop_assert_eq!(&read, &index);
-            let told = read.spans().zip(read.names()).map(|(span, (path, kind))| (span, path, kind));
-            prop_assert_eq!(told.collect::<Vec<_>>(), &entries[..]);
+            let listed = read.spans().zip(read.names()).map(|(span, (path, kind))| (span, path, kind));
+            prop_assert_eq!(listed.collect::<Vec<_>>(), &entries[..]);
         }
 
         #[test]

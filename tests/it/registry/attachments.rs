@@ -22,7 +22,7 @@ fn slimmed(registry: &Registry) -> String {
     format!("{}@{}", registry.image("slim"), digest.trim())
 }
 
-/// Tells regctl that a registry speaks HTTP.
+/// Configures regctl for a registry that speaks HTTP.
 fn allow_http(image: &str) {
     let host = image.split('/').next().unwrap();
     let _ = Command::new("regctl").args(["registry", "set", "--tls", "disabled", host]).status();
@@ -37,7 +37,7 @@ fn attached(image: &str, kind: &str) -> Value {
 
 #[test]
 fn report_provenance_and_bill_of_materials_are_attached_for_every_tool_to_see() {
-    // The zot that is to be had knows nothing of types of artifacts yet.
+    // The available version of zot does not support artifact types.
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Zot) {
         let registry = Registry::start(kind);
         let image = slimmed(&registry);
@@ -147,7 +147,7 @@ fn cosign_signs_and_verifies_the_new_image_and_its_attestation() {
     cosign(folder.path(), &[&["attest", "--predicate", "predicate.json"], &kind[..], &sign].concat());
     let verified = cosign(folder.path(), &[&["verify-attestation"], &kind[..], &verify].concat());
     assert!(verified.contains("payload"), "{verified}");
-    // A signed image that is slimmed loses its signature, and whoever did it is told.
+    // A signed image that is slimmed loses its signature. The user is warned.
     let ran = pydock(["slim", "-q", "--again", "--remove", "/**/*.py", &image, &registry.image("again:1")]).ok();
     assert!(
         ran.stdout.contains("cosign sign") && ran.stdout.contains("signatures do not carry over"),

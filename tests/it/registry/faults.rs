@@ -9,7 +9,7 @@ use crate::support::registries::{Kind, Nginx, Registry};
 use crate::support::tools::run;
 
 const SLIMS: usize = 200;
-/// How many slims run at once: most wait, because they were told to.
+/// How many slims run at once: most wait, because the registry asks them to.
 const AT_ONCE: usize = 6;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A registry in memory that can be told to misbehave, for faults that no real registry can be made to show.
+//! A registry in memory that can misbehave, for faults that no real registry can be made to show.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};

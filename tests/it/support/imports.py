@@ -64,7 +64,7 @@ def check(names):
             )
             done = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("[")]
             results.update(done)
-            # The process died in the module after the last that it told of.
+            # The process died in the module after the last one that it reported.
             rest = left[len(done):]
             if rest:
                 results[rest[0]] = f"process ended with {run.returncode}"

@@ -32,12 +32,12 @@ pub(crate) fn skopeo_copy(from: &str, to: &str, more: &[&str]) {
     run("skopeo", args.concat());
 }
 
-/// Returns a port that nobody listens on.
+/// Returns a free port.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until somebody listens on a port.
+/// Waits until a server listens on a port.
 pub(crate) fn wait_for(port: u16) {
     for _ in 0..100 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -45,5 +45,5 @@ pub(crate) fn wait_for(port: u16) {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("nobody listens on port {port}");
+    panic!("no server listens on port {port}");
 }

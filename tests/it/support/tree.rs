@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::image::{read_blob, read_json};
 
-/// A tree: path (bytes, no leading slash) to what is there, as one line of text.
+/// A tree: path (bytes, no leading slash) to its file, as one line of text.
 pub(crate) type Tree = BTreeMap<Vec<u8>, String>;
 
 /// Unpacks the image of a layout in memory.
