@@ -10,6 +10,9 @@
 //! The modules are in tiers, and a file imports only from lower ones (`ARCHITECTURE.md` has the table, and a test
 //! checks it). [`slim`] is the whole flow as one function. [`transport`] and [`cache`] do the I/O. Everything from
 //! [`image`] to [`plan`] and [`layering`] takes and returns values.
+//!
+//! What reads and rewrites layers is the crate `pydock-layer`. It is re-exported as [`layer`], and some of its modules
+//! by their own names.
 
 pub mod attach;
 pub mod cache;
