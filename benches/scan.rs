@@ -33,9 +33,9 @@ fn run() {
         for layer in &layers {
             let mut collector = Collector::sharing(seen.clone(), None);
             let observer: &mut dyn Observer = if collects { &mut collector } else { &mut () };
-            let blob = VerifyingReader::new(File::open(&layer.path).unwrap(), layer.facts);
+            let mut blob = VerifyingReader::new(File::open(&layer.path).unwrap(), layer.facts);
             let mut map = SeekMap::new(Box::new(Vec::new()));
-            scan(blob, Compression::Gzip, Some(layer.diff_id), None, observer, Some(&mut map), &Budget::default())
+            scan(&mut blob, Compression::Gzip, Some(layer.diff_id), None, observer, Some(&mut map), &Budget::default())
                 .unwrap();
         }
         on_processor() - start

@@ -33,7 +33,7 @@ fn main() {
         assert_eq!(Digest::of(&blob), layer.facts.digest);
         let mut map = SeekMap::new(Box::new(Vec::new()));
         let index = scan(
-            File::open(layer.path).unwrap(),
+            &mut File::open(layer.path).unwrap(),
             Compression::Gzip,
             Some(layer.diff_id),
             None,
@@ -49,9 +49,10 @@ fn main() {
     for _ in 0..rounds.unwrap_or(5) {
         let start = Instant::now();
         let packing = Packing { compression: Compression::Gzip, reuse: Some(Reuse::Copy), level: None };
-        let mut writer = LayerWriter::new(packing, None, None, std::io::sink()).unwrap();
+        let mut output = std::io::sink();
+        let mut writer = LayerWriter::new(packing, None, None, &mut output).unwrap();
         writer.splice(&blob, &map, &cut).unwrap();
-        sizes.0 = writer.finish().unwrap().1.blob.size;
+        sizes.0 = writer.finish().unwrap().blob.size;
         let ours = start.elapsed().as_secs_f64();
         let start = Instant::now();
         sizes.1 = plainly(&blob, &cut);

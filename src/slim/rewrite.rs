@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::sync::Arc;
 
 use tempfile::TempPath;
@@ -106,8 +106,8 @@ async fn write_layer(
     let is_light = packing.reuse == Some(Reuse::Copy);
     let idle = is_light.then(|| session.threads.idle());
     let written = blocking(move || {
-        let writer = LayerWriter::new(packing, workers, idle, BufWriter::new(file))?;
-        write(old, writer)
+        let mut output = BufWriter::new(file);
+        write(old, LayerWriter::new(packing, workers, idle, &mut output)?)
     });
     let image = || session.source.name.clone();
     let layer = written.await?.map_err(|source| SlimError::Rewrite { number, image: image(), source })?;
@@ -174,10 +174,10 @@ async fn read_map(
     scratch: ScratchFile,
     number: usize,
 ) -> Result<Arc<SeekMap>, SlimError> {
-    let Streamed { blob, diff_id, .. } = open_streamed(session, layer, number).await?;
+    let Streamed { mut blob, diff_id, .. } = open_streamed(session, layer, number).await?;
     let mapped = blocking(move || {
         let mut map = SeekMap::new(Box::new(scratch));
-        scan::map(blob, diff_id, &mut map).map(|()| Arc::new(map))
+        scan::map(&mut blob, diff_id, &mut map).map(|()| Arc::new(map))
     });
     mapped.await?.map_err(|source| scan_error(session, number, &layer.descriptor, source))
 }
@@ -187,20 +187,21 @@ fn name_of(number: usize) -> String {
     format!("layer {number}")
 }
 
-fn write(old: OpenedRecipe, mut writer: LayerWriter<impl Write>) -> Result<Rewritten, RewriteError> {
-    let (_, rewritten) = match old {
-        OpenedRecipe::Whole(layer) => writer.recompress(layer.blob, layer.compression, layer.diff_id)?,
+fn write(old: OpenedRecipe, mut writer: LayerWriter<'_>) -> Result<Rewritten, RewriteError> {
+    match old {
+        OpenedRecipe::Whole(mut layer) => writer.recompress(&mut layer.blob, layer.compression, layer.diff_id),
         OpenedRecipe::Cut(layers) => {
             for (layer, cut) in layers {
                 match layer {
-                    OpenedLayer::Streamed(layer) => writer.add(layer.blob, layer.compression, layer.diff_id, &cut)?,
+                    OpenedLayer::Streamed(mut layer) => {
+                        writer.add(&mut layer.blob, layer.compression, layer.diff_id, &cut)?;
+                    }
                     OpenedLayer::Mapped(blob, map) => writer.splice(&blob, &map, &cut)?,
                 }
             }
-            writer.finish()?
+            writer.finish()
         }
-    };
-    Ok(rewritten)
+    }
 }
 
 /// Returns the change of each old layer, and the new blobs by digest.

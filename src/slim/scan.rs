@@ -63,14 +63,14 @@ async fn scan_layer(session: &Session<'_>, pass: Pass) -> Result<LayerScan, Slim
     let idle = session.threads.idle();
     // The blob of an uncompressed layer is verified already.
     let diff_id = Some(diff_id).filter(|diff_id| compression != Compression::None || descriptor.digest != *diff_id);
-    let blob = session.blob(Stage::Scan, &format!("layer {number}"), &descriptor).await?;
+    let mut blob = session.blob(Stage::Scan, &format!("layer {number}"), &descriptor).await?;
     let scan = blocking(move || {
         let collector = match seen {
             Some(seen) => Collector::sharing(seen, Some(idle.clone())),
             None => Collector::without_sources(),
         };
         let mut collector = collector.within(budget.clone());
-        let index = scan::scan(blob, compression, diff_id, Some(idle), &mut collector, map.as_mut(), &budget)?;
+        let index = scan::scan(&mut blob, compression, diff_id, Some(idle), &mut collector, map.as_mut(), &budget)?;
         let scanned = ScannedLayer { index, found: collector.finish() };
         Ok(LayerScan { scanned, map: map.map(Arc::new) })
     });

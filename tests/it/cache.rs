@@ -229,7 +229,8 @@ fn what_a_scan_gives_changes_only_with_the_version_of_the_cache() {
     let mut collector = Collector::default();
     let diff_id = Digest::of(&layer.tar);
     let index =
-        scan(&layer.tar[..], Compression::None, Some(diff_id), None, &mut collector, None, &Budget::default()).unwrap();
+        scan(&mut &layer.tar[..], Compression::None, Some(diff_id), None, &mut collector, None, &Budget::default())
+            .unwrap();
     let scanned = ScannedLayer { index, found: collector.finish() };
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&CacheLocation { folder: folder.path().to_owned(), limit: 1 << 20 }).unwrap();

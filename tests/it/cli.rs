@@ -179,6 +179,6 @@ fn the_report_is_what_its_schema_says() {
             .map(|error| format!("{error} at {}", error.instance_path()))
             .collect::<Vec<_>>();
         assert!(errors.is_empty(), "{errors:#?}");
-        assert_eq!(report["version"], 1);
+        assert_eq!(report["version"], 2);
     }
 }

@@ -1,6 +1,6 @@
-//! Reads and rewrites a layer without unpacking it.
+#![doc = include_str!("../README.md")]
 //!
-//! A layer blob is a tar, compressed or not. pydock treats it as ranges of bytes:
+//! ## Modules
 //!
 //! ```text
 //! blob ──(codec)──> tar:  │ entry │ entry │ entry │ … │ end marker │
@@ -9,10 +9,8 @@
 //! ```
 //!
 //! [`scan`](scan::scan) reads a layer once and returns its entries as ranges. A [`CutList`](cut::CutList) lists which
-//! ranges to keep and which bytes to insert. A [`LayerWriter`](rewrite::LayerWriter) applies it. Kept entries are
-//! copied byte for byte, so none of their data (xattrs, PAX keys, sparse maps, odd names, nanoseconds) is lost.
-//!
-//! This crate knows nothing about images, Python or packages.
+//! ranges to keep and which bytes to insert. A [`LayerWriter`](rewrite::LayerWriter) applies it. [`codec`] compresses,
+//! decompresses and splices. [`blob`] verifies what is read, and hashes what is written.
 
 pub mod blob;
 pub mod budget;

@@ -68,14 +68,15 @@ pub struct Packing {
 
 /// Writes one new layer. Old layers are added in order.
 #[derive(Debug)]
-pub struct LayerWriter<W: Write> {
-    encoder: Encoder<HashingWriter<W>>,
+pub struct LayerWriter<'w> {
+    // Not generic, so that the codec is compiled, and optimised, in this crate.
+    encoder: Encoder<HashingWriter<&'w mut (dyn Write + Send)>>,
     reuse: Option<Reuse>,
     tar: Tally,
 }
 
-impl<W: Write> LayerWriter<W> {
-    /// Starts a layer. `workers` help to compress it. The diff ID is computed on one of the `idle` threads, if there are
+impl<'w> LayerWriter<'w> {
+    /// Starts a layer, whose blob is written to `output`. `workers` help to compress it. The diff ID is computed on one of the `idle` threads, if there are
     /// any.
     ///
     /// # Errors
@@ -84,7 +85,7 @@ impl<W: Write> LayerWriter<W> {
         packing: Packing,
         workers: Option<Workers>,
         idle: Option<IdleThreads>,
-        output: W,
+        output: &'w mut (dyn Write + Send),
     ) -> Result<Self, RewriteError> {
         let output = HashingWriter::new(output);
         let encoder = Encoder::new(packing.compression, packing.level, workers, output);
@@ -99,7 +100,7 @@ impl<W: Write> LayerWriter<W> {
     /// See [`RewriteError`].
     pub fn add(
         &mut self,
-        blob: impl Read,
+        blob: &mut dyn Read,
         compression: Compression,
         diff_id: Digest,
         cut: &CutList,
@@ -180,29 +181,29 @@ impl<W: Write> LayerWriter<W> {
     /// See [`RewriteError`].
     pub fn recompress(
         mut self,
-        blob: impl Read,
+        blob: &mut dyn Read,
         compression: Compression,
         diff_id: Digest,
-    ) -> Result<(W, Rewritten), RewriteError> {
+    ) -> Result<Rewritten, RewriteError> {
         let mut cut = CutList::default();
         cut.keep(0..u64::MAX);
         self.add(blob, compression, diff_id, &cut)?;
         self.close()
     }
 
-    /// Ends the layer.
+    /// Ends the layer, and flushes the output.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(mut self) -> Result<(W, Rewritten), RewriteError> {
+    pub fn finish(mut self) -> Result<Rewritten, RewriteError> {
         self.write(&END_MARKER)?;
         self.close()
     }
 
-    fn close(self) -> Result<(W, Rewritten), RewriteError> {
-        let (mut output, blob) = self.encoder.finish().map_err(RewriteError::Write)?.finish();
+    fn close(self) -> Result<Rewritten, RewriteError> {
+        let (output, blob) = self.encoder.finish().map_err(RewriteError::Write)?.finish();
         output.flush().map_err(RewriteError::Write)?;
-        Ok((output, Rewritten { blob, tar: self.tar.finish() }))
+        Ok(Rewritten { blob, tar: self.tar.finish() })
     }
 }
 

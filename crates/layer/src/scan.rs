@@ -38,7 +38,7 @@ impl Observer for () {
 /// # Errors
 /// See [`TarError`]. Decompression and digest errors are inside [`TarError::Read`].
 pub fn scan(
-    blob: impl Read,
+    blob: &mut dyn Read,
     compression: Compression,
     diff_id: Option<Digest>,
     idle: Option<IdleThreads>,
@@ -78,7 +78,7 @@ pub fn scan(
 ///
 /// # Errors
 /// If it cannot be read, or does not match its digest or diff ID.
-pub fn map(blob: impl Read, diff_id: Digest, map: &mut SeekMap) -> Result<(), TarError> {
+pub fn map(blob: &mut dyn Read, diff_id: Digest, map: &mut SeekMap) -> Result<(), TarError> {
     let decoded = codec::mapping_decoder(Compression::Gzip, blob, Some(map));
     let read = decoded.and_then(|decoded| {
         let mut layer = VerifyingLayer::new(decoded, diff_id, None);
