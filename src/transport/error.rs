@@ -33,7 +33,7 @@ pub enum TransportError {
         /// What was attempted, with the image's name.
         action: String,
         /// Why.
-        source: Box<super::registry::RegistryError>,
+        source: Box<pydock_registry::RegistryError>,
     },
     /// The Docker daemon said no, or could not be reached.
     #[error("cannot {action}")]
@@ -129,7 +129,7 @@ pub enum TransportError {
     },
     /// Logins cannot be found out.
     #[error(transparent)]
-    Logins(#[from] super::logins::LoginError),
+    Logins(#[from] pydock_registry::LoginError),
     /// The destination names a digest.
     #[error("`{0}` names a digest; a destination needs a tag")]
     DigestDestination(String),

@@ -8,24 +8,21 @@ pub mod daemon;
 pub mod docker_archive;
 pub mod error;
 pub mod layout;
-pub mod logins;
 pub mod open;
 pub mod registry;
 pub mod slice;
 pub mod spool;
 pub mod staging;
-pub mod tls;
 
 use std::io::Read;
 
 use async_trait::async_trait;
 
 pub use error::TransportError;
-pub use logins::{Logins, Secret};
 pub use open::{Access, create, open};
+pub use pydock_registry::{Logins, Secret, Tls};
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
-pub use tls::Tls;
 
 use crate::digest::Digest;
 use crate::hasher::Hasher;

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use pydock_registry::{Logins, Tls};
+
 use super::archive::{self, Archive, ArchiveKind, Output};
 use super::daemon;
 use super::error::TransportError;
 use super::layout::{self, Folder, LayoutSource};
-use super::logins::Logins;
 use super::registry::{RegistrySink, RegistrySource};
-use super::tls::Tls;
 use super::{Sink, Source};
 use crate::reference::Reference;
 
