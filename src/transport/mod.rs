@@ -17,10 +17,10 @@ pub mod staging;
 use std::io::Read;
 
 use async_trait::async_trait;
+pub use pydock_registry::{Logins, Secret, Tls};
 
 pub use error::TransportError;
 pub use open::{Access, create, open};
-pub use pydock_registry::{Logins, Secret, Tls};
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
 
