@@ -81,6 +81,7 @@ pub mod undo;
 
 #[doc(hidden)]
 pub use pydock_layer::{self as layer, blob, budget, digest, idle, rootfs_path};
+pub use pydock_registry::{LoginError, Logins, RegistryError, Secret, Tls};
 
 pub use cache::CacheLocation;
 pub use digest::Digest;
@@ -97,7 +98,5 @@ pub use report::Report;
 pub use rootfs_path::RootfsPath;
 pub use saved_plan::{SavedPlan, SavedPlanError};
 pub use slim::{Review, SlimError, explain, plan_only as plan, slim};
-pub use transport::logins::LoginError;
-pub use transport::registry::RegistryError;
-pub use transport::{Access, Logins, Secret, Tls, TransportError};
+pub use transport::{Access, TransportError};
 pub use undo::undo;

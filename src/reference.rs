@@ -1,12 +1,12 @@
 //! References to images: `transport:location`, as in skopeo.
 //!
-//! Sources of the syntax: containers-transports(5), and distribution/reference for the names of registry images.
+//! Source of the syntax: containers-transports(5). [`ImageName`] parses the names of images in registries.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::digest::Digest;
+pub use pydock_registry::ImageName;
 
 /// The location of an image.
 ///
@@ -41,19 +41,6 @@ pub struct TaggedPath {
     pub tag: Option<String>,
 }
 
-/// The name of an image in a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ImageName {
-    /// The host, with a port if given. `docker.io` if the name has no host.
-    pub registry: String,
-    /// The repository, including `library/` for Docker Hub's official images.
-    pub repository: String,
-    /// The tag. `latest` if neither a tag nor a digest is given.
-    pub tag: Option<String>,
-    /// The digest after `@`.
-    pub digest: Option<Digest>,
-}
-
 /// Why a string is not a [`Reference`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{text}` is no reference: {why}")]
@@ -74,37 +61,6 @@ impl FromStr for Reference {
     }
 }
 
-impl FromStr for ImageName {
-    type Err = String;
-
-    /// Parses `[host/]repo[:tag][@digest]`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|error| error.to_string())?)),
-            None => (text, None),
-        };
-        let (rest, tag) = match rest.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name, Some(tag.to_owned())),
-            _ => (rest, None),
-        };
-        if let Some(tag) = tag.as_deref().filter(|tag| !is_tag(tag)) {
-            return Err(format!("tag `{tag}` is not 1 to 128 of `A-Za-z0-9_.-`"));
-        }
-        let (registry, repository) = match rest.split_once('/') {
-            Some((host, repository)) if host.contains(['.', ':']) || host == "localhost" => {
-                (host.to_owned(), repository.to_owned())
-            }
-            Some(_) => ("docker.io".to_owned(), rest.to_owned()),
-            None => ("docker.io".to_owned(), format!("library/{rest}")),
-        };
-        if !repository.split('/').all(is_repository_part) {
-            return Err(format!("repository `{repository}` is not lower-case letters, digits and `._-/`"));
-        }
-        let tag = if tag.is_none() && digest.is_none() { Some("latest".to_owned()) } else { tag };
-        Ok(Self { registry, repository, tag, digest })
-    }
-}
-
 fn parse(text: &str) -> Result<Reference, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
@@ -113,7 +69,7 @@ fn parse(text: &str) -> Result<Reference, String> {
         return Ok(Reference::Stdio);
     }
     if let Some(name) = text.strip_prefix("docker://") {
-        return Ok(Reference::Registry(name.parse()?));
+        return Ok(Reference::Registry(image_name(name)?));
     }
     let tagged = |location: &str| -> Result<TaggedPath, String> {
         let (path, tag) = match location.split_once(':') {
@@ -132,11 +88,15 @@ fn parse(text: &str) -> Result<Reference, String> {
         Some(("oci", location)) => Ok(Reference::Layout(tagged(location)?)),
         Some(("oci-archive", location)) => Ok(Reference::OciArchive(tagged(location)?)),
         Some(("docker-archive", location)) => Ok(Reference::DockerArchive(tagged(location)?)),
-        Some(("docker-daemon", name)) => Ok(Reference::DockerDaemon(name.parse()?)),
+        Some(("docker-daemon", name)) => Ok(Reference::DockerDaemon(image_name(name)?)),
         Some(("docker", _)) => Err("`docker:` wants two slashes after it".to_owned()),
         Some((transport, rest)) if rest.starts_with("//") => Err(format!("transport `{transport}` is not known")),
-        _ => Ok(Reference::Registry(text.parse()?)),
+        _ => Ok(Reference::Registry(image_name(text)?)),
     }
+}
+
+fn image_name(text: &str) -> Result<ImageName, String> {
+    text.parse::<ImageName>().map_err(|error| error.to_string())
 }
 
 /// Guesses the intended reference: tries common mistakes in order until a guess parses.
@@ -156,29 +116,6 @@ fn nearest(text: &str) -> Option<String> {
     let lower = guesses.iter().map(|guess| guess.to_lowercase()).collect::<Vec<_>>();
     guesses.extend(lower);
     guesses.into_iter().find(|guess| guess != text && parse(guess).is_ok())
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
-}
-
-fn is_repository_part(part: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    part.starts_with(plain) && part.ends_with(plain) && part.chars().all(|c| plain(c) || "._-".contains(c))
-}
-
-impl fmt::Display for ImageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
-        }
-        if let Some(digest) = &self.digest {
-            write!(f, "@{digest}")?;
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Display for TaggedPath {
@@ -207,6 +144,7 @@ impl fmt::Display for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[test]
     fn references_parse_as_skopeo_and_docker_users_write_them() {

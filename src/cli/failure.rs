@@ -14,8 +14,7 @@ use pydock::rootfs_path::PathError;
 use pydock::saved_plan::SavedPlanError;
 use pydock::slim::SlimError;
 use pydock::transport::TransportError;
-use pydock::transport::logins::LoginError;
-use pydock::transport::registry::RegistryError;
+use pydock_registry::{LoginError, RegistryError};
 
 use super::{FAILED, SIGNALLED, USAGE};
 
@@ -226,14 +225,14 @@ fn transport_hint(error: &TransportError) -> Option<String> {
 
 fn registry_hint(error: &RegistryError) -> Option<String> {
     let hint = match error {
-        RegistryError::Status { status, redirected_to: Some(_), .. } if status.is_client_error() => {
+        RegistryError::Status { status, redirected_to: Some(_), .. } if (400..500).contains(status) => {
             "the storage of the registry refused the link that the registry gave; the login is not at fault"
         }
-        RegistryError::Status { status, .. } if [401, 403].contains(&status.as_u16()) => {
+        RegistryError::Status { status, .. } if [401, 403].contains(status) => {
             "log in with `docker login` or `skopeo login`, or use --username and --password-stdin"
         }
         error if error.asks_for_too_long_a_wait() => "run it again after the pause that the registry asks for",
-        error if error.status().is_some_and(|status| status.as_u16() == 429 || status.is_server_error()) => {
+        error if error.status().is_some_and(|status| status == 429 || (500..600).contains(&status)) => {
             "the registry was asked several times; try again later"
         }
         error if error.is_certificate() => {

@@ -15,9 +15,6 @@ pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.lis
 /// A Docker image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// All manifest types that pydock reads, for a registry's `Accept` header.
-pub const MANIFESTS: [&str; 4] = [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST];
-
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 

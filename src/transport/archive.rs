@@ -1,4 +1,4 @@
-//! Archives in a file: an image layout, or what `docker save` writes, as a tar.
+//! `oci-archive:` and `docker-archive:`: an image layout or the output of `docker save`, as a tar.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::docker_archive::DockerArchiveSource;
 use super::error::TransportError;
 use super::layout::{self, Files, LayoutSource};
 use super::spool::{Spool, SpooledBlob};
-use super::staging::{Place, StagedSink, Staging};
+use super::staging::{StagedPlace, StagedSink, Staging};
 use super::{FileSlice, Source};
 use crate::blob::read_full;
 use crate::digest::Digest;
@@ -23,7 +23,7 @@ use crate::layer::tar::{TarError, TarReader};
 use crate::layer::{Entry, EntryKind};
 use crate::rootfs_path::RootfsPath;
 
-/// A tar whose members can be opened by name.
+/// A tar file whose members can be opened by name.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
@@ -34,10 +34,10 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Indexes the members of a tar file; one that is compressed is copied to a spool in `work`.
+    /// Indexes the members of a tar file. A compressed file is decompressed to a spool in `work`.
     ///
     /// # Errors
-    /// If it cannot be read, or is no tar.
+    /// If it cannot be read, or is not a tar file.
     pub fn open(path: &Path, work: &Path) -> Result<Self, TransportError> {
         let read = || TransportError::file("read", path);
         let mut start = [0; 4];
@@ -49,7 +49,7 @@ impl Archive {
         Self::decompressed(File::open(path).map_err(read())?, place, work, read())
     }
 
-    /// Copies an archive from standard input to a spool in `work`, decompressing it if need be.
+    /// Copies an archive from standard input to a spool in `work`. A compressed archive is decompressed.
     ///
     /// # Errors
     /// As [`Archive::open`].
@@ -76,7 +76,7 @@ impl Archive {
         Self::index(path, place, Some(spool))
     }
 
-    /// Copies an archive to a spool, and indexes it meanwhile.
+    /// Copies an archive to a spool, and indexes its members at the same time.
     ///
     /// # Errors
     /// As [`Archive::open`].
@@ -85,7 +85,7 @@ impl Archive {
         let file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
         let mut input = BufReader::with_capacity(1 << 20, Copying { input, file });
         let members = Self::members(&mut input, &place)?;
-        // The sender goes on to the end of its stream.
+        // The sender expects that its stream is read to the end.
         io::copy(&mut input, &mut io::sink())
             .map_err(|source| TransportError::Archive { place: place.clone(), source: cut_short(source) })?;
         Ok(Self { path, place, members, _spool: Some(spool) })
@@ -114,12 +114,13 @@ impl Archive {
         Ok(members)
     }
 
-    /// Returns the size of a member that is a file, links followed; `None` if there is none.
+    /// Returns the size of a file in the archive; `None` if it does not exist. Links are followed.
     pub fn size(&self, path: &str) -> Option<u64> {
         self.file(path).map(|entry| entry.size)
     }
 
-    /// Follows links: old `docker save` archives hold equal layers as symlinks to the first.
+    /// Returns a file in the archive. Links are followed: old versions of `docker save` store equal layers as symlinks
+    /// to the first.
     fn file(&self, path: &str) -> Option<&Entry> {
         let mut path = RootfsPath::parse(path.as_bytes()).ok()?;
         for _ in 0..8 {
@@ -135,12 +136,12 @@ impl Archive {
     }
 }
 
-/// Words a stream that breaks after the last member of an archive.
+/// Creates the error for a stream that breaks after the last member of an archive.
 fn cut_short(source: io::Error) -> TarError {
     TarError::Read { offset: 0, source }
 }
 
-/// Writes to a file what is read.
+/// Copies the bytes that are read to a file.
 struct Copying<R> {
     input: R,
     file: File,
@@ -154,7 +155,7 @@ impl<R: io::Read> io::Read for Copying<R> {
     }
 }
 
-/// Resolves a symlink's target inside an archive.
+/// Resolves the target of a symlink in an archive; `None` if it is outside of the archive.
 fn relative(folder: &RootfsPath, target: &[u8]) -> Option<RootfsPath> {
     let mut path = folder.clone();
     for name in target.split(|&b| b == b'/') {
@@ -180,21 +181,21 @@ impl Files for Archive {
     }
 }
 
-/// Which kind of archive a reference says it is.
+/// The kind of archive that a reference names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveKind {
     /// `oci-archive:`.
     Oci,
     /// `docker-archive:`.
     Docker,
-    /// `-`: whichever it is.
+    /// `-`: either kind.
     Any,
 }
 
 /// Opens the image in an archive.
 ///
 /// # Errors
-/// If the archive is not of the kind.
+/// If the archive is of another kind.
 pub fn source(archive: Archive, kind: ArchiveKind, tag: Option<String>) -> Result<Box<dyn Source>, TransportError> {
     let is_oci = archive.size("index.json").is_some();
     let is_docker = archive.size("manifest.json").is_some();
@@ -209,22 +210,22 @@ pub fn source(archive: Archive, kind: ArchiveKind, tag: Option<String>) -> Resul
 /// Where an archive is written.
 #[derive(Debug)]
 pub enum ArchiveOutput {
-    /// A file, which appears when it is complete.
+    /// A file, which becomes visible when it is complete.
     File(PathBuf),
     /// Standard output.
     Stdout,
 }
 
-/// An archive that is an OCI image layout and can be loaded by Docker as well: it holds both `index.json` and `manifest.json`.
+/// An archive that is an OCI image layout and that Docker can load: it has both `index.json` and `manifest.json`.
 pub struct ArchivePlace {
     output: ArchiveOutput,
     tags: Vec<String>,
 }
 
-/// Writes to `output`; `work` is where blobs wait for an archive on standard output.
+/// Writes an archive to `output`. `work` is the folder of temporary files for an archive on standard output.
 ///
 /// # Errors
-/// If nothing can be written there.
+/// If nothing can be written to it.
 pub fn sink(output: ArchiveOutput, tags: Vec<String>, work: &Path) -> Result<StagedSink<ArchivePlace>, TransportError> {
     let work = match &output {
         ArchiveOutput::File(path) => layout::parent_of(path),
@@ -234,7 +235,7 @@ pub fn sink(output: ArchiveOutput, tags: Vec<String>, work: &Path) -> Result<Sta
 }
 
 #[async_trait]
-impl Place for ArchivePlace {
+impl StagedPlace for ArchivePlace {
     async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         match &self.output {
             ArchiveOutput::Stdout => {
@@ -273,13 +274,13 @@ pub(super) fn write_archive(
     write_tar(output, &files)
 }
 
-/// A member of an archive that is written.
+/// The content of a member of a new archive.
 enum MemberContent<'a> {
     Bytes(Vec<u8>),
     File(&'a Path),
 }
 
-/// Writes members with no times and no owners, so that the bytes depend on the image alone.
+/// Writes members without times and owners, so that the bytes depend on the image only.
 fn write_tar(output: impl Write, files: &[(String, MemberContent<'_>)]) -> io::Result<()> {
     let mut tar = tar::Builder::new(output);
     let header = |size, kind| {
@@ -311,8 +312,8 @@ fn write_tar(output: impl Write, files: &[(String, MemberContent<'_>)]) -> io::R
     tar.into_inner()?.flush()
 }
 
-/// Returns the `manifest.json` that makes an archive loadable by Docker: of an index, for the image that runs here.
-/// `None` if there is no such image.
+/// Returns the `manifest.json` with which Docker can load an archive; `None` if it has no image. Of an index, the image
+/// for this machine is used.
 fn docker_manifest(root: &Descriptor, tags: &[String], read: &dyn Fn(&Digest) -> Option<Vec<u8>>) -> Option<Value> {
     let manifest = loadable(root, read, 0)?;
     ImageConfig::parse(read(&manifest.config.digest)?).ok()?;
@@ -324,6 +325,7 @@ fn docker_manifest(root: &Descriptor, tags: &[String], read: &dyn Fn(&Digest) ->
     }]))
 }
 
+/// Returns the manifest of the image that Docker loads.
 fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>, depth: usize) -> Option<Manifest> {
     if depth > MAX_NESTED_INDEXES {
         return None;
@@ -346,7 +348,7 @@ fn loadable(root: &Descriptor, read: &dyn Fn(&Digest) -> Option<Vec<u8>>, depth:
     }
 }
 
-/// Returns this machine's processor as Go, and so every image, names it.
+/// Returns the architecture of this machine by its name in Go and in images.
 fn go_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -356,7 +358,7 @@ fn go_architecture() -> &'static str {
     }
 }
 
-/// Docker wants `name:tag`; an OCI tag may be a tag alone.
+/// Returns `name:tag`, which Docker requires. In a layout, a tag may have another form.
 fn repo_tag(tag: &str) -> String {
     match tag.rsplit_once(':') {
         Some((_, after)) if !after.contains('/') => tag.to_owned(),

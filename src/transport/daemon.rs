@@ -1,5 +1,5 @@
-//! `docker-daemon:`: an image of a Docker daemon, as `docker save` and `docker load` pass it on. Source: Docker Engine API,
-//! `/images/{name}/get` and `/images/load`.
+//! `docker-daemon:`: an image of a Docker daemon, in the form of `docker save` and `docker load`. Source: Docker Engine
+//! API, `/images/{name}/get` and `/images/load`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -18,26 +18,27 @@ use super::archive::{self, Archive, ArchiveKind, write_archive};
 use super::error::TransportError;
 use super::open::Access;
 use super::spool::Spool;
-use super::staging::{Place, StagedSink, Staging};
+use super::staging::{StagedPlace, StagedSink, Staging};
 use crate::image::Descriptor;
 use crate::layer::codec::Compression;
 use crate::reference::ImageName;
 
-/// How long a daemon may take to answer: it does so when a large image is unpacked.
+/// How long a daemon may take to respond. It responds after it has unpacked the image, which may be large.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
-/// How much is sent to the daemon at once, and how many of these may wait.
+/// How many bytes are sent to the daemon at once.
 const CHUNK: usize = 1 << 20;
+/// How many chunks may wait to be sent.
 const WAITING: usize = 4;
 
-/// Opens an image of the daemon. Daemons give an image as one stream, which is kept in a spool.
+/// Opens an image of the daemon. The daemon sends an image as one stream, which is stored in a spool.
 ///
 /// # Errors
-/// If the daemon cannot be reached, or has no such image.
+/// If the daemon cannot be reached, or does not have the image.
 pub async fn open(name: &ImageName, access: &Access) -> Result<Box<dyn Source>, TransportError> {
     let action = format!("get `{name}` from the Docker daemon");
     let docker = connect().await.map_err(|source| TransportError::Daemon { action: action.clone(), source })?;
     let mut stream = Box::pin(docker.export_image(&name.to_string())).peekable();
-    // What the daemon says before the first byte is about the image; later, the stream broke.
+    // An error before the first byte is about the image. After a later one, the stream is broken.
     if let Some(Err(_)) = std::pin::Pin::new(&mut stream).peek().await
         && let Some(Err(source)) = stream.next().await
     {
@@ -51,22 +52,22 @@ pub async fn open(name: &ImageName, access: &Access) -> Result<Box<dyn Source>, 
     archive::source(archive, ArchiveKind::Docker, None)
 }
 
-/// Connects to the daemon at `DOCKER_HOST`, or that on this machine, in the newest way that both know.
+/// Connects to the daemon at `DOCKER_HOST`, or the one on this machine, with the newest API version that both support.
 async fn connect() -> Result<Docker, Error> {
     Docker::connect_with_defaults()?.with_timeout(PATIENCE).negotiate_version().await
 }
 
-/// A Docker daemon that an image is loaded into.
+/// A Docker daemon that loads an image.
 pub struct DaemonPlace {
     docker: Docker,
     name: ImageName,
     tags: Vec<String>,
 }
 
-/// Connects to the daemon to write. `tags` are given beside the name's own.
+/// Connects to the daemon to write. `tags` are given to the image besides the tag of the name.
 ///
 /// # Errors
-/// If it cannot be reached, the name has a digest, or there is no place for a spool.
+/// If the daemon cannot be reached, the name has a digest, or a spool cannot be created.
 pub async fn sink(
     name: &ImageName,
     tags: &[String],
@@ -83,8 +84,8 @@ pub async fn sink(
 }
 
 #[async_trait]
-impl Place for DaemonPlace {
-    /// A daemon unpacks what it loads.
+impl StagedPlace for DaemonPlace {
+    /// A daemon unpacks the layers that it loads, so they are sent uncompressed.
     fn usual_compression(&self) -> Option<Compression> {
         Some(Compression::None)
     }
@@ -99,7 +100,7 @@ impl Place for DaemonPlace {
             |source| TransportError::Daemon { action: format!("load `{}` into the Docker daemon", self.name), source };
         let load = async {
             let answers = self.docker.import_image_stream(ImportImageOptions::default(), sent, None);
-            // The daemon tells of its work line by line; an error among them ends it.
+            // The daemon reports its progress line by line. An error is one of these lines.
             answers.try_for_each(|_| async { Ok(()) }).await.map_err(failed)
         };
         let (blobs, root, tags) = (staging.take(), root.clone(), self.tags.clone());
@@ -114,7 +115,7 @@ impl Place for DaemonPlace {
     }
 }
 
-/// Sends what is written.
+/// Sends the bytes that are written.
 struct Sending(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Sending {

@@ -1,7 +1,8 @@
-//! `docker-archive:`: what `docker save` writes, the old form (a folder a layer) and the new one (also an OCI layout).
+//! `docker-archive:`: the output of `docker save`, in the old form (one folder per layer) and the new one (also an OCI
+//! layout).
 //!
-//! Such an archive has no image manifest; one is made from `manifest.json` and the config. Layers are told apart by
-//! their first bytes: `docker save` stores them uncompressed, other tools as they were.
+//! Such an archive has no image manifest. A manifest is created from `manifest.json` and the config. The compression of
+//! a layer is detected by its first bytes: `docker save` stores layers uncompressed, other tools also compressed.
 
 use std::io::{self, Read};
 
@@ -19,7 +20,7 @@ use crate::image::{Descriptor, ImageConfig, media_type};
 use crate::layer::codec::Compression;
 use crate::reference::ImageName;
 
-/// One image of a `manifest.json`.
+/// An image in a `manifest.json`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Item {
@@ -28,11 +29,11 @@ struct Item {
     layers: Vec<String>,
 }
 
-/// Reads an image from what `docker save` writes.
+/// Reads an image from the output of `docker save`.
 pub struct DockerArchiveSource {
     archive: Archive,
     manifest: Vec<u8>,
-    /// Path in the archive of each blob.
+    /// The path in the archive of each blob.
     blobs: Vec<(Digest, String)>,
 }
 
@@ -40,7 +41,7 @@ impl DockerArchiveSource {
     /// Reads the image that `tag` (`name:tag`) names, or the only one.
     ///
     /// # Errors
-    /// If there is none, or the archive disagrees with itself.
+    /// If there is no such image, or the archive is damaged.
     pub fn new(archive: Archive, tag: Option<String>) -> Result<Self, TransportError> {
         let item = choose(&archive, tag)?;
         let damaged = |why: String| TransportError::DockerArchive { place: archive.place(), why };
@@ -77,7 +78,7 @@ impl DockerArchiveSource {
     }
 }
 
-/// Finds the image that is meant.
+/// Returns the image that `tag` names, or the only one.
 fn choose(archive: &Archive, tag: Option<String>) -> Result<Item, TransportError> {
     let place = archive.place();
     let json = layout::read_json(archive, "manifest.json")?.unwrap_or_default();
@@ -98,13 +99,14 @@ fn choose(archive: &Archive, tag: Option<String>) -> Result<Item, TransportError
     }
 }
 
-/// Some tools write `docker.io/library/app:1` where others write `app:1`.
+/// Returns whether two names mean the same image. Some tools write `docker.io/library/app:1`, others `app:1`.
 fn is_same_name(one: &str, other: &str) -> bool {
     let name = |text: &str| text.parse::<ImageName>().ok();
     one == other || name(one).is_some() && name(one) == name(other)
 }
 
-/// Describes a layer. An uncompressed one is its own diff ID; of a compressed one the digest must be computed.
+/// Creates the descriptor of a layer. The digest of an uncompressed layer is its diff ID. That of a compressed layer is
+/// computed.
 fn describe(archive: &Archive, path: &str, diff_id: Digest) -> Result<Option<Descriptor>, TransportError> {
     let (Some(mut reader), Some(size)) = (archive.open(path)?, archive.size(path)) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What can go wrong between pydock and a medium.
+//! Errors of reading and writing images.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::image::document::MAX_DOCUMENT;
 
-/// What was attempted, where, and why it failed.
+/// Why an image cannot be read or written: what was attempted, where, and the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// A file or folder cannot be used.
@@ -14,9 +14,9 @@ pub enum TransportError {
     File {
         /// `read`, `write`, …
         action: &'static str,
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Standard input or output cannot be used.
@@ -24,113 +24,113 @@ pub enum TransportError {
     Stdio {
         /// `read` or `write`.
         action: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A registry said no, or could not be reached.
+    /// A request to a registry failed.
     #[error("cannot {action}")]
     Registry {
         /// What was attempted, with the image's name.
         action: String,
-        /// Why.
-        source: Box<super::registry::RegistryError>,
+        /// The cause.
+        source: Box<pydock_registry::RegistryError>,
     },
-    /// The Docker daemon said no, or could not be reached.
+    /// A request to the Docker daemon failed.
     #[error("cannot {action}")]
     Daemon {
         /// What was attempted.
         action: String,
-        /// Why.
+        /// The cause.
         source: bollard::errors::Error,
     },
-    /// A blob that a manifest lists is not there.
+    /// A blob that a manifest lists does not exist.
     #[error("blob {digest} is missing from {place}")]
     MissingBlob {
-        /// Its digest.
+        /// The digest.
         digest: Digest,
-        /// Where it should be.
+        /// Where it was searched.
         place: String,
     },
-    /// A blob's bytes cannot be passed on.
+    /// The bytes of a blob cannot be copied.
     #[error("cannot copy blob {digest}")]
     Copy {
-        /// Its digest.
+        /// The digest.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A blob that is held in memory is too large, or not the descriptor's.
+    /// A document is too large, or does not match its descriptor.
     #[error("cannot read {what} {digest}")]
     Document {
         /// `manifest` or `config`.
         what: &'static str,
-        /// Its digest.
+        /// The digest.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is no image of this tag in a layout or archive.
+    /// A layout or archive has no image with this tag.
     #[error("{place} has no image `{tag}`")]
     NoTag {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// What was asked for.
+        /// The requested tag.
         tag: String,
-        /// What there is.
+        /// The tags in it.
         tags: Vec<String>,
     },
-    /// A layout or archive has several images, and no tag says which.
+    /// A layout or archive has several images, and the reference has no tag.
     #[error("{place} holds {} images, and the reference does not say which", .tags.len())]
     Ambiguous {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// What there is.
+        /// The tags in it.
         tags: Vec<String>,
     },
-    /// A layout or archive has no image at all.
+    /// A layout or archive has no image.
     #[error("{0} holds no image")]
     NoImage(String),
-    /// A file is neither an OCI archive nor what `docker save` writes.
+    /// A file is neither an OCI archive nor the output of `docker save`.
     #[error("{0} is no image archive: it has neither `index.json` nor `manifest.json`")]
     NoArchive(String),
     /// A JSON file of a layout or archive is malformed.
     #[error("`{file}` in {place} cannot be read")]
     Json {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// Which file.
+        /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
     /// A JSON file of a layout or archive is too large.
     #[error("`{file}` in {place} is larger than {MAX_DOCUMENT} bytes")]
     TooLarge {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// Which file.
+        /// The file.
         file: String,
     },
-    /// An archive is no tar, or a damaged one.
+    /// An archive is not a tar file, or is damaged.
     #[error("{place} is a damaged archive")]
     Archive {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// Why.
+        /// The cause.
         source: crate::layer::tar::TarError,
     },
-    /// A Docker archive disagrees with itself.
+    /// The files of a Docker archive do not match each other.
     #[error("{place} is a damaged Docker archive: {why}")]
     DockerArchive {
-        /// Where.
+        /// The layout or archive.
         place: String,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// Logins cannot be found out.
+    /// The logins cannot be read.
     #[error(transparent)]
-    Logins(#[from] super::logins::LoginError),
-    /// The destination names a digest.
+    Logins(#[from] pydock_registry::LoginError),
+    /// The reference of the destination has a digest.
     #[error("`{0}` names a digest; a destination needs a tag")]
     DigestDestination(String),
     /// An I/O task was stopped.
@@ -139,7 +139,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Returns a closure that words an I/O error on a path; for `map_err`.
+    /// Returns a closure that adds action and path to an I/O error; for `map_err`.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }

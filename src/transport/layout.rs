@@ -9,28 +9,28 @@ use serde_json::{Map, Value, json};
 
 use super::error::TransportError;
 use super::slice::FileSlice;
-use super::staging::{Place, StagedSink, Staging};
+use super::staging::{StagedPlace, StagedSink, Staging};
 use super::{BlobReader, RawBlob, Source};
 use crate::digest::Digest;
 use crate::image::document::MAX_DOCUMENT;
 use crate::image::{Descriptor, media_type};
 
-/// Annotation of an index entry that holds its tag. Spec: image-spec `annotations.md`.
+/// The annotation of an index entry with its tag. Spec: image-spec `annotations.md`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The file of a layout that lists its images.
+/// The file of a layout with the list of its images.
 const INDEX: &str = "index.json";
-/// Content of the file `oci-layout`.
+/// The content of the file `oci-layout`.
 pub const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// The files of a layout, wherever they are.
+/// The files of a layout in a folder or an archive.
 pub trait Files: Send + Sync {
-    /// Opens a file by its path in the layout, to be read anywhere; `None` if it is not there.
+    /// Opens a file by its path in the layout for random access; `None` if it does not exist.
     ///
     /// # Errors
-    /// If it is there but cannot be opened.
+    /// If it exists but cannot be opened.
     fn slice(&self, path: &str) -> Result<Option<FileSlice>, TransportError>;
 
-    /// Opens a file by its path in the layout, to be read from its start; `None` if it is not there.
+    /// Opens a file by its path in the layout; `None` if it does not exist.
     ///
     /// # Errors
     /// As [`Files::slice`].
@@ -39,16 +39,16 @@ pub trait Files: Send + Sync {
         Ok(Some(Box::new(slice.reader().map_err(TransportError::file("read", path))?)))
     }
 
-    /// Returns a name for messages.
+    /// Returns the name of the layout in error messages.
     fn place(&self) -> String;
 }
 
-/// Returns where a layout keeps a blob.
+/// Returns the path of a blob in a layout.
 pub fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// Reads a JSON file of a layout or archive.
+/// Reads a JSON file of a layout or archive, within [`MAX_DOCUMENT`]; `None` if it does not exist.
 pub(super) fn read_json(files: &dyn Files, path: &str) -> Result<Option<Value>, TransportError> {
     let Some(reader) = files.open(path)? else { return Ok(None) };
     let mut text = Vec::new();
@@ -77,7 +77,7 @@ impl<F: Files> LayoutSource<F> {
         Self { files, tag }
     }
 
-    /// Returns the descriptor in `index.json` that the reference means.
+    /// Returns the descriptor in `index.json` to which the reference points.
     fn entry(&self) -> Result<Descriptor, TransportError> {
         let place = self.files.place();
         let index = read_json(&self.files, "index.json")?.ok_or_else(|| TransportError::NoImage(place.clone()))?;
@@ -88,7 +88,7 @@ impl<F: Files> LayoutSource<F> {
             entries.iter().map(tag).collect::<Vec<_>>()
         };
         let chosen = match &self.tag {
-            // The last of a name wins, as a later push overrides an earlier one.
+            // The last entry of a tag counts, because a later push replaces an earlier one.
             Some(tag) => entries.iter().rfind(|entry| entry.annotation(REF_NAME) == Some(tag)),
             None if entries.len() > 1 => {
                 return Err(TransportError::Ambiguous { place, tags: tags() });
@@ -131,10 +131,10 @@ impl<F: Files> Source for LayoutSource<F> {
     }
 }
 
-/// Reads a document whole, within [`MAX_DOCUMENT`].
+/// Reads a document into memory, within [`MAX_DOCUMENT`].
 ///
 /// # Errors
-/// If it is larger, or not the descriptor's.
+/// If it is larger, or does not match its descriptor.
 pub fn read_document(what: &'static str, blob: RawBlob, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
     let mut bytes = Vec::new();
     let result = if descriptor.size > MAX_DOCUMENT {
@@ -145,7 +145,7 @@ pub fn read_document(what: &'static str, blob: RawBlob, descriptor: &Descriptor)
     result.map(|_| bytes).map_err(|source| TransportError::Document { what, digest: descriptor.digest, source })
 }
 
-/// A layout's files in a folder.
+/// A layout in a folder, to read.
 pub struct Folder(pub PathBuf);
 
 impl Files for Folder {
@@ -163,23 +163,23 @@ impl Files for Folder {
     }
 }
 
-/// A layout in a folder, to be written to.
+/// A layout in a folder, to write.
 pub struct LayoutPlace {
     folder: PathBuf,
     tags: Vec<String>,
 }
 
-/// Writes to a layout in `folder`, which need not exist; its parent must.
+/// Writes to a layout in `folder`. The parent of the folder must exist.
 ///
 /// # Errors
-/// If nothing can be written there.
+/// If nothing can be written to it.
 pub fn sink(folder: PathBuf, tags: Vec<String>) -> Result<StagedSink<LayoutPlace>, TransportError> {
     let work = if folder.is_dir() { folder.clone() } else { parent_of(&folder) };
     StagedSink::new(&work, LayoutPlace { folder, tags })
 }
 
 impl LayoutPlace {
-    /// Writes a file at once or not at all.
+    /// Writes a file that becomes visible when it is complete.
     fn write(&self, staging: &Staging, name: &str, text: &str) -> Result<(), TransportError> {
         let path = self.folder.join(name);
         let (mut file, part) = staging.spool().file()?;
@@ -190,7 +190,7 @@ impl LayoutPlace {
 }
 
 #[async_trait]
-impl Place for LayoutPlace {
+impl StagedPlace for LayoutPlace {
     fn has(&self, descriptor: &Descriptor) -> bool {
         let there = fs::metadata(self.folder.join(blob_path(&descriptor.digest)));
         there.is_ok_and(|file| file.len() == descriptor.size)
@@ -198,20 +198,20 @@ impl Place for LayoutPlace {
 
     async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError> {
         let files = Folder(self.folder.clone());
-        // An index that cannot be added to is found before anything is written.
+        // An index to which nothing can be added is an error before anything is written.
         LayoutIndex::read(&files)?;
         let blobs = self.folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(TransportError::file("create", &blobs))?;
         for blob in staging.take() {
             let path = blobs.join(blob.facts.digest.hex());
             readable_by_all(&blob.path)?;
-            // An index must not outlive the blobs that it names.
+            // After a power failure, the index must not list blobs that were lost.
             sync(&blob.path)?;
             blob.path.persist(&path).map_err(|error| TransportError::file("write", &path)(error.error))?;
         }
         sync(&blobs)?;
         self.write(staging, "oci-layout", OCI_LAYOUT)?;
-        // Two runs may write two images to one layout: each must add to what the other wrote.
+        // Two runs may write two images to one layout. Each must add its image to the index of the other.
         let lock = File::open(&blobs).map_err(TransportError::file("lock", &blobs))?;
         lock.lock().map_err(TransportError::file("lock", &blobs))?;
         let index = LayoutIndex::read(&files)?.unwrap_or_default().with(root, &self.tags);
@@ -220,12 +220,12 @@ impl Place for LayoutPlace {
     }
 }
 
-/// Writes a file, or the names in a folder, to the disk.
+/// Writes a file, or the names in a folder, from memory to the disk.
 fn sync(path: &Path) -> Result<(), TransportError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(TransportError::file("write", path))
 }
 
-/// Returns the folder in which `path` is to be made.
+/// Returns the folder of `path`.
 pub(super) fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -233,13 +233,14 @@ pub(super) fn parent_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Files of a spool are for their owner only; a finished image is for all, as other tools make it.
+/// Makes a file readable by all users. Files of a spool are readable by their owner only, but other tools write images
+/// that are readable by all users.
 pub(super) fn readable_by_all(path: &Path) -> Result<(), TransportError> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(TransportError::file("write", path))
 }
 
-/// An `index.json`, of which only the list of manifests is touched.
+/// An `index.json`. Only its list of manifests is changed.
 #[derive(Debug, Clone)]
 pub(super) struct LayoutIndex {
     json: Map<String, Value>,
@@ -257,10 +258,10 @@ impl Default for LayoutIndex {
 }
 
 impl LayoutIndex {
-    /// Reads the index of a layout; `None` if there is none.
+    /// Reads the index of a layout; `None` if it does not exist.
     ///
     /// # Errors
-    /// If it is no object with a list of manifests.
+    /// If it is not an object with a list of manifests.
     fn read(files: &dyn Files) -> Result<Option<Self>, TransportError> {
         let Some(json) = read_json(files, INDEX)? else { return Ok(None) };
         let malformed = |source| TransportError::Json { place: files.place(), file: INDEX.to_owned(), source };
@@ -269,7 +270,7 @@ impl LayoutIndex {
         Ok(Some(Self { json, entries: serde_json::from_value(entries).map_err(malformed)? }))
     }
 
-    /// Returns an index in which `tags` mean `descriptor`, whatever they meant before; without tags, the entry without a tag does.
+    /// Returns an index in which `tags` point to `descriptor` only. Without tags, the entry without a tag is replaced.
     pub(super) fn with(mut self, descriptor: &Descriptor, tags: &[String]) -> Value {
         match tags {
             [] => self.put(descriptor, None),

@@ -9,39 +9,36 @@ pub mod daemon;
 pub mod docker_archive;
 pub mod error;
 pub mod layout;
-pub mod logins;
 pub mod open;
 pub mod raw_blob;
 pub mod registry;
 pub mod slice;
 pub mod spool;
 pub mod staging;
-pub mod tls;
 
 use std::io::Read;
 
 use async_trait::async_trait;
+pub use pydock_registry::{Logins, Secret, Tls};
 
 pub use error::TransportError;
-pub use logins::{Logins, Secret};
 pub use open::{Access, create, open};
 pub use raw_blob::RawBlob;
 pub use slice::FileSlice;
 pub use spool::{Spool, SpooledBlob};
-pub use tls::Tls;
 
 use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::image::artifact::Artifact;
 use crate::layer::codec::Compression;
 
-/// A reader to be used on a thread that may block.
+/// A reader that may block its thread.
 pub type BlobReader = Box<dyn Read + Send>;
 
 /// An image that can be read.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Returns the document that the reference points at, and its media type if the medium knows it.
+    /// Returns the document to which the reference points, and its media type if the medium knows it.
     async fn root(&self) -> Result<(Vec<u8>, Option<String>), TransportError>;
 
     /// Returns a manifest or an index that an index lists.
@@ -50,61 +47,61 @@ pub trait Source: Send + Sync {
     /// Opens a config, a layer or another blob.
     async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError>;
 
-    /// Tells whether an image is signed, as far as the medium knows.
+    /// Returns whether the medium has a signature of an image.
     async fn is_signed(&self, _image: &Digest) -> Result<bool, TransportError> {
         Ok(false)
     }
 
-    /// Opens a blob to be read anywhere, if that can be had without fetching it again. Its bytes are not verified.
+    /// Opens a blob for random access, if that is possible without fetching the blob again. Its bytes are not verified.
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError>;
 }
 
-/// A place where an image can be written.
+/// A destination of an image.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Returns where new blobs are made before they are put.
+    /// Returns the spool in which new blobs are created.
     fn spool(&self) -> &Spool;
 
-    /// Tells whether the destination has a blob already.
+    /// Returns whether the destination already has a blob.
     async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError>;
 
-    /// Returns how layers are best compressed there, if not as everywhere.
+    /// Returns the best compression of layers for the destination, if it is not the general one.
     fn usual_compression(&self) -> Option<Compression> {
         None
     }
 
-    /// Tells whether a blob may have to be read twice to be put: then a [`Blob::Slice`] saves a copy.
+    /// Returns whether `put` may read a blob twice. A [`Blob::Slice`] saves a copy then.
     fn may_read_twice(&self) -> bool {
         false
     }
 
-    /// Puts a blob.
+    /// Writes a blob.
     async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError>;
 
-    /// Puts a manifest that the index to come lists.
+    /// Writes a manifest that the index in `finish` lists.
     async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError>;
 
-    /// Tells whether something can be attached to images there.
+    /// Returns whether artifacts can be attached to images at the destination.
     fn takes_attachments(&self) -> bool {
         false
     }
 
-    /// Attaches a document to an image, which need not be visible yet.
+    /// Attaches an artifact to an image, which need not be visible yet.
     async fn attach(&self, _subject: &Descriptor, _artifact: &Artifact) -> Result<(), TransportError> {
         Ok(())
     }
 
-    /// Makes the image visible: its manifest or index, last of all.
+    /// Writes the manifest or index of the image, which makes the image visible.
     async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError>;
 }
 
-/// A blob on its way to a sink.
+/// A blob for a sink.
 pub enum Blob {
-    /// Made by us, in the sink's spool.
+    /// A new blob in the spool of the sink.
     Spooled(SpooledBlob),
-    /// In a file that stays.
+    /// A part of a file that is kept.
     Slice(FileSlice),
-    /// Passed on from a source.
+    /// A blob of a source.
     Stream(BlobReader),
 }
 

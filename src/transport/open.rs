@@ -1,27 +1,28 @@
-//! From a reference to the source or sink that it means.
+//! Opens the source or sink of a reference.
 
 use std::path::PathBuf;
+
+use pydock_registry::{Logins, Tls};
 
 use super::archive::{self, Archive, ArchiveKind, ArchiveOutput};
 use super::daemon;
 use super::error::TransportError;
 use super::layout::{self, Folder, LayoutSource};
-use super::logins::Logins;
 use super::registry::{RegistrySink, RegistrySource};
-use super::tls::Tls;
 use super::{Sink, Source};
 use crate::reference::Reference;
 
-/// What it takes to reach images.
+/// How images are reached.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// Logins to registries.
     pub logins: Logins,
-    /// Registries whose certificates are not verified, and which may speak HTTP; those on this machine may anyway.
+    /// Registries, as `host[:port]`, whose certificates are not verified and that may use HTTP. Registries on this
+    /// machine may always use HTTP.
     pub insecure: Vec<String>,
-    /// Certificates.
+    /// Certificates besides those of the system.
     pub tls: Tls,
-    /// Where temporary files go that have no better place.
+    /// The folder of temporary files that need not be next to the destination.
     pub work: PathBuf,
 }
 
@@ -35,7 +36,7 @@ impl Access {
 /// Opens an image to read.
 ///
 /// # Errors
-/// If it is not there, or not an image.
+/// If it cannot be opened, or is not an image.
 pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Source>, TransportError> {
     match reference {
         Reference::Registry(name) => Ok(Box::new(RegistrySource::new(name.clone(), access).await?)),
@@ -51,10 +52,10 @@ pub async fn open(reference: &Reference, access: &Access) -> Result<Box<dyn Sour
     }
 }
 
-/// Opens a place to write an image to. `tags` are given beside the reference's own; `source` is where it came from.
+/// Opens a destination. `tags` are given to the image besides the tag of the reference. `source` is where it came from.
 ///
 /// # Errors
-/// If nothing can be written there.
+/// If nothing can be written to it.
 pub async fn create(
     reference: &Reference,
     tags: &[String],
@@ -82,7 +83,7 @@ pub async fn create(
     }
 }
 
-/// Returns the tags of an image in a layout or archive; one without any is found as the only one there.
+/// Returns the tags of an image in a layout or archive. An image without tags is found if it is the only one.
 fn with_more(tag: &Option<String>, tags: &[String]) -> Vec<String> {
     tag.iter().chain(tags).cloned().collect()
 }

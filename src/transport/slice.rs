@@ -1,4 +1,4 @@
-//! A file, or a part of one, that holds a blob.
+//! A blob in a file or in a part of a file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,31 +6,31 @@ use std::os::unix::fs::FileExt;
 
 use crate::blob::ReadAt;
 
-/// Some bytes of an open file.
+/// A range of bytes of an open file.
 #[derive(Debug)]
 pub struct FileSlice {
     /// The file.
     pub file: File,
-    /// Where the bytes start.
+    /// The offset of the first byte.
     pub start: u64,
-    /// How many they are.
+    /// The number of bytes.
     pub size: u64,
 }
 
 impl FileSlice {
-    /// All bytes of a file.
+    /// Returns all bytes of a file.
     ///
     /// # Errors
-    /// If its size cannot be had.
+    /// If its size cannot be read.
     pub fn whole(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
         Ok(Self { file, start: 0, size })
     }
 
-    /// Returns some of the bytes, as a slice of its own.
+    /// Returns `size` of the bytes, starting at offset `from`.
     ///
     /// # Errors
-    /// If there are not so many, or the file cannot be opened once more.
+    /// If there are fewer bytes, or the file handle cannot be duplicated.
     pub fn part(&self, from: u64, size: u64) -> io::Result<Self> {
         if from.checked_add(size).is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -38,10 +38,10 @@ impl FileSlice {
         Ok(Self { file: self.file.try_clone()?, start: self.start + from, size })
     }
 
-    /// Returns a reader from the first byte to the last.
+    /// Returns a reader of all bytes.
     ///
     /// # Errors
-    /// If the file cannot be positioned.
+    /// If the file cannot seek.
     pub fn reader(mut self) -> io::Result<impl Read + Send> {
         self.file.seek(SeekFrom::Start(self.start))?;
         Ok(self.file.take(self.size))

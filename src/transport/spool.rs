@@ -1,7 +1,7 @@
-//! Temporary blobs, in a folder of their own that is gone when the run is over.
+//! Temporary blobs, in a folder that is removed at the end of the run.
 //!
-//! The folder holds a locked file. A run that was killed leaves its folder, but not its lock, behind: the next run in the
-//! same place sees that nobody holds it and removes it.
+//! The folder holds a locked file. A run that was killed leaves its folder, but not its lock. The next run in the same
+//! place finds that the file is not locked, and removes the folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,9 +14,11 @@ use super::error::TransportError;
 use super::slice::FileSlice;
 use crate::blob::{BlobFacts, ReadAt, Scratch};
 
+/// The prefix of the names of spools.
 const PREFIX: &str = ".pydock-";
+/// The name of the locked file.
 const LOCK: &str = "lock";
-/// A folder without a lock after this time is not about to get one.
+/// A folder that has no lock after this time is abandoned.
 const UNLOCKED_FOR: Duration = Duration::from_secs(60);
 
 /// A folder for temporary blobs.
@@ -30,21 +32,21 @@ pub struct Spool {
 /// A finished blob in a spool.
 #[derive(Debug)]
 pub struct SpooledBlob {
-    /// Where it is; its file goes when this does.
+    /// The path. The file is removed when the path is dropped.
     pub path: tempfile::TempPath,
-    /// What it is.
+    /// Digest and size.
     pub facts: BlobFacts,
 }
 
 impl Spool {
-    /// Makes a spool in `place`, an existing folder, and removes what killed runs left there.
+    /// Creates a spool in `place`, an existing folder, and removes the spools of killed runs in it.
     ///
     /// # Errors
     /// If the folder cannot be written to.
     pub fn new(place: &Path) -> Result<Self, TransportError> {
         let make = || {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
-            // Locked before it has its name, so that another run never finds it unlocked.
+            // The file is locked before it gets its name, so that another run never finds it unlocked.
             let unnamed = folder.path().join("lock.new");
             let lock = File::create(&unnamed)?;
             lock.lock()?;
@@ -63,19 +65,19 @@ impl Spool {
         self.folder.path()
     }
 
-    /// Makes a file without a name, which goes when it is closed.
+    /// Creates a file without a name. It is removed when it is closed.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn scratch(&self) -> Result<ScratchFile, TransportError> {
         let file = tempfile::tempfile_in(self.path()).map_err(TransportError::file("write in", self.path()))?;
         Ok(ScratchFile(FileSlice { file, start: 0, size: 0 }))
     }
 
-    /// Makes a file that goes when its path is dropped.
+    /// Creates a file. It is removed when its path is dropped.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn file(&self) -> Result<(File, tempfile::TempPath), TransportError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path().join(format!("{number}.part"));
@@ -109,7 +111,7 @@ impl Scratch for ScratchFile {
     }
 }
 
-/// Removes the spools of a user in `place` that no run holds. What cannot be removed is left: it is in nobody's way.
+/// Removes the abandoned spools of a user in `place`. Spools that cannot be removed are kept, because they do no harm.
 fn sweep(place: &Path, user: u32) {
     let Ok(folders) = fs::read_dir(place) else { return };
     for folder in folders.flatten() {
@@ -121,8 +123,8 @@ fn sweep(place: &Path, user: u32) {
 }
 
 fn is_abandoned(folder: &Path, user: u32) -> bool {
-    // In a folder that users share, anybody can make folders of that name: with a FIFO in it, whose opening never ends, or a
-    // link. Another user's cannot be removed anyway.
+    // In a shared folder, other users can create such folders, with a link or a FIFO in them. Opening a FIFO blocks.
+    // The folders of other users cannot be removed anyway.
     let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
     if !metadata.is_dir() || metadata.uid() != user {
         return false;
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spool_is_gone_when_it_is_dropped_and_one_of_a_killed_run_goes_with_the_next() {
+    fn a_spool_is_removed_when_it_is_dropped_and_one_of_a_killed_run_by_the_next_run() {
         let place = tempfile::tempdir().unwrap();
         let count = || fs::read_dir(place.path()).unwrap().count();
         let killed = Spool::new(place.path()).unwrap();
@@ -156,7 +158,7 @@ mod tests {
         let running = Spool::new(place.path()).unwrap();
         assert_eq!(count(), 1);
         drop(Spool::new(place.path()).unwrap());
-        assert!(running.path().exists(), "the spool of a running job stays");
+        assert!(running.path().exists(), "the spool of a running job is kept");
         drop(running);
         assert_eq!(count(), 0);
     }

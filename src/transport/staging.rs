@@ -1,4 +1,4 @@
-//! Images that appear all at once: blobs wait in a spool, next to their place, until the last of them is there.
+//! Images that become visible at once: blobs are collected in a spool next to their destination.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -15,14 +15,14 @@ use crate::digest::Digest;
 use crate::image::Descriptor;
 use crate::layer::codec::Compression;
 
-/// Blobs that wait in a spool until all of an image is there.
+/// The blobs and manifests of an image in a spool, until the image is complete.
 pub struct Staging {
     spool: Spool,
     blobs: Mutex<HashMap<Digest, SpooledBlob>>,
 }
 
 impl Staging {
-    /// Makes an empty staging area in `place`.
+    /// Creates an empty staging area in `place`.
     ///
     /// # Errors
     /// If it cannot be written to.
@@ -30,12 +30,12 @@ impl Staging {
         Ok(Self { spool: Spool::new(place)?, blobs: Mutex::default() })
     }
 
-    /// Returns its spool.
+    /// Returns the spool.
     pub fn spool(&self) -> &Spool {
         &self.spool
     }
 
-    /// Tells whether a blob is staged.
+    /// Returns whether a blob is staged.
     pub fn has(&self, digest: &Digest) -> bool {
         self.lock().contains_key(digest)
     }
@@ -58,7 +58,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Stages bytes that we have in memory.
+    /// Stages a document.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -71,7 +71,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Takes all blobs out, in the order of their digests.
+    /// Removes all blobs and returns them, in the order of their digests.
     pub fn take(&self) -> Vec<SpooledBlob> {
         let mut blobs = std::mem::take(&mut *self.lock()).into_values().collect::<Vec<_>>();
         blobs.sort_by_key(|blob| blob.facts.digest);
@@ -94,31 +94,32 @@ impl Staging {
     }
 }
 
-/// A place where a staged image can appear.
+/// A destination of a staged image.
 #[async_trait]
-pub trait Place: Send + Sync {
-    /// Tells whether a blob is there already.
+pub trait StagedPlace: Send + Sync {
+    /// Returns whether the destination already has a blob.
     fn has(&self, _descriptor: &Descriptor) -> bool {
         false
     }
 
-    /// Returns how layers are best compressed there, if not as everywhere.
+    /// Returns the best compression of layers for the destination, if it is not the general one.
     fn usual_compression(&self) -> Option<Compression> {
         None
     }
 
-    /// Lets the image appear; all its blobs and manifests are staged.
+    /// Makes the image visible. All its blobs and manifests are staged.
     async fn publish(&self, staging: &Staging, root: &Descriptor) -> Result<(), TransportError>;
 }
 
-/// Writes an image to a place, all at once.
+/// Writes an image that becomes visible at once.
 pub struct StagedSink<P> {
     staging: Staging,
     place: P,
 }
 
-impl<P: Place> StagedSink<P> {
-    /// Stages blobs in the folder `work`, which is best on the same disk as the place.
+impl<P: StagedPlace> StagedSink<P> {
+    /// Stages blobs in the folder `work`. If it is on the same file system as the destination, blobs are not copied
+    /// again.
     ///
     /// # Errors
     /// If it cannot be written to.
@@ -128,7 +129,7 @@ impl<P: Place> StagedSink<P> {
 }
 
 #[async_trait]
-impl<P: Place> Sink for StagedSink<P> {
+impl<P: StagedPlace> Sink for StagedSink<P> {
     fn spool(&self) -> &Spool {
         self.staging.spool()
     }

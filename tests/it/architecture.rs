@@ -26,7 +26,8 @@ const TIERS: &[&[&str]] = &[
 ];
 
 /// What the core (`pydock-layer`, and `image` to `layering`) may not use: it takes values and returns values.
-const NO_IO: &[&str] = &["std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "reqwest"];
+const NO_IO: &[&str] =
+    &["std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "reqwest", "pydock_registry"];
 
 fn tier(module: &str) -> Option<usize> {
     TIERS.iter().position(|tier| tier.contains(&module))

@@ -1,20 +1,15 @@
 //! Writes an image to a registry.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use pydock_registry::{ImageName, ManifestRef, Repository};
 
-use super::client::Target;
-use super::push::{self, Mount, Upload};
-use super::referrers;
-use super::repository::{Repository, failed};
-use crate::digest::Digest;
+use super::{client, failed};
 use crate::image::Descriptor;
 use crate::image::artifact::{Artifact, EMPTY_CONFIG};
-use crate::reference::ImageName;
 use crate::transport::error::TransportError;
 use crate::transport::open::Access;
 use crate::transport::slice::FileSlice;
@@ -25,18 +20,16 @@ use crate::transport::{Blob, BlobReader, Sink};
 pub struct RegistrySink {
     repository: Repository,
     tags: Vec<String>,
-    /// The repository that the image came from, if it is one of the same registry: blobs can be mounted from it.
+    /// The repository of the source, if it is another one of the same registry. Blobs can be mounted from it.
     from: Option<ImageName>,
     spool: Spool,
-    /// Where the registry wants blobs that it would not mount.
-    sessions: Mutex<HashMap<Digest, Target>>,
 }
 
 impl RegistrySink {
-    /// Opens a repository. `source` is where the image came from; `tags` are given beside the name's own.
+    /// Opens a repository. `source` is where the image came from. `tags` are given to the image besides the name's own.
     ///
     /// # Errors
-    /// If there is no place for a spool, the name has a digest, or the login cannot be found out.
+    /// If a spool cannot be created, the name has a digest, or the login cannot be looked up.
     pub async fn new(
         name: ImageName,
         tags: &[String],
@@ -48,12 +41,13 @@ impl RegistrySink {
         }
         let mountable = |source: &&ImageName| source.registry == name.registry && source.repository != name.repository;
         let from = source.filter(mountable).cloned();
-        let repository = Repository::to_push(name, from.as_ref(), access).await?;
-        let tags = [repository.tag()].into_iter().chain(tags.iter().cloned()).collect();
-        Ok(Self { repository, tags, from, spool: Spool::new(&access.work)?, sessions: Mutex::default() })
+        let repository = client(access).writable_repository(&name, from.as_ref()).await;
+        let repository = repository.map_err(failed(format!("open `{name}`")))?;
+        let tags = [name.manifest_ref().to_string()].into_iter().chain(tags.iter().cloned()).collect();
+        Ok(Self { repository, tags, from, spool: Spool::new(&access.work)? })
     }
 
-    /// Copies what can be read only once, so that it can be sent again.
+    /// Copies a stream to a file, so that it can be sent again.
     async fn copy(&self, descriptor: &Descriptor, mut reader: BlobReader) -> Result<FileSlice, TransportError> {
         let copy = |source| TransportError::Copy { digest: descriptor.digest, source };
         let scratch = tempfile::tempfile_in(self.spool.path()).map_err(copy)?;
@@ -64,11 +58,6 @@ impl RegistrySink {
         });
         copied.await.map_err(|_| TransportError::Stopped)?.map_err(copy)
     }
-
-    async fn put_document(&self, at: &str, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        let put = self.repository.put_manifest(at, descriptor, bytes).await;
-        put.map(|_| ()).map_err(failed(format!("push the manifest of `{}`", self.repository.name)))
-    }
 }
 
 #[async_trait]
@@ -78,34 +67,24 @@ impl Sink for RegistrySink {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool, TransportError> {
-        let (digest, name) = (descriptor.digest, &self.repository.name);
-        let there = self.repository.has_blob(&digest).await;
-        if there.map_err(failed(format!("ask for blob {digest} of `{name}`")))? {
+        let (digest, name) = (descriptor.digest, self.repository.name());
+        let exists = self.repository.has_blob(&digest).await;
+        if exists.map_err(failed(format!("ask for blob {digest} of `{name}`")))? {
             return Ok(true);
         }
         let Some(from) = &self.from else { return Ok(false) };
-        match push::mount(&self.repository, &descriptor.facts(), &from.repository).await {
-            Ok(Mount::Done) => Ok(true),
-            Ok(Mount::Refused(session)) => {
-                let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-                sessions.extend(session.map(|session| (digest, session)));
-                Ok(false)
-            }
-            // A registry may refuse to mount; then the blob is pushed.
-            Err(error) => {
-                tracing::info!(%digest, %error, "not mounted");
-                Ok(false)
-            }
-        }
+        // A registry may refuse to mount a blob. The blob is uploaded then.
+        let mounted = self.repository.mount(&digest, from).await;
+        Ok(mounted.inspect_err(|error| tracing::info!(%digest, %error, "not mounted")).unwrap_or(false))
     }
 
-    /// After a broken connection.
+    /// A blob is read again after a broken connection.
     fn may_read_twice(&self) -> bool {
         true
     }
 
     async fn put(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), TransportError> {
-        // A blob of our own goes with its file, which so has to live until it is pushed.
+        // A spooled blob removes its file when it is dropped, so it is held until the upload ends.
         let (content, _file) = match blob {
             Blob::Spooled(blob) => {
                 let content = File::open(&blob.path).and_then(FileSlice::whole);
@@ -114,10 +93,8 @@ impl Sink for RegistrySink {
             Blob::Slice(slice) => (slice, None),
             Blob::Stream(reader) => (self.copy(descriptor, reader).await?, None),
         };
-        let session = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&descriptor.digest);
-        let upload = Upload { repository: &self.repository, blob: descriptor.facts(), content: &content };
-        let action = format!("push blob {} to `{}`", descriptor.digest, self.repository.name);
-        upload.push(session).await.map_err(failed(action))
+        let action = format!("push blob {} to `{}`", descriptor.digest, self.repository.name());
+        self.repository.upload(descriptor.facts(), Arc::new(content)).await.map_err(failed(action))
     }
 
     fn takes_attachments(&self) -> bool {
@@ -125,29 +102,33 @@ impl Sink for RegistrySink {
     }
 
     async fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<(), TransportError> {
-        let action = || format!("push a manifest that refers to `{}`", self.repository.name);
+        let action = || format!("push a manifest that refers to `{}`", self.repository.name());
         for (blob, bytes) in [(Artifact::config(), EMPTY_CONFIG), (artifact.layer(), &artifact.content[..])] {
-            // No other repository has what speaks of this image, so it is not asked to give it.
+            // Unlike `has`, this does not try to mount: no other repository has an artifact about this image.
             if !self.repository.has_blob(&blob.digest).await.map_err(failed(action()))? {
                 self.put(&blob, Blob::Stream(Box::new(io::Cursor::new(bytes.to_vec())))).await?;
             }
         }
-        referrers::attach(&self.repository, subject, artifact).await.map_err(failed(action()))
+        let (manifest, listed) = artifact.manifest(subject);
+        self.repository.put_referrer(&listed.media_type, &manifest).await.map_err(failed(action()))
     }
 
     async fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
-        self.put_document(&descriptor.digest.to_string(), descriptor, bytes).await
+        let at = ManifestRef::Digest(descriptor.digest);
+        let put = self.repository.put_manifest(&at, &descriptor.media_type, bytes).await;
+        put.map_err(failed(format!("push the manifest of `{}`", self.repository.name())))
     }
 
     async fn finish(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), TransportError> {
         for (number, tag) in self.tags.iter().enumerate() {
-            let put = self.repository.put_manifest(tag, descriptor, bytes).await;
-            // A registry moves one tag at a time.
+            let at = ManifestRef::Tag(tag.clone());
+            let put = self.repository.put_manifest(&at, &descriptor.media_type, bytes).await;
+            // Tags are moved one by one, so an error names those that were moved before.
             let moved = match &self.tags[..number] {
                 [] => String::new(),
                 moved => format!(" (already moved: `{}`)", moved.join("`, `")),
             };
-            let name = &self.repository.name;
+            let name = self.repository.name();
             put.map_err(failed(format!("push tag `{tag}` of `{}/{}`{moved}", name.registry, name.repository)))?;
         }
         Ok(())

@@ -7,42 +7,35 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
+use pydock_registry::{ImageName, ManifestRef, PullReader, RegistryError, Repository};
 
-use super::pull;
-use super::referrers;
-use super::repository::{Repository, failed};
-use crate::blob::Mismatch;
+use super::{client, failed};
 use crate::digest::Digest;
 use crate::image::Descriptor;
-use crate::reference::ImageName;
 use crate::transport::error::TransportError;
 use crate::transport::open::Access;
 use crate::transport::slice::FileSlice;
 use crate::transport::spool::Spool;
 use crate::transport::{RawBlob, Source};
 
-/// Reads an image from a registry. Blobs that have been read once are kept in a spool.
+/// Reads an image from a registry. Blobs that were read to their end are kept in a spool.
 pub struct RegistrySource {
     repository: Repository,
     spool: Spool,
     pulled: Pulled,
 }
 
-/// Blobs in the spool, by digest.
+/// Verified blobs in the spool, by digest.
 type Pulled = Arc<Mutex<HashMap<Digest, PathBuf>>>;
 
 impl RegistrySource {
     /// Opens a repository.
     ///
     /// # Errors
-    /// If there is no place for a spool, or the login cannot be found out.
+    /// If a spool cannot be created, or the login cannot be looked up.
     pub async fn new(name: ImageName, access: &Access) -> Result<Self, TransportError> {
-        Ok(Self {
-            repository: Repository::to_pull(name, access).await?,
-            spool: Spool::new(&access.work)?,
-            pulled: Arc::default(),
-        })
+        let repository = client(access).repository(&name).await.map_err(failed(format!("open `{name}`")))?;
+        Ok(Self { repository, spool: Spool::new(&access.work)?, pulled: Arc::default() })
     }
 
     fn spooled(&self, digest: &Digest) -> Option<PathBuf> {
@@ -53,21 +46,16 @@ impl RegistrySource {
 #[async_trait]
 impl Source for RegistrySource {
     async fn root(&self) -> Result<(Vec<u8>, Option<String>), TransportError> {
-        let name = &self.repository.name;
-        let pulled = self.repository.manifest(&self.repository.tag()).await;
-        let (bytes, kind) = pulled.map_err(failed(format!("pull the manifest of `{name}`")))?;
-        if let Some(expected) = name.digest {
-            verify(&bytes, expected)?;
-        }
-        Ok((bytes, kind))
+        let name = self.repository.name();
+        let pulled = self.repository.manifest(&name.manifest_ref()).await;
+        let pulled = pulled.map_err(failed(format!("pull the manifest of `{name}`")))?;
+        Ok((pulled.bytes, pulled.media_type))
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, TransportError> {
-        let pulled = self.repository.manifest(&descriptor.digest.to_string()).await;
-        let action = || format!("pull manifest {} of `{}`", descriptor.digest, self.repository.name);
-        let (bytes, _) = pulled.map_err(|error| failed(action())(error))?;
-        verify(&bytes, descriptor.digest)?;
-        Ok(bytes)
+        let (digest, name) = (descriptor.digest, self.repository.name());
+        let pulled = self.repository.manifest(&ManifestRef::Digest(digest)).await;
+        Ok(pulled.map_err(failed(format!("pull manifest {digest} of `{name}`")))?.bytes)
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<RawBlob, TransportError> {
@@ -75,12 +63,15 @@ impl Source for RegistrySource {
             let file = File::open(&path).map_err(TransportError::file("read", path))?;
             return Ok(RawBlob::new(file));
         }
-        let (digest, name) = (descriptor.digest, &self.repository.name);
-        let pulled = pull::pull(&self.repository, digest).await;
-        let reader = pulled.map_err(|error| match error.status() {
-            Some(StatusCode::NOT_FOUND) => TransportError::MissingBlob { digest, place: format!("`{name}`") },
-            _ => failed(format!("pull blob {digest} of `{name}`"))(error),
-        })?;
+        let (digest, name) = (descriptor.digest, self.repository.name());
+        let action = format!("pull blob {digest} of `{name}`");
+        let reader = match self.repository.unverified_blob(&digest).await {
+            Ok(inner) => NamedReader { inner, action },
+            Err(error) if error.status() == Some(404) => {
+                return Err(TransportError::MissingBlob { digest, place: format!("`{name}`") });
+            }
+            Err(error) => return Err(failed(action)(error)),
+        };
         let (file, path) = self.spool.file()?;
         // The spool removes the file with its folder.
         let path = path.keep().map_err(|error| TransportError::file("write", &*error.path)(error.error))?;
@@ -92,8 +83,8 @@ impl Source for RegistrySource {
     }
 
     async fn is_signed(&self, image: &Digest) -> Result<bool, TransportError> {
-        let asked = referrers::is_signed(&self.repository, image).await;
-        asked.map_err(failed(format!("ask for signatures of `{}`", self.repository.name)))
+        let signed = self.repository.is_signed(image).await;
+        signed.map_err(failed(format!("ask for signatures of `{}`", self.repository.name())))
     }
 
     async fn slice(&self, descriptor: &Descriptor) -> Result<Option<FileSlice>, TransportError> {
@@ -103,16 +94,22 @@ impl Source for RegistrySource {
     }
 }
 
-fn verify(bytes: &[u8], expected: Digest) -> Result<(), TransportError> {
-    let actual = Digest::of(bytes);
-    if actual == expected {
-        return Ok(());
-    }
-    let mismatch = Mismatch::Digest { what: "digest", expected, actual };
-    Err(TransportError::Document { what: "manifest", digest: expected, source: mismatch.into() })
+/// Adds what was attempted to the errors of a download.
+struct NamedReader {
+    inner: PullReader,
+    action: String,
 }
 
-/// Writes what passes to a file.
+impl Read for NamedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| match error.downcast::<RegistryError>() {
+            Ok(error) => io::Error::other(failed(self.action.clone())(error)),
+            Err(error) => error,
+        })
+    }
+}
+
+/// Copies the bytes that are read to a file.
 struct TeeReader<R> {
     inner: R,
     file: File,

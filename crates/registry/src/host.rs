@@ -1,100 +1,113 @@
-//! A client of one registry: finds out how it is spoken to, logs in, tries again. Spec: distribution-spec.
+//! Requests to one registry: detects HTTP or HTTPS, logs in, and repeats requests. Spec: distribution-spec.
 
 use std::time::Duration;
 
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
+use super::client::Options;
 use super::error::{self, RegistryError};
 use super::redirects;
 use super::retry::retrying;
-use super::scopes::Scopes;
+use super::scopes::TokenScopes;
+use super::tls::Tls;
 use super::token::{TokenServer, Tokens};
-use crate::transport::open::Access;
-use crate::transport::tls::Tls;
 
-/// How long a registry may be silent.
+/// How long a registry may send nothing.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How many challenges to one request are answered: the first, and that to a token which was taken back.
+/// How many challenges to one request are answered: the first, and one to a token that was revoked.
 const MAX_ANSWERS: usize = 2;
-/// Where Docker Hub's API is.
+/// The name of Docker Hub, and the host of its API.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
-/// The slowest that a body may go, in bytes a second; what is slower hangs.
+/// The lowest speed of a body, in bytes per second.
 const SLOWEST: u64 = 64 << 10;
 
-/// Returns how long a request may take that sends so many bytes, or ends an upload of so many: registries read these again.
-pub(super) fn patience(bytes: u64) -> Duration {
+/// Returns how long a registry may take to respond to a body of this many bytes, or to the end of such an upload:
+/// registries read the bytes again.
+pub(crate) fn patience(bytes: u64) -> Duration {
     2 * SILENCE + Duration::from_secs(bytes / SLOWEST)
 }
 
-/// A client of one registry.
+/// One registry, with the login for one of its repositories.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct RegistryHost {
     host: String,
     http: reqwest::Client,
-    /// For requests with a body: a registry is silent as long as that is on its way.
+    /// For requests with a body. It has no timeout, because a registry sends nothing while it receives a body.
     uploads: reqwest::Client,
-    /// For token servers. Verifies certificates, also if the registry's own are not verified.
+    /// For token servers. It verifies certificates even if those of the registry are not verified.
     token_servers: reqwest::Client,
-    /// Whether the registry may be spoken to without encryption, if it does not know how to encrypt.
+    /// Whether HTTP may be used if the registry does not support HTTPS.
     may_be_plain: bool,
+    /// The client ID in OAuth2 requests.
+    client_id: String,
+    /// The URL of `/v2/`.
     base: OnceCell<Url>,
     tokens: Tokens,
 }
 
-impl Client {
-    /// Makes a client of the registry `host[:port]`; the registry is not asked yet.
-    pub(super) async fn new(host: &str, repository: &str, access: &Access) -> Result<Self, RegistryError> {
-        let login = access.logins.of(host, repository).await?;
+impl RegistryHost {
+    /// Looks up the login to the registry `host[:port]` for a repository. The registry is not contacted yet.
+    pub(crate) async fn new(host: &str, repository: &str, options: &Options) -> Result<Self, RegistryError> {
+        if HeaderValue::from_str(&options.user_agent).is_err() {
+            return Err(RegistryError::UserAgent(options.user_agent.clone()));
+        }
+        let login = options.logins.of(host, repository).await?;
         let loopback = is_loopback(host);
-        let unverified = access.insecure.iter().any(|named| named == host);
-        let builder = || builder(&access.tls, loopback);
+        let unverified = options.insecure.iter().any(|named| named == host);
+        let builder = || builder(options, loopback);
         let token_servers = builder().read_timeout(SILENCE).redirect(redirects::to_same_host()).build();
         let blobs = || builder().tls_danger_accept_invalid_certs(unverified).redirect(redirects::anywhere());
         let http = blobs().read_timeout(SILENCE).build();
         let uploads = blobs().build();
         Ok(Self {
             host: host.to_owned(),
-            http: http.map_err(RegistryError::Tls)?,
-            uploads: uploads.map_err(RegistryError::Tls)?,
-            token_servers: token_servers.map_err(RegistryError::Tls)?,
+            http: http.map_err(RegistryError::tls)?,
+            uploads: uploads.map_err(RegistryError::tls)?,
+            token_servers: token_servers.map_err(RegistryError::tls)?,
             may_be_plain: loopback || unverified,
+            client_id: options.user_agent.split('/').next().unwrap_or_default().to_owned(),
             base: OnceCell::new(),
             tokens: Tokens::new(login),
         })
     }
 
-    /// Returns the registry's name.
-    pub(super) fn host(&self) -> &str {
+    /// Returns the name of the registry, as `host[:port]`.
+    pub(crate) fn name(&self) -> &str {
         &self.host
     }
 
-    /// Makes a request, and makes it again while it fails for a passing reason. `request` makes it from a URL.
-    pub(super) async fn send(
+    /// Sends a request, and repeats it while it fails for a passing reason. `request` completes the request.
+    pub(crate) async fn send(
         &self,
         method: Method,
-        target: &Target,
-        scopes: &Scopes,
+        target: &RequestTarget,
+        scopes: &TokenScopes,
         request: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         retrying(|| self.send_once(method.clone(), target, scopes, &request)).await
     }
 
-    /// Makes a request once; again only if the registry wants to see a login first, or a newer one.
-    pub(super) async fn send_once(
+    /// Sends a request once, and again only if the registry asks for a login or for a newer token.
+    pub(crate) async fn send_once(
         &self,
         method: Method,
-        target: &Target,
-        scopes: &Scopes,
+        target: &RequestTarget,
+        scopes: &TokenScopes,
         request: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let base = self.base.get_or_try_init(|| self.find_base()).await?;
-        let url = target.url(base).ok_or_else(|| self.answer("a location that is no URL"))?;
-        // A login is for the registry alone, wherever it sends its clients.
+        let url = target.url(base).ok_or_else(|| self.invalid("a location that is no URL"))?;
+        // The login is for the registry only, not for other hosts that it names in `Location`.
         let own = url.origin() == base.origin();
-        let server = TokenServer { http: &self.token_servers, host: &self.host, plain: base.scheme() == "http" };
+        let server = TokenServer {
+            http: &self.token_servers,
+            host: &self.host,
+            client_id: &self.client_id,
+            plain: base.scheme() == "http",
+        };
         let http = if [Method::PATCH, Method::PUT].contains(&method) { &self.uploads } else { &self.http };
         let mut answers = 0;
         loop {
@@ -107,7 +120,7 @@ impl Client {
             if response.status().is_success() {
                 return Ok(response);
             }
-            // Only the registry may ask for the login, not a host that it redirected the request to.
+            // Only the registry may ask for the login, not a host to which it redirected the request.
             let is_redirected = response.url().origin() != url.origin();
             let is_challenge = response.status() == StatusCode::UNAUTHORIZED && own && !is_redirected;
             if is_challenge && answers < MAX_ANSWERS && self.tokens.learn(response.headers(), scopes, login.as_ref()) {
@@ -121,17 +134,17 @@ impl Client {
         }
     }
 
-    /// Words an answer that the specification does not allow.
-    pub(super) fn answer(&self, what: impl Into<String>) -> RegistryError {
+    /// Creates the error for a response that the specification does not allow.
+    pub(crate) fn invalid(&self, what: impl Into<String>) -> RegistryError {
         RegistryError::Answer { host: self.host.clone(), what: what.into() }
     }
 
-    /// Finds out whether the registry speaks HTTPS; HTTP is tried only where that is allowed, and only if it does not.
+    /// Detects whether the registry supports HTTPS. HTTP is tried only if it is allowed and HTTPS fails.
     async fn find_base(&self) -> Result<Url, RegistryError> {
         let host = if self.host == DOCKER_HUB.0 { DOCKER_HUB.1 } else { &self.host };
         let url = |scheme: &str| {
             let url = format!("{scheme}://{host}/v2/").parse::<Url>();
-            url.map_err(|_| self.answer("a name that is no host"))
+            url.map_err(|_| self.invalid("a name that is no host"))
         };
         let https = url("https")?;
         if !self.may_be_plain {
@@ -144,7 +157,7 @@ impl Client {
         let http = url("http")?;
         let answer = self.http.get(http.clone()).send().await;
         match answer {
-            // What a TLS server says to somebody who does not encrypt.
+            // The response of a TLS server to a request without encryption.
             Ok(answer) if answer.status() == StatusCode::BAD_REQUEST => {
                 Err(RegistryError::connection(&self.host)(error))
             }
@@ -154,22 +167,22 @@ impl Client {
     }
 }
 
-/// What is asked for.
+/// What is requested from a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
-    /// A path below `/v2/`, which may have a query.
+pub(crate) enum RequestTarget {
+    /// A path below `/v2/`, with or without a query.
     Path(String),
-    /// Where an answer's `Location` points.
+    /// The URL in the header `Location` of a response.
     Location(Url),
 }
 
-impl Target {
+impl RequestTarget {
     fn url(&self, base: &Url) -> Option<Url> {
         match self {
             Self::Path(path) => base.join(path).ok(),
             Self::Location(location) => {
                 let mut location = location.clone();
-                // A registry behind a proxy that encrypts may not know that it is spoken to by HTTPS.
+                // A registry behind a proxy that ends TLS may not know that its clients use HTTPS.
                 if location.host() == base.host() && base.scheme() == "https" {
                     location.set_scheme("https").ok()?;
                 }
@@ -178,14 +191,14 @@ impl Target {
         }
     }
 
-    /// Returns where an answer's `Location` points; it may be relative.
-    pub(super) fn location(response: &Response) -> Option<Self> {
+    /// Returns the URL in the header `Location` of a response. It may be relative.
+    pub(crate) fn location(response: &Response) -> Option<Self> {
         let location = response.headers().get(reqwest::header::LOCATION)?.to_str().ok()?;
         Some(Self::Location(response.url().join(location).ok()?))
     }
 
-    /// Adds to the query, which a location may have already.
-    pub(super) fn with_query(self, key: &str, value: &str) -> Self {
+    /// Adds a parameter to the query. A location may have a query already.
+    pub(crate) fn with_query(self, key: &str, value: &str) -> Self {
         match self {
             Self::Path(path) => Self::Path(format!("{path}?{key}={value}")),
             Self::Location(mut url) => {
@@ -196,20 +209,21 @@ impl Target {
     }
 }
 
-fn builder(tls: &Tls, loopback: bool) -> reqwest::ClientBuilder {
+fn builder(options: &Options, loopback: bool) -> reqwest::ClientBuilder {
+    let Tls { authorities, identity } = &options.tls;
     let builder = reqwest::Client::builder()
-        .user_agent(concat!("pydock/", env!("CARGO_PKG_VERSION")))
+        .user_agent(&options.user_agent)
         .connect_timeout(SILENCE)
-        .tls_certs_merge(tls.authorities.clone());
-    let builder = match &tls.identity {
+        .tls_certs_merge(authorities.clone());
+    let builder = match identity {
         Some(identity) => builder.identity(identity.clone()),
         None => builder,
     };
-    // What is on this machine is not behind a proxy, as Go's clients have it.
+    // Hosts on this machine are not behind a proxy, as in Go's `net/http`.
     if loopback { builder.no_proxy() } else { builder }
 }
 
-/// Registries on this machine may speak HTTP, as for every other tool.
+/// Returns whether a registry is on this machine. Such registries may use HTTP, as in other tools.
 fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
@@ -223,11 +237,12 @@ mod tests {
     #[test]
     fn a_location_is_followed_as_it_is_but_for_a_lost_encryption() {
         let base: Url = "https://host:5000/v2/".parse().unwrap();
-        let url = |text: &str| Target::Location(text.parse().unwrap()).with_query("digest", "sha256:a").url(&base);
+        let url =
+            |text: &str| RequestTarget::Location(text.parse().unwrap()).with_query("digest", "sha256:a").url(&base);
         let followed = |text: &str| url(text).unwrap().to_string();
         assert_eq!(followed("http://host:5000/up?_state=x"), "https://host:5000/up?_state=x&digest=sha256%3Aa");
         assert_eq!(followed("http://other/up"), "http://other/up?digest=sha256%3Aa");
-        assert_eq!(Target::Path("a/b/tags/list".to_owned()).url(&base).unwrap().path(), "/v2/a/b/tags/list");
+        assert_eq!(RequestTarget::Path("a/b/tags/list".to_owned()).url(&base).unwrap().path(), "/v2/a/b/tags/list");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which redirects are followed.
+//! The redirects that are followed.
 
 use reqwest::redirect::{Attempt, Policy};
 
@@ -7,7 +7,7 @@ const MAX_REDIRECTS: usize = 10;
 
 /// Why a redirect is not followed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(crate) enum RefusedRedirect {
     #[error("the redirects form a loop")]
     Loop,
     #[error("there are more than {MAX_REDIRECTS} redirects")]
@@ -16,17 +16,17 @@ pub(super) enum Refused {
     OtherHost,
 }
 
-/// Follows redirects to any host: registries keep blobs elsewhere. reqwest removes the login when the host changes.
-pub(super) fn anywhere() -> Policy {
+/// Follows redirects to any host: registries keep blobs elsewhere. reqwest removes the login if the host changes.
+pub(crate) fn anywhere() -> Policy {
     Policy::custom(|attempt| match refused(&attempt) {
         Some(refused) => attempt.error(refused),
         None => attempt.follow(),
     })
 }
 
-/// Follows redirects that stay on one host, with the same or better encryption. The body of a request for a token holds a
-/// login, and a redirect may send it once more.
-pub(super) fn to_same_host() -> Policy {
+/// Follows redirects within one host, with the same or better encryption. The body of a request for a token holds a
+/// login, and a redirect may send it again.
+pub(crate) fn to_same_host() -> Policy {
     Policy::custom(|attempt| {
         let same = attempt.previous().first().is_some_and(|first| {
             let (from, to) = (first, attempt.url());
@@ -34,15 +34,15 @@ pub(super) fn to_same_host() -> Policy {
         });
         match refused(&attempt) {
             Some(refused) => attempt.error(refused),
-            None if !same => attempt.error(Refused::OtherHost),
+            None if !same => attempt.error(RefusedRedirect::OtherHost),
             None => attempt.follow(),
         }
     })
 }
 
-fn refused(attempt: &Attempt<'_>) -> Option<Refused> {
+fn refused(attempt: &Attempt<'_>) -> Option<RefusedRedirect> {
     if attempt.previous().contains(attempt.url()) {
-        return Some(Refused::Loop);
+        return Some(RefusedRedirect::Loop);
     }
-    (attempt.previous().len() > MAX_REDIRECTS).then_some(Refused::TooMany)
+    (attempt.previous().len() > MAX_REDIRECTS).then_some(RefusedRedirect::TooMany)
 }

@@ -1,4 +1,4 @@
-//! Programs that keep logins: `docker-credential-NAME`. Source: docker-credential-helpers, "Development".
+//! Credential helpers: programs named `docker-credential-NAME`. Source: docker-credential-helpers, "Development".
 
 use std::io;
 use std::path::PathBuf;
@@ -11,71 +11,71 @@ use tokio::process::Command;
 
 use super::{Login, Secret};
 
-/// What a helper says when it has no login; not a failure.
+/// The output of a helper that has no login for a server. This is not a failure.
 const NOT_FOUND: &str = "credentials not found";
-/// How long a helper may take: some ask a person.
+/// How long a helper may take. Some ask a user.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How many bytes of a helper's answer are read.
-const MAX_ANSWER: u64 = 1 << 20;
-/// The user name that stands before a token.
+/// How many bytes of a helper's output are read.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// The user name that marks an identity token.
 const TOKEN: &str = "<token>";
 
-/// Why a login cannot be found out.
+/// Why a login cannot be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// A file is there but cannot be read.
+    /// A file exists but cannot be read.
     #[error("the logins in `{}` cannot be read", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is not what Docker and podman write. What it says is left out: it may be a secret.
+    /// A file is malformed. Its content is left out, because it may be a secret.
     #[error("the logins in `{}` cannot be read: line {line}, column {column} is not what `docker login` writes", .path.display())]
     Malformed {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Where, counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Where in the line, counted from 1.
+        /// The column, counted from 1.
         column: usize,
     },
     /// A credential helper cannot be run.
     #[error("the credential helper `{helper}` cannot be run")]
     Run {
-        /// Its name.
+        /// The name of the helper.
         helper: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A credential helper failed. What it printed is left out: it may be a secret.
+    /// A credential helper failed. Its output is left out, because it may be a secret.
     #[error("the credential helper `{helper}` failed for `{server}`")]
     Failed {
-        /// Its name.
+        /// The name of the helper.
         helper: String,
-        /// What it was asked for.
+        /// The server whose login was requested.
         server: String,
     },
-    /// A credential helper did not answer.
+    /// A credential helper did not respond in time.
     #[error("the credential helper `{helper}` did not answer for `{server}` within {} seconds", PATIENCE.as_secs())]
     Silent {
-        /// Its name.
+        /// The name of the helper.
         helper: String,
-        /// What it was asked for.
+        /// The server whose login was requested.
         server: String,
     },
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct HelperAnswer {
     username: String,
     secret: Secret,
 }
 
-/// Asks a helper for the login to a server; `None` if it has none. The helper is killed when this is dropped.
-pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Login>, LoginError> {
+/// Requests the login to a server from a helper; `None` if it has none. The helper is killed if the future is dropped.
+pub(crate) async fn ask(name: &str, server: &str) -> Result<Option<Login>, LoginError> {
     let helper = format!("docker-credential-{name}");
     let ran = tokio::time::timeout(PATIENCE, run(&helper, server)).await;
     let ran = ran.map_err(|_| LoginError::Silent { helper: helper.clone(), server: server.to_owned() })?;
@@ -83,7 +83,7 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Login>, Login
     if !status.success() && String::from_utf8_lossy(&output).contains(NOT_FOUND) {
         return Ok(None);
     }
-    let answer = serde_json::from_slice::<Answer>(&output).ok().filter(|_| status.success());
+    let answer = serde_json::from_slice::<HelperAnswer>(&output).ok().filter(|_| status.success());
     let answer = answer.ok_or_else(|| LoginError::Failed { helper, server: server.to_owned() })?;
     Ok(Some(match answer.username.as_str() {
         TOKEN => Login::IdentityToken(answer.secret),
@@ -91,7 +91,7 @@ pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Login>, Login
     }))
 }
 
-/// Runs a helper, and returns what it printed.
+/// Runs a helper, and returns its exit status and output.
 async fn run(helper: &str, server: &str) -> io::Result<(ExitStatus, Vec<u8>)> {
     let mut child = Command::new(helper)
         .arg("get")
@@ -101,12 +101,12 @@ async fn run(helper: &str, server: &str) -> io::Result<(ExitStatus, Vec<u8>)> {
         .kill_on_drop(true)
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read what it is asked for reports that itself.
+        // A helper that does not read its input reports that itself.
         let _ = input.write_all(server.as_bytes()).await;
     }
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout.take(MAX_ANSWER).read_to_end(&mut output).await?;
+        stdout.take(MAX_OUTPUT).read_to_end(&mut output).await?;
     }
     Ok((child.wait().await?, output))
 }

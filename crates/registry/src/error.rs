@@ -1,122 +1,157 @@
-//! Why a registry could not be asked, or said no.
+//! Errors of requests to registries.
 
 use std::error::Error;
 use std::time::Duration;
 
+use pydock_layer::blob::Mismatch;
+use pydock_layer::digest::Digest;
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
-use super::redirects::Refused;
-use crate::digest::Digest;
-use crate::transport::logins::LoginError;
+use super::logins::LoginError;
+use super::redirects::RefusedRedirect;
 
-/// How many bytes of an error's body are read: registries answer with a line or two, proxies with pages.
+/// How many bytes of the body of an error response are read. Registries send some lines, proxies whole pages.
 const MAX_BODY: usize = 64 << 10;
-/// A pause that is worth a word.
-pub(super) const LONG_WAIT: Duration = Duration::from_secs(60);
-/// How many characters of a body that is not a registry's are shown.
+/// The shortest delay that is reported.
+pub(crate) const LONG_WAIT: Duration = Duration::from_secs(60);
+/// How many characters are shown of a body that is not in the format of the specification.
 const MAX_SHOWN: usize = 200;
 
-/// Why a registry could not be asked, or said no. URLs are left out, for their queries may hold secrets.
+/// Why a request to a registry failed. URLs are left out, because their queries may hold secrets.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
-    /// Nobody answers, or the connection broke.
+    /// The host cannot be reached, or the connection broke.
     #[error("{host} cannot be reached, or broke the connection")]
     Connection {
-        /// The registry, or its token server.
+        /// The registry or its token server, as `host[:port]`.
         host: String,
-        /// Why.
-        source: reqwest::Error,
+        /// The cause.
+        source: HttpError,
     },
-    /// An upload stood still for minutes.
+    /// An upload made no progress for minutes.
     #[error("{host} took nothing of an upload for minutes")]
     Stalled {
-        /// The registry.
+        /// The registry, as `host[:port]`.
         host: String,
     },
-    /// It answered with an error.
-    #[error("{host} {} {status}{}{}", asked(.method, .path, .redirected_to), said(.message), wanted(.wait))]
+    /// The host responded with an error status.
+    #[error("{host} {} {}{}{}", asked(.method, .path, .redirected_to), status_line(*.status), said(.message), wanted(.wait))]
     Status {
-        /// The registry, or its token server.
+        /// The registry or its token server, as `host[:port]`.
         host: String,
-        /// What was asked.
-        method: Method,
-        /// The URL's path.
+        /// The method of the request.
+        method: String,
+        /// The path of the URL.
         path: Box<str>,
-        /// The host that it redirected the request to, if that gave the answer.
+        /// The host that responded, as `host[:port]`, if the request was redirected to another host.
         redirected_to: Option<Box<str>>,
-        /// The answer.
-        status: StatusCode,
-        /// What it said.
+        /// The status code.
+        status: u16,
+        /// The errors in the body, or the start of another body.
         message: Option<Box<str>>,
-        /// How long it wants to be left alone, in its `Retry-After`.
+        /// The delay that the host asks for in `Retry-After`.
         wait: Option<Duration>,
     },
-    /// It answered with something that the specification does not allow.
+    /// The host responded with something that the specification does not allow.
     #[error("{host} answered with {what}")]
     Answer {
-        /// The registry, or its token server.
+        /// The registry or its token server, as `host[:port]`.
         host: String,
-        /// What is wrong.
+        /// What the host responded with.
         what: String,
     },
-    /// What it stored is not what it was sent.
+    /// The registry stored a manifest under another digest.
     #[error("{host} stored a manifest as {actual} that is {expected}")]
     Stored {
-        /// The registry.
+        /// The registry, as `host[:port]`.
         host: String,
-        /// What was sent.
+        /// The digest of the manifest.
         expected: Digest,
-        /// What it says.
+        /// The digest that the registry reports.
         actual: String,
     },
-    /// A password may not be sent where the registry wants it.
+    /// The registry names a token server without encryption.
     #[error("{host} wants its password sent to `{realm}`, which is not encrypted")]
     Realm {
-        /// The registry.
+        /// The registry, as `host[:port]`.
         host: String,
-        /// The token server.
+        /// The URL of the token server.
         realm: String,
     },
-    /// The options for TLS cannot be used.
+    /// The certificates cannot be used.
     #[error("the certificates cannot be used")]
-    Tls(#[source] reqwest::Error),
-    /// A file of authorities has none.
+    Tls(#[source] HttpError),
+    /// A text that should hold certificate authorities has none.
     #[error("it holds no certificate in PEM")]
     NoCertificate,
-    /// The login cannot be found out.
+    /// The login cannot be looked up.
     #[error(transparent)]
     Login(#[from] LoginError),
-    /// A blob that is pushed cannot be read.
+    /// A blob that is uploaded cannot be read.
     #[error("the blob cannot be read")]
     Blob(#[from] std::io::Error),
+    /// A manifest that was pulled by digest has another digest.
+    #[error("manifest {digest} cannot be read")]
+    Manifest {
+        /// The requested digest.
+        digest: Digest,
+        /// The cause.
+        source: Mismatch,
+    },
+    /// A manifest that should refer to another one is malformed.
+    #[error("the manifest is not JSON with a `subject`")]
+    Subject,
+    /// The user agent has characters that a header cannot hold.
+    #[error("`{0}` cannot be used as a user agent")]
+    UserAgent(String),
+}
+
+/// Why HTTP or TLS failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HttpError(reqwest::Error);
+
+impl HttpError {
+    /// Wraps an error without its URL.
+    pub(crate) fn new(error: reqwest::Error) -> Self {
+        Self(error.without_url())
+    }
+}
+
+/// The body of an error response. Spec: distribution-spec, "Error Codes".
+#[derive(Deserialize)]
+struct ErrorEnvelope {
+    errors: Vec<ErrorEntry>,
 }
 
 #[derive(Deserialize)]
-struct Envelope {
-    errors: Vec<OneError>,
-}
-
-#[derive(Deserialize)]
-struct OneError {
+struct ErrorEntry {
     code: String,
     #[serde(default)]
     message: String,
 }
 
 impl RegistryError {
-    pub(super) fn connection(host: &str) -> impl Fn(reqwest::Error) -> Self {
+    /// Returns a closure that wraps an error of reqwest; for `map_err`.
+    pub(crate) fn connection(host: &str) -> impl Fn(reqwest::Error) -> Self {
         move |source| {
             let host = host.to_owned();
             match refused_redirect(&source) {
                 Some(why) => Self::Answer { host, what: format!("redirects that are not followed: {why}") },
-                None => Self::Connection { host, source: source.without_url() },
+                None => Self::Connection { host, source: HttpError::new(source) },
             }
         }
     }
 
-    /// Reads the answer of a host that the registry `host` redirected a request to.
-    pub(super) async fn redirected(host: &str, method: Method, response: Response) -> Self {
+    /// Wraps an error in certificates; for `map_err`.
+    pub(crate) fn tls(error: reqwest::Error) -> Self {
+        Self::Tls(HttpError::new(error))
+    }
+
+    /// Reads the error response of a host to which the registry `host` redirected a request.
+    pub(crate) async fn redirected(host: &str, method: Method, response: Response) -> Self {
         let url = response.url();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let other = format!("{}{port}", url.host_str().unwrap_or_default());
@@ -127,9 +162,9 @@ impl RegistryError {
         error
     }
 
-    /// Reads what an answer that is no success says.
-    pub(super) async fn of(host: &str, method: Method, mut response: Response) -> Self {
-        let (status, path) = (response.status(), response.url().path().into());
+    /// Reads an error response.
+    pub(crate) async fn of(host: &str, method: Method, mut response: Response) -> Self {
+        let (status, path) = (response.status().as_u16(), response.url().path().into());
         let wait =
             response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
         let mut body = Vec::new();
@@ -140,41 +175,42 @@ impl RegistryError {
             }
         }
         let message = message(&body).map(Into::into);
+        let method = method.to_string();
         Self::Status { host: host.to_owned(), method, path, redirected_to: None, status, message, wait }
     }
 
-    /// Returns the status that the registry answered with, if it did.
-    pub fn status(&self) -> Option<StatusCode> {
+    /// Returns the HTTP status code, if the error is an error response.
+    pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
             _ => None,
         }
     }
 
-    /// Tells whether the registry's certificate was not accepted, or ours not by it.
+    /// Returns whether the certificate of the registry or that of the client was rejected.
     pub fn is_certificate(&self) -> bool {
-        matches!(self, Self::Connection { source, .. } if is_certificate(source))
+        matches!(self, Self::Connection { source, .. } if is_certificate(&source.0))
     }
 
-    /// Tells whether the same request may be answered otherwise a little later.
-    pub(super) fn is_transient(&self) -> bool {
+    /// Returns whether the same request may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Connection { .. } => !self.is_certificate(),
             Self::Stalled { .. } => true,
             Self::Status { status, .. } => {
-                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+                matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
             }
             _ => false,
         }
     }
 
-    /// Reports whether the registry wants to be left alone for longer than a run waits.
+    /// Returns whether the registry asks for a longer delay than the client waits: more than two minutes.
     pub fn asks_for_too_long_a_wait(&self) -> bool {
         self.wait().is_some_and(|wait| wait > super::retry::LONGEST_WAIT)
     }
 
-    /// Returns how long the registry wants to be left alone.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    /// Returns the delay that the registry asks for.
+    pub(crate) fn wait(&self) -> Option<Duration> {
         match self {
             Self::Status { wait, .. } => *wait,
             _ => None,
@@ -182,20 +218,25 @@ impl RegistryError {
     }
 }
 
-/// Words a request.
-fn asked(method: &Method, path: &str, redirected_to: &Option<Box<str>>) -> String {
+/// Formats a request.
+fn asked(method: &str, path: &str, redirected_to: &Option<Box<str>>) -> String {
     match redirected_to {
         Some(other) => format!("redirected {method} {path} to {other}, which answered with"),
         None => format!("answered {method} {path} with"),
     }
 }
 
-/// Words an answer's text.
+/// Formats a status code with its name.
+fn status_line(status: u16) -> String {
+    StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string())
+}
+
+/// Formats a message of a host.
 fn said(message: &Option<Box<str>>) -> String {
     message.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
 }
 
-/// Words for how long a registry wants to be left alone, if that is long.
+/// Formats the delay that a registry asks for, if it is long.
 fn wanted(wait: &Option<Duration>) -> String {
     match wait.filter(|wait| *wait >= LONG_WAIT) {
         Some(wait) => {
@@ -205,8 +246,8 @@ fn wanted(wait: &Option<Duration>) -> String {
     }
 }
 
-/// Reports whether the other side's certificate was not accepted, or ours not by it. Such an error does not pass.
-pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
+/// Returns whether the certificate of the server or that of the client was rejected. Such an error does not pass.
+pub(crate) fn is_certificate(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         matches!(
             cause.downcast_ref::<rustls::Error>(),
@@ -229,16 +270,16 @@ pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
 
 /// Returns why a redirect was not followed, if that is the error.
 fn refused_redirect(error: &reqwest::Error) -> Option<String> {
-    let refused = causes(error).find_map(|cause| cause.downcast_ref::<Refused>());
-    refused.map(Refused::to_string)
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<RefusedRedirect>());
+    refused.map(RefusedRedirect::to_string)
 }
 
-/// Returns the causes of an error, the nearest first.
+/// Returns the causes of an error, the direct cause first.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause_of(cause))
 }
 
-/// Returns the cause of an error. `io::Error` hides the one that it wraps.
+/// Returns the cause of an error. An `io::Error` does not return the error that it wraps as its source.
 fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<std::io::Error>() {
         Some(wrapper) => wrapper.get_ref().map(|inner| inner as &'a (dyn Error + 'static)),
@@ -246,7 +287,7 @@ fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'st
     }
 }
 
-/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).
+/// Parses `Retry-After`: a number of seconds or a date. Source: RFC 9110, 10.2.3.
 fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -255,9 +296,9 @@ fn retry_after(value: &str) -> Option<Duration> {
     Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
 }
 
-/// Puts the errors of the specification's envelope into words, or the start of any other text.
+/// Formats the errors of a body in the format of the specification, or the start of another text.
 fn message(body: &[u8]) -> Option<String> {
-    if let Ok(envelope) = serde_json::from_slice::<Envelope>(body) {
+    if let Ok(envelope) = serde_json::from_slice::<ErrorEnvelope>(body) {
         let words = envelope.errors.iter().map(|error| match error.message.as_str() {
             "" => error.code.clone(),
             message => format!("{} ({message})", error.code),
@@ -266,7 +307,7 @@ fn message(body: &[u8]) -> Option<String> {
     }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
-    // Pages for browsers say nothing that the status does not.
+    // Pages for browsers add nothing to the status.
     (!text.is_empty() && !text.starts_with('<')).then(|| text.chars().take(MAX_SHOWN).collect())
 }
 

@@ -10,18 +10,18 @@ use serde::{Deserialize, Deserializer};
 use super::helper::{self, LoginError};
 use super::{Login, Secret};
 
-/// The key under which Docker Hub's login stands: the URL of its first API.
+/// The key of Docker Hub's login: the URL of its first API.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What a file says about logins.
+/// The content of a file.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LoginFile {
+pub(crate) struct LoginFile {
     #[serde(default, deserialize_with = "null_is_empty")]
-    auths: HashMap<String, Auth>,
-    /// Helper of all registries.
+    auths: HashMap<String, AuthEntry>,
+    /// The helper for all registries.
     creds_store: Option<String>,
-    /// Helpers by registry.
+    /// The helpers by registry.
     #[serde(default, deserialize_with = "null_is_empty")]
     cred_helpers: HashMap<String, String>,
     #[serde(skip)]
@@ -29,27 +29,27 @@ pub(super) struct LoginFile {
 }
 
 #[derive(Clone, Deserialize)]
-struct Auth {
+struct AuthEntry {
     auth: Option<Secret>,
     username: Option<String>,
     password: Option<Secret>,
     identitytoken: Option<Secret>,
 }
 
-/// Go's programs write an empty map as `null`, too.
+/// Reads `null` as an empty map, as Go's programs write it.
 fn null_is_empty<'de, D: Deserializer<'de>, V: Deserialize<'de>>(json: D) -> Result<HashMap<String, V>, D::Error> {
     Option::deserialize(json).map(Option::unwrap_or_default)
 }
 
 impl LoginFile {
     /// Reads a file; `None` if it does not exist.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, LoginError> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, LoginError> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LoginError::File { path: path.to_owned(), source }),
         };
-        // serde_json's own message quotes values, which may be secrets.
+        // serde_json's message quotes values, which may be secrets.
         let malformed = |error: serde_json::Error| LoginError::Malformed {
             path: path.to_owned(),
             line: error.line(),
@@ -59,8 +59,8 @@ impl LoginFile {
         Ok(Some(Self { path: path.to_owned(), ..file }))
     }
 
-    /// Returns the login that the file has for a repository, the most exact of those that fit.
-    pub(super) async fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, LoginError> {
+    /// Returns the most specific login for a repository. The helper takes precedence over logins in the file.
+    pub(crate) async fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, LoginError> {
         let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
         let helper = self.cred_helpers.iter().find(|(key, _)| host(key) == registry).map(|(_, helper)| helper);
         let helper = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty());
@@ -72,7 +72,7 @@ impl LoginFile {
         Ok(self.kept_login(registry, repository))
     }
 
-    /// Returns the login that the file itself holds for a repository.
+    /// Returns the most specific login for a repository that is in the file itself.
     fn kept_login(&self, registry: &str, repository: &str) -> Option<Login> {
         let name = format!("{registry}/{repository}");
         let fits = |key: &str| {
@@ -80,15 +80,15 @@ impl LoginFile {
             host(key) == registry && (is_url_or_host(key) || name == key || name.starts_with(&format!("{key}/")))
         };
         let auths = self.auths.iter().filter(|(key, _)| fits(key));
-        // `quay.io/team/app` goes before `quay.io/team`, and that before `quay.io`.
+        // `quay.io/team/app` takes precedence over `quay.io/team`, and that over `quay.io`.
         let mut auths = auths.filter_map(|(key, auth)| Some((plain(key).len(), auth.login()?))).collect::<Vec<_>>();
         auths.sort_by_key(|(length, _)| *length);
         auths.pop().map(|(_, login)| login)
     }
 }
 
-impl Auth {
-    /// `auth` is base64 of `user:password`; some tools write the two apart.
+impl AuthEntry {
+    /// Decodes an entry. `auth` is `user:password` in base64. Some tools write the two separately.
     fn login(&self) -> Option<Login> {
         if let Some(token) = self.identitytoken.as_ref().filter(|token| !token.reveal().is_empty()) {
             return Some(Login::IdentityToken(token.clone()));
@@ -98,19 +98,19 @@ impl Auth {
         }
         let decoded = base64::engine::general_purpose::STANDARD.decode(self.auth.as_ref()?.reveal()).ok()?;
         let text = String::from_utf8(decoded).ok()?;
-        // Old versions of Docker padded with zeros.
+        // Old versions of Docker pad with zeros.
         let (user, password) = text.trim_end_matches('\0').split_once(':')?;
         (!user.is_empty()).then(|| Login::Password { user: user.to_owned(), password: password.to_owned().into() })
     }
 }
 
-/// Removes a URL's scheme, and Docker Hub's path with it.
+/// Removes the scheme of a URL, and its path with it. Removes slashes at the end of other keys.
 fn plain(key: &str) -> &str {
     let plain = key.trim_start_matches("https://").trim_start_matches("http://");
     if plain.len() == key.len() { key.trim_end_matches('/') } else { host(plain) }
 }
 
-/// Docker Hub has several names.
+/// Returns the host of a key. Docker Hub has several names.
 fn host(key: &str) -> &str {
     let key = key.trim_start_matches("https://").trim_start_matches("http://");
     match key.split('/').next().unwrap_or(key) {
@@ -119,13 +119,13 @@ fn host(key: &str) -> &str {
     }
 }
 
-/// Tells whether a key is for a whole registry.
+/// Returns whether a key is for a whole registry.
 fn is_url_or_host(key: &str) -> bool {
     !key.contains('/') || host(key) == "docker.io" && key.ends_with("/v1")
 }
 
 impl fmt::Debug for LoginFile {
-    /// Names registries, never secrets.
+    /// Prints registries, never secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path.display())?;
         f.debug_set().entries(self.auths.keys()).entries(self.cred_helpers.keys()).finish()

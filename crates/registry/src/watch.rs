@@ -1,4 +1,4 @@
-//! Requests that send a body: they may take as long as bytes move.
+//! Timeouts of uploads: a request may take any time, as long as bytes of its body are sent.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,41 +6,41 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::client::patience;
 use super::error::RegistryError;
+use super::host::patience;
 
-/// How long an upload may stand still. A slow line takes minutes to drain the buffers between here and there.
+/// How long an upload may make no progress. A slow line takes minutes to drain the buffers on the way.
 const STALL: Duration = Duration::from_secs(300);
 
-/// When a body moved last.
+/// Watches the progress of one upload.
 #[derive(Debug, Clone)]
-pub(super) struct Watch(Arc<Mutex<Moved>>);
+pub(crate) struct UploadWatch(Arc<Mutex<LastProgress>>);
 
 #[derive(Debug)]
-struct Moved {
+struct LastProgress {
     at: Instant,
-    /// How long nothing may happen from then on.
+    /// How long the upload may make no progress from then on.
     patience: Duration,
 }
 
-impl Watch {
-    /// Begins to watch.
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Moved { at: Instant::now(), patience: STALL })))
+impl UploadWatch {
+    /// Starts to watch.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(LastProgress { at: Instant::now(), patience: STALL })))
     }
 
-    /// Notes that a part of a body was taken.
-    pub(super) fn moved(&self) {
+    /// Records that a part of the body was sent.
+    pub(crate) fn moved(&self) {
         self.set(STALL);
     }
 
-    /// Notes that all of a body of `size` bytes was taken: the registry may read it again before it answers.
-    pub(super) fn sent(&self, size: u64) {
+    /// Records that the whole body of `size` bytes was sent. The registry may read all of it again before it responds.
+    pub(crate) fn sent(&self, size: u64) {
         self.set(patience(size));
     }
 
     fn set(&self, patience: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Moved { at: Instant::now(), patience };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = LastProgress { at: Instant::now(), patience };
     }
 
     fn deadline(&self) -> Instant {
@@ -48,8 +48,11 @@ impl Watch {
         moved.at + moved.patience
     }
 
-    /// Waits for a request's answer as long as its body moves.
-    pub(super) async fn wait_for<T>(
+    /// Waits for the response to a request as long as its body makes progress.
+    ///
+    /// # Errors
+    /// If the request fails, or makes no progress for too long.
+    pub(crate) async fn wait_for<T>(
         &self,
         host: &str,
         request: impl Future<Output = Result<T, RegistryError>>,
@@ -74,7 +77,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_may_take_hours_as_long_as_it_moves() {
-        let watch = Watch::new();
+        let watch = UploadWatch::new();
         let slow = async {
             for _ in 0..100 {
                 tokio::time::sleep(Duration::from_secs(200)).await;

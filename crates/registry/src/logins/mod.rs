@@ -1,4 +1,4 @@
-//! Logins to registries, from where Docker and podman keep them.
+//! Logins to registries, from the files and credential helpers of Docker and podman.
 //!
 //! Sources: docker-login(1), "Credential stores" and "Credential helpers"; containers-auth.json(5).
 
@@ -13,13 +13,13 @@ use serde::Deserialize;
 use file::LoginFile;
 pub use helper::LoginError;
 
-/// Something that is never printed.
+/// A text that is never printed. `Debug` hides it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Returns it, to be sent to whom it is for.
+    /// Returns the text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -40,50 +40,53 @@ impl fmt::Debug for Secret {
 /// How to log in to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
-    /// Not at all.
+    /// Without a login.
     Anonymous,
-    /// As a user.
+    /// With the password of a user.
     Password {
-        /// Whose password it is.
+        /// The name of the user.
         user: String,
-        /// The password, or a token that stands for it.
+        /// The password, or a token that replaces it.
         password: Secret,
     },
-    /// With what a token server gave for good (OAuth2: a refresh token).
+    /// With an identity token, which is a refresh token of OAuth2.
     IdentityToken(Secret),
 }
 
 /// Logins by registry, or by a part of its repositories.
 #[derive(Debug, Clone, Default)]
 pub struct Logins {
-    typed: Option<Login>,
+    /// The login for every registry.
+    everywhere: Option<Login>,
     files: Vec<LoginFile>,
 }
 
 impl Logins {
-    /// Reads files like Docker's `config.json`; those that do not exist are left out. An earlier one goes before a later one.
+    /// Reads files in the format of Docker's `config.json` or podman's `auth.json`. Files that do not exist are
+    /// skipped. An earlier file takes precedence over a later one.
     ///
     /// # Errors
-    /// If one exists and is malformed.
+    /// If a file exists, but cannot be read or is malformed.
     pub fn from_files(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self, LoginError> {
         let mut files = Vec::new();
         for path in paths {
             files.extend(LoginFile::read(&path)?);
         }
-        Ok(Self { typed: None, files })
+        Ok(Self { everywhere: None, files })
     }
 
-    /// Logs in to every registry as this, whatever the files say.
+    /// Uses one login for every registry instead of those in files. The caller must make sure that all registries that
+    /// it uses may see the password.
     pub fn with_login(self, user: String, password: Secret) -> Self {
-        Self { typed: Some(Login::Password { user, password }), ..self }
+        Self { everywhere: Some(Login::Password { user, password }), ..self }
     }
 
-    /// Returns how to log in to a registry for a repository; asks a credential helper if the files name one.
+    /// Returns the login for a repository. Runs a credential helper if a file names one for the registry.
     ///
     /// # Errors
-    /// If the helper fails.
+    /// If the helper cannot be run, fails or does not respond.
     pub async fn of(&self, registry: &str, repository: &str) -> Result<Login, LoginError> {
-        if let Some(login) = &self.typed {
+        if let Some(login) = &self.everywhere {
             return Ok(login.clone());
         }
         for file in &self.files {

@@ -1,4 +1,4 @@
-//! When and how often a request is made again.
+//! When and how often requests are repeated.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,30 +7,31 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 
 use super::error::{LONG_WAIT, RegistryError};
 
-/// How often a request is made again.
+/// How often a request is repeated.
 const RETRIES: usize = 8;
-/// The longest that is waited because a registry says so; who wants more is overloaded for longer than a run should last.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// The longest `Retry-After` that is honored. A registry that asks for more is overloaded for too long to wait.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// Makes a request again while it fails for a passing reason: later each time, at random so that many clients do not come back
-/// at once, and not before the registry wants it.
-pub(super) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
+/// Repeats a request while it fails for a passing reason. Delays grow, are not shorter than the registry asks for, and
+/// are random, so that many clients do not return at the same time.
+pub(crate) async fn retrying<T, F: Future<Output = Result<T, RegistryError>>>(
     attempt: impl FnMut() -> F,
 ) -> Result<T, RegistryError> {
     attempt.retry(builder()).when(RegistryError::is_transient).adjust(as_asked).notify(announce).await
 }
 
-/// The waits between attempts to get on, for who makes the attempts.
-pub(super) struct Waits(ExponentialBackoff);
+/// The delays between attempts, for a caller that makes the attempts itself.
+pub(crate) struct RetryDelays(ExponentialBackoff);
 
-impl Waits {
-    /// From the first on.
-    pub(super) fn new() -> Self {
+impl RetryDelays {
+    /// Starts with the shortest delay.
+    pub(crate) fn new() -> Self {
         Self(builder().build())
     }
 
-    /// Returns how long to wait after an error; `None` if that was the last attempt, or the registry wants too long a wait.
-    pub(super) fn after(&mut self, error: &RegistryError) -> Option<Duration> {
+    /// Returns the delay after an error; `None` if that was the last attempt, or the registry asks for a longer delay
+    /// than [`LONGEST_WAIT`].
+    pub(crate) fn after(&mut self, error: &RegistryError) -> Option<Duration> {
         let wait = as_asked(error, self.0.next());
         if let Some(wait) = wait {
             announce(error, wait);
@@ -39,7 +40,7 @@ impl Waits {
     }
 }
 
-/// Logs that a request is made again; a long wait is a warning, so that nobody takes it for a hang.
+/// Logs a delay. A long one is a warning, because users could take it for a hang.
 fn announce(error: &RegistryError, wait: Duration) {
     if wait >= LONG_WAIT {
         tracing::warn!(%error, "waiting for {}", humantime::format_duration(Duration::from_secs(wait.as_secs())));
@@ -48,7 +49,8 @@ fn announce(error: &RegistryError, wait: Duration) {
     }
 }
 
-/// Returns the next wait, but no less than the registry asks for; `None` if there is none, or it asks for too much.
+/// Returns the next delay, but at least what the registry asks for; `None` if there is no next one, or the registry
+/// asks for more than [`LONGEST_WAIT`].
 fn as_asked(error: &RegistryError, next: Option<Duration>) -> Option<Duration> {
     let asked = error.wait().unwrap_or_default();
     next.map(|wait| wait.max(asked)).filter(|_| asked <= LONGEST_WAIT)

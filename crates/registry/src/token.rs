@@ -1,6 +1,7 @@
-//! Answers to a registry's challenge: basic, or a token of its token server, renewed before it expires.
+//! Responses to the challenge of a registry: a password, or a token of its token server, which is renewed before it
+//! expires.
 //!
-//! Source: distribution's token authentication and OAuth2 documents, RFC 6750 and RFC 7617.
+//! Sources: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"; RFC 6750; RFC 7617.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,48 +14,49 @@ use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
 use super::error::RegistryError;
-use super::scopes::Scopes;
-use crate::transport::logins::{Login, Secret};
+use super::logins::{Login, Secret};
+use super::scopes::TokenScopes;
 
-/// How long a token lives that does not say so.
+/// How many seconds a token without `expires_in` is valid.
 const USUAL_LIFE: u64 = 60;
-/// A token is renewed when it has so long to live: a request takes time to arrive.
+/// A token is renewed this long before it expires, because a request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(10);
-/// The longest life that is believed: a token that lasts longer is renewed anyway.
+/// After how many seconds a token is renewed at the latest.
 const MAX_LIFE: u64 = 24 * 60 * 60;
-/// How many bytes of a token server's answer are read. Tokens have some kilobytes.
+/// How many bytes of a token server's response are read. Tokens have some kilobytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// Who asks for tokens.
-const CLIENT_ID: &str = "pydock";
 
-/// What a registry wants to see, and what it was shown.
+/// The login to a registry, the scheme that the registry asks for, and tokens by scope.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     login: Login,
     state: Mutex<TokenState>,
-    /// Held while a token is asked for: requests at the same time want the same one.
+    /// Held while a token is requested, because concurrent requests need the same one.
     asking: tokio::sync::Mutex<()>,
 }
 
+/// What challenges and token servers returned so far.
 #[derive(Debug, Default)]
 struct TokenState {
-    scheme: Option<Scheme>,
-    tokens: HashMap<Scopes, CachedToken>,
+    scheme: Option<AuthScheme>,
+    tokens: HashMap<TokenScopes, CachedToken>,
 }
 
-/// How a registry wants to be shown a login.
+/// The authentication scheme of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Scheme {
+enum AuthScheme {
     Basic,
     Bearer { realm: String, service: Option<String> },
 }
 
+/// A token as a header.
 #[derive(Debug, Clone)]
 struct CachedToken {
     header: HeaderValue,
     renew_at: Instant,
 }
 
+/// The response of a token server.
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: Option<Secret>,
@@ -62,33 +64,36 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-/// Where tokens are asked for.
-pub(super) struct TokenServer<'a> {
-    /// A client that may be used for any host.
+/// How tokens are requested.
+pub(crate) struct TokenServer<'a> {
+    /// The client for token servers.
     pub http: &'a reqwest::Client,
-    /// The registry, for messages.
+    /// The registry, for error messages.
     pub host: &'a str,
-    /// Whether the registry itself is spoken to without encryption.
+    /// The client ID in OAuth2 requests.
+    pub client_id: &'a str,
+    /// Whether the registry itself is used without encryption.
     pub plain: bool,
 }
 
 impl Tokens {
-    /// Answers challenges with a login.
-    pub(super) fn new(login: Login) -> Self {
+    /// Creates an empty set of tokens.
+    pub(crate) fn new(login: Login) -> Self {
         Self { login, state: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
-    /// Returns the header that a request needs, as far as challenges have told; asks for a token if there is none that lasts.
-    pub(super) async fn header(
+    /// Returns the header `Authorization` that a request needs according to the challenges so far. Requests a token if
+    /// none is valid for long enough.
+    pub(crate) async fn header(
         &self,
-        scopes: &Scopes,
+        scopes: &TokenScopes,
         server: &TokenServer<'_>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let scheme = self.lock().scheme.clone();
         match scheme {
             None => Ok(None),
-            Some(Scheme::Basic) => Ok(self.basic()),
-            Some(Scheme::Bearer { realm, service }) => {
+            Some(AuthScheme::Basic) => Ok(self.basic()),
+            Some(AuthScheme::Bearer { realm, service }) => {
                 let _asking = self.asking.lock().await;
                 if let Some(token) = self.lock().tokens.get(scopes).filter(|token| token.renew_at > Instant::now()) {
                     return Ok(Some(token.header.clone()));
@@ -101,14 +106,15 @@ impl Tokens {
         }
     }
 
-    /// Learns from the challenge that answered a request, which had shown `shown`. Tells whether there is something else to show.
-    pub(super) fn learn(&self, challenge: &HeaderMap, scopes: &Scopes, shown: Option<&HeaderValue>) -> bool {
+    /// Learns from the challenge to a request that was sent with the header `shown`. Returns whether the next header
+    /// may be another one.
+    pub(crate) fn learn(&self, challenge: &HeaderMap, scopes: &TokenScopes, shown: Option<&HeaderValue>) -> bool {
         let Some(scheme) = scheme_of(challenge) else { return false };
         let mut state = self.lock();
         let can_answer = match scheme {
-            Scheme::Basic => shown.is_none() && matches!(self.login, Login::Password { .. }),
-            // The token may have been taken back; that of another request may be newer.
-            Scheme::Bearer { .. } => true,
+            AuthScheme::Basic => shown.is_none() && matches!(self.login, Login::Password { .. }),
+            // The token may have been revoked. Another request may have got a newer one.
+            AuthScheme::Bearer { .. } => true,
         };
         if state.tokens.get(scopes).is_some_and(|token| Some(&token.header) == shown) {
             state.tokens.remove(scopes);
@@ -127,7 +133,7 @@ impl Tokens {
         &self,
         realm: &str,
         service: Option<&str>,
-        scopes: &Scopes,
+        scopes: &TokenScopes,
         server: &TokenServer<'_>,
     ) -> Result<CachedToken, RegistryError> {
         let invalid = |what: &str| RegistryError::Answer { host: server.host.to_owned(), what: what.to_owned() };
@@ -142,7 +148,7 @@ impl Tokens {
             Login::IdentityToken(token) => {
                 let scope = scopes.each().collect::<Vec<_>>().join(" ");
                 let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token.reveal())];
-                form.extend([("client_id", CLIENT_ID), ("scope", &scope)]);
+                form.extend([("client_id", server.client_id), ("scope", &scope)]);
                 form.extend(service);
                 (Method::POST, server.http.post(url).form(&form))
             }
@@ -171,7 +177,7 @@ impl Tokens {
         let header = secret_header(&format!("Bearer {}", token.reveal()))
             .ok_or_else(|| invalid("a token of control characters"))?;
         let life = Duration::from_secs(answer.expires_in.unwrap_or(USUAL_LIFE).min(MAX_LIFE));
-        // A token that lives for less than the margin is used at least once.
+        // A token that is valid for less than the margin is used at least once.
         let renew_at = Instant::now() + life.saturating_sub(MARGIN).max(life / 2);
         Ok(CachedToken { header, renew_at })
     }
@@ -181,7 +187,7 @@ impl Tokens {
     }
 }
 
-/// Reads a token server's answer. What it says is left out of errors: it may be a token.
+/// Reads a token server's response. Errors do not quote it, because it may be a token.
 async fn read_answer(mut response: Response, host: &str) -> Result<TokenAnswer, RegistryError> {
     let invalid = |what: &str| RegistryError::Answer { host: host.to_owned(), what: what.to_owned() };
     let mut bytes = Vec::new();
@@ -200,8 +206,8 @@ fn secret_header(text: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// A registry may offer several schemes; tokens are the better one.
-fn scheme_of(headers: &HeaderMap) -> Option<Scheme> {
+/// Returns the scheme of a challenge. Tokens take precedence over passwords.
+fn scheme_of(headers: &HeaderMap) -> Option<AuthScheme> {
     let mut basic = None;
     for value in headers.get_all(WWW_AUTHENTICATE) {
         for challenge in parse_challenges(value.to_str().ok()?).ok()? {
@@ -210,10 +216,10 @@ fn scheme_of(headers: &HeaderMap) -> Option<Scheme> {
                 found.map(|(_, value)| value.to_unescaped())
             };
             if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                return Some(Scheme::Bearer { realm: param("realm")?, service: param("service") });
+                return Some(AuthScheme::Bearer { realm: param("realm")?, service: param("service") });
             }
             if challenge.scheme.eq_ignore_ascii_case("basic") {
-                basic = Some(Scheme::Basic);
+                basic = Some(AuthScheme::Basic);
             }
         }
     }
@@ -231,9 +237,9 @@ mod tests {
     #[test]
     fn the_better_scheme_of_a_challenge_is_taken() {
         let both = challenge(r#"Basic realm="r", Bearer realm="https://auth.io/token",service="a, b",error="x""#);
-        let bearer = Scheme::Bearer { realm: "https://auth.io/token".to_owned(), service: Some("a, b".to_owned()) };
+        let bearer = AuthScheme::Bearer { realm: "https://auth.io/token".to_owned(), service: Some("a, b".to_owned()) };
         assert_eq!(scheme_of(&both), Some(bearer));
-        assert_eq!(scheme_of(&challenge("basic realm=x")), Some(Scheme::Basic));
+        assert_eq!(scheme_of(&challenge("basic realm=x")), Some(AuthScheme::Basic));
         assert_eq!(scheme_of(&challenge("Negotiate")), None);
         assert_eq!(scheme_of(&challenge("\"")), None);
     }
@@ -241,7 +247,7 @@ mod tests {
     #[test]
     fn a_challenge_that_was_answered_already_is_not_answered_again() {
         let name = "host.io/a:1".parse().unwrap();
-        let scopes = Scopes::pull(&name);
+        let scopes = TokenScopes::pull(&name);
         let basic = challenge("basic realm=x");
         let tokens = Tokens::new(Login::Password { user: "u".to_owned(), password: "p".to_owned().into() });
         assert!(tokens.learn(&basic, &scopes, None));

@@ -1,13 +1,14 @@
-//! What registries say of parts of blobs.
+//! The headers in which registries name parts of blobs.
 
-/// Returns the first byte of an answer, by its `Content-Range: bytes 10-19/20` (RFC 9110, 14.4).
-pub(super) fn first(content_range: &str) -> Option<u64> {
+/// Returns the offset of the first byte of a response, by its `Content-Range: bytes 10-19/20`. Source: RFC 9110, 14.4.
+pub(crate) fn first(content_range: &str) -> Option<u64> {
     content_range.trim_start().strip_prefix("bytes")?.trim_start().split('-').next()?.parse().ok()
 }
 
-/// Returns how many bytes of an upload have arrived, by its `Range: 0-9`, which is ten (distribution-spec, pushing a blob in chunks).
-/// Nothing has if that is unreadable, or `0-0`, which could mean one byte, too.
-pub(super) fn arrived(range: &str) -> u64 {
+/// Returns how many bytes of an upload have arrived, by its `Range: 0-9`, which means ten. Returns 0 if the header is
+/// malformed, or is `0-0`, which registries use for both no byte and one byte.
+/// Spec: distribution-spec, "Pushing a blob in chunks".
+pub(crate) fn arrived(range: &str) -> u64 {
     match range.rsplit('-').next().and_then(|last| last.trim().parse::<u64>().ok()) {
         None | Some(0) => 0,
         Some(last) => last.saturating_add(1),
