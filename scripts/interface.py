@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-CRATES = ["pydock", "pydock_layer"]
+CRATES = ["pydock", "pydock_layer", "pydock_registry"]
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 
 

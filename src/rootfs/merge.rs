@@ -146,8 +146,8 @@ impl Merging {
         let layer = id.layer as usize;
         let mut via = Vec::new();
         let node = self.make_folders(ROOT, folder, &mut via).map_err(|stop| match stop {
-            Stop::Loop => RootfsError::Loop { layer, path: path.clone() },
-            Stop::TooLarge => RootfsError::TooLarge { layer },
+            LookupStop::Loop => RootfsError::Loop { layer, path: path.clone() },
+            LookupStop::TooLarge => RootfsError::TooLarge { layer },
         })?;
         if via.is_empty() {
             let mut last = self.last_folder.take().map_or_else(Vec::new, |(last, _)| last);
@@ -229,7 +229,7 @@ impl Merging {
     }
 
     /// Returns the directory at `path` in folder `from`. Follows symlinks and creates missing directories.
-    fn make_folders(&mut self, from: NodeId, path: &[u8], via: &mut Vec<NodeId>) -> Result<NodeId, Stop> {
+    fn make_folders(&mut self, from: NodeId, path: &[u8], via: &mut Vec<NodeId>) -> Result<NodeId, LookupStop> {
         let mut at = if path.starts_with(b"/") { ROOT } else { from };
         for name in path.split(|&b| b == b'/') {
             if self.tree.nodes().depth(at) >= MAX_DEPTH {
@@ -251,7 +251,7 @@ impl Merging {
                 RowKind::Directory => child,
                 RowKind::Symlink => {
                     if via.len() == MAX_SYMLINKS {
-                        return Err(Stop::Loop);
+                        return Err(LookupStop::Loop);
                     }
                     via.push(child);
                     let target = self.tree.nodes().target(child).to_vec();
@@ -267,8 +267,8 @@ impl Merging {
     }
 
     /// Creates a directory that no layer contains.
-    fn make_folder(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, Stop> {
-        self.tree.add(parent, name, RowKind::Directory, &[], None).ok_or(Stop::TooLarge)
+    fn make_folder(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, LookupStop> {
+        self.tree.add(parent, name, RowKind::Directory, &[], None).ok_or(LookupStop::TooLarge)
     }
 
     /// Removes a node and everything below it.
@@ -303,7 +303,7 @@ impl Merging {
 }
 
 /// Why folders cannot be created.
-enum Stop {
+enum LookupStop {
     /// The path leads through more symlinks than Linux follows.
     Loop,
     /// There are too many nodes.

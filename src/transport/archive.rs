@@ -83,11 +83,12 @@ impl Archive {
     pub(super) fn copied(input: impl io::Read, place: String, spool: Spool) -> Result<Self, TransportError> {
         let path = spool.path().join("image.tar");
         let file = File::create_new(&path).map_err(TransportError::file("write", &path))?;
-        let mut input = BufReader::with_capacity(1 << 20, Copying { input, file });
+        let copying = Copying { input, file, path: path.clone(), place: place.clone() };
+        let mut input = BufReader::with_capacity(1 << 20, copying);
         let members = Self::members(&mut input, &place)?;
         // The sender expects that its stream is read to the end.
         io::copy(&mut input, &mut io::sink())
-            .map_err(|source| TransportError::Archive { place: place.clone(), source: cut_short(source) })?;
+            .map_err(|source| unreadable(place.clone(), TarError::Read { offset: 0, source }))?;
         Ok(Self { path, place, members, _spool: Some(spool) })
     }
 
@@ -108,7 +109,7 @@ impl Archive {
             match next {
                 Ok(Some(entry)) => members.insert(entry.path.to_string(), entry),
                 Ok(None) => break,
-                Err(source) => return Err(TransportError::Archive { place: place.to_owned(), source }),
+                Err(source) => return Err(unreadable(place.to_owned(), source)),
             };
         }
         Ok(members)
@@ -136,21 +137,40 @@ impl Archive {
     }
 }
 
-/// Creates the error for a stream that breaks after the last member of an archive.
-fn cut_short(source: io::Error) -> TarError {
-    TarError::Read { offset: 0, source }
+/// Returns the error for an archive that cannot be read. The archive is not at fault if its stream broke, or if a full
+/// disk stopped the copy.
+fn unreadable(place: String, error: TarError) -> TransportError {
+    match error {
+        TarError::Read { offset, source } => match source.downcast::<TransportError>() {
+            Ok(error) => error,
+            Err(source) => TransportError::Archive { place, source: TarError::Read { offset, source } },
+        },
+        TarError::ReadData { path, offset, source } => match source.downcast::<TransportError>() {
+            Ok(error) => error,
+            Err(source) => TransportError::Archive { place, source: TarError::ReadData { path, offset, source } },
+        },
+        source => TransportError::Archive { place, source },
+    }
 }
 
-/// Copies the bytes that are read to a file.
+/// Copies the bytes that are read to a file. Its errors are [`TransportError`]s.
 struct Copying<R> {
     input: R,
     file: File,
+    path: PathBuf,
+    /// The sender, for messages.
+    place: String,
 }
 
 impl<R: io::Read> io::Read for Copying<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.file.write_all(&buffer[..count])?;
+        let broken = |source| io::Error::other(TransportError::Stream { place: self.place.clone(), source });
+        let unwritten = |source| io::Error::other(TransportError::file("write", &self.path)(source));
+        let count = match self.input.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            read => read.map_err(broken)?,
+        };
+        self.file.write_all(&buffer[..count]).map_err(unwritten)?;
         Ok(count)
     }
 }

@@ -111,6 +111,14 @@ pub enum TransportError {
         /// The file.
         file: String,
     },
+    /// The sender of an image ended its stream too early.
+    #[error("the stream of {place} broke")]
+    Stream {
+        /// The sender.
+        place: String,
+        /// The cause.
+        source: io::Error,
+    },
     /// An archive is not a tar file, or is damaged.
     #[error("{place} is a damaged archive")]
     Archive {

@@ -6,7 +6,7 @@ use super::BlobReader;
 use crate::blob::VerifyingReader;
 use crate::image::Descriptor;
 
-/// A blob as a medium gives it. Its bytes can be had only from [`RawBlob::verified`], so no source verifies them itself,
+/// A blob as a medium gives it. Its bytes come only from [`RawBlob::verified`], so no source verifies them itself,
 /// and no caller can forget to.
 pub struct RawBlob {
     reader: BlobReader,

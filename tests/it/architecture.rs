@@ -1,5 +1,6 @@
 //! Who may import whom: a file imports only from lower tiers. The table is `ARCHITECTURE.md`'s.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What `pydock` re-exports of `pydock-layer`, which the compiler keeps from importing upwards.
@@ -111,4 +112,31 @@ fn the_layer_crate_does_no_io() {
         wrong.extend(uses.map(|io| format!("{path} uses `{io}`")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Returns the name of the type that a line defines.
+fn defined_type(line: &str) -> Option<&str> {
+    let words = line.split(|c: char| c.is_whitespace() || "<({;:=".contains(c));
+    let mut words = words.skip_while(|word| word.starts_with("pub") || ["in", "super)", "crate)"].contains(word));
+    ["struct", "enum", "trait", "type"].contains(&words.next()?).then(|| words.next()).flatten()
+}
+
+#[test]
+fn each_type_has_a_name_of_its_own() {
+    // `FromStr` names its error type.
+    let exceptions = ["Err"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in ["src", "crates"] {
+        files(&root.join(folder), &mut found);
+    }
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in found.iter().filter(|path| !path.display().to_string().contains("/examples/")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in text.lines().filter_map(|line| defined_type(line.trim_start())) {
+            names.entry(name.to_owned()).or_default().push(path.display().to_string());
+        }
+    }
+    names.retain(|name, places| places.len() > 1 && !exceptions.contains(&name.as_str()));
+    assert!(names.is_empty(), "{names:#?}");
 }

@@ -22,13 +22,13 @@ pub(super) struct Places(Rc<Cell<Shown>>);
 /// A part of the layer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shown {
-    from: Place,
-    to: Place,
+    from: OffsetPair,
+    to: OffsetPair,
 }
 
 /// A byte of the layer, and the byte of the blob where its decoding starts.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct OffsetPair {
     layer: u64,
     blob: u64,
 }
@@ -58,7 +58,7 @@ impl<D: Decode> BufRead for Located<D> {
         let from = self.places.0.get().to;
         if self.consumed == from.layer {
             let shown = self.decoder.fill_buf()?.len() as u64;
-            let to = Place { layer: from.layer + shown, blob: self.decoder.position() };
+            let to = OffsetPair { layer: from.layer + shown, blob: self.decoder.position() };
             self.places.0.set(Shown { from, to });
         }
         self.decoder.fill_buf()

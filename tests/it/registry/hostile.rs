@@ -285,3 +285,31 @@ fn a_wait_of_more_than_a_minute_is_reported() {
     child.wait().unwrap();
     assert!(line.contains("waiting for 1m 40s"), "{line}");
 }
+
+#[test]
+fn a_docker_daemon_whose_stream_breaks_is_not_a_damaged_archive() {
+    let (place, folder) = layout();
+    let archive = place.path().join("image.tar");
+    let to = format!("docker-archive:{}", archive.display());
+    pydock(["slim", "-q", &format!("oci:{}", folder.display()), &to]).ok();
+    let tar = std::fs::read(&archive).unwrap();
+    for after in [1_000, tar.len() - 100] {
+        let tar = tar.clone();
+        let daemon = FaultServer::start(move |request| {
+            let version = r#"{"Version": "27.0.0", "ApiVersion": "1.46", "MinAPIVersion": "1.24"}"#;
+            let is_image = request.path.ends_with("/get");
+            Some(match request.path.ends_with("/version") {
+                true => Answer::new(200).header("Content-Type", "application/json").body(version),
+                false if is_image => {
+                    Answer::new(200).header("Content-Type", "application/x-tar").body(tar.clone()).cut(after)
+                }
+                false => Answer::new(404),
+            })
+        });
+        let out = format!("oci:{}", place.path().join("out").display());
+        let run = pydock(["slim", "-q", "docker-daemon:app:1", &out]);
+        let error = run.env("DOCKER_HOST", format!("tcp://{}", daemon.host())).error();
+        assert!(error.contains("the stream of `app:1` of the Docker daemon broke"), "{error}");
+        assert!(!error.contains("damaged"), "{error}");
+    }
+}

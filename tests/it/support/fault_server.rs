@@ -27,15 +27,23 @@ pub(crate) struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// After how many bytes of the body the connection ends.
+    cut: Option<usize>,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self { status, headers: Vec::new(), body: Vec::new(), cut: None }
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Ends the connection after some bytes of the body.
+    pub(crate) fn cut(mut self, after: usize) -> Self {
+        self.cut = Some(after);
         self
     }
 
@@ -120,7 +128,8 @@ impl FaultServer {
             let mut head = format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
             head.extend(answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
             let body = if request.method == "HEAD" { &[][..] } else { &answer.body };
-            if output.write_all(&[head.as_bytes(), b"\r\n", body].concat()).is_err() {
+            let body = &body[..answer.cut.unwrap_or(body.len())];
+            if output.write_all(&[head.as_bytes(), b"\r\n", body].concat()).is_err() || answer.cut.is_some() {
                 return;
             }
         }

@@ -29,7 +29,7 @@ pub fn mapping_decoder<'a>(
 ) -> io::Result<Box<dyn Decode + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(BufReader::with_capacity(BUFFER, Counted::new(blob))),
-        Compression::Gzip => Box::new(gzip::Decoder::new(blob, map)),
+        Compression::Gzip => Box::new(gzip::GzipDecoder::new(blob, map)),
         Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, zstd::decoder(Counted::new(blob))?)),
     })
 }
@@ -46,7 +46,7 @@ impl<R: Read> Decode for BufReader<Counted<R>> {
     }
 }
 
-impl<R: Read> Decode for BufReader<zstd::Decoder<Counted<R>>> {
+impl<R: Read> Decode for BufReader<zstd::ZstdDecoder<Counted<R>>> {
     fn position(&self) -> u64 {
         let blob = self.get_ref().get_ref();
         blob.get_ref().count - blob.buffer().len() as u64

@@ -8,7 +8,7 @@ use super::inflate::{Inflate, InflateError, LOOKAHEAD, Stop, Want};
 pub(super) const PAGE: usize = 64 << 10;
 
 /// The source of a blob's pages.
-pub(super) trait Pages {
+pub(super) trait BlobPages {
     /// Appends the bytes from an offset to the end of its page, or nothing at the end of the blob. Offsets ascend.
     fn append(&mut self, offset: u64, bytes: &mut Vec<u8>) -> io::Result<()>;
 }
@@ -25,7 +25,7 @@ pub(super) struct Feed<P> {
     is_all: bool,
 }
 
-impl<P: Pages> Feed<P> {
+impl<P: BlobPages> Feed<P> {
     /// Starts at the beginning of the blob.
     pub(super) fn new(pages: P) -> Self {
         Self { pages, bytes: Vec::with_capacity(LOOKAHEAD + PAGE), before: 0, at: 0, is_all: false }

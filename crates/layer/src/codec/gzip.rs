@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use super::decoder::Decode;
-use super::feed::{Feed, PAGE, Pages};
+use super::feed::{BlobPages, Feed, PAGE};
 use super::inflate::{Inflate, Stop, Want};
 use super::seek_map::SeekMap;
 use crate::blob::{read_buffered, read_full};
@@ -15,10 +15,10 @@ const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
 /// Decodes a blob of one or more members, and records in a map the points from which it can be decoded.
-pub(super) struct Decoder<'a, R> {
+pub(super) struct GzipDecoder<'a, R> {
     feed: Feed<Mapped<'a, R>>,
     inflate: Inflate,
-    state: State,
+    state: GzipState,
     crc: crc32fast::Hasher,
     /// Bytes decoded from this member.
     made: u32,
@@ -31,7 +31,7 @@ pub(super) struct Decoder<'a, R> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum GzipState {
     /// Before a member, or at the end of the blob.
     Between,
     /// At the start of a block.
@@ -41,12 +41,12 @@ enum State {
     Done,
 }
 
-impl<'a, R: Read> Decoder<'a, R> {
+impl<'a, R: Read> GzipDecoder<'a, R> {
     pub(super) fn new(blob: R, map: Option<&'a mut SeekMap>) -> Self {
         Self {
             feed: Feed::new(Mapped { blob, map }),
             inflate: Inflate::new(),
-            state: State::Between,
+            state: GzipState::Between,
             crc: crc32fast::Hasher::new(),
             made: 0,
             out: 0,
@@ -59,21 +59,21 @@ impl<'a, R: Read> Decoder<'a, R> {
     fn make(&mut self) -> io::Result<()> {
         loop {
             self.state = match self.state {
-                State::Done => return Ok(()),
-                State::Between => self.begin()?,
-                State::BlockStart => {
+                GzipState::Done => return Ok(()),
+                GzipState::Between => self.begin()?,
+                GzipState::BlockStart => {
                     let bit = self.feed.bit();
                     if let Some(map) = &mut self.feed.pages.map {
                         map.block(self.out, bit, self.inflate.window())?;
                     }
-                    State::Block
+                    GzipState::Block
                 }
-                State::Block => {
+                GzipState::Block => {
                     let stop = self.feed.decode(&mut self.inflate, Want::All);
                     self.count();
                     match stop? {
                         Stop::Block { is_last: true } => self.end()?,
-                        Stop::Block { is_last: false } => State::BlockStart,
+                        Stop::Block { is_last: false } => GzipState::BlockStart,
                         _ => return Ok(()),
                     }
                 }
@@ -82,16 +82,16 @@ impl<'a, R: Read> Decoder<'a, R> {
     }
 
     /// Starts the next member, if one exists.
-    fn begin(&mut self) -> io::Result<State> {
+    fn begin(&mut self) -> io::Result<GzipState> {
         let is_first = self.feed.bit() == 0;
         if !is_first && self.feed.ahead()?.is_empty() {
-            return Ok(State::Done);
+            return Ok(GzipState::Done);
         }
         header(&mut self.feed)?;
         self.inflate.reset();
         self.crc = crc32fast::Hasher::new();
         self.made = 0;
-        Ok(State::BlockStart)
+        Ok(GzipState::BlockStart)
     }
 
     /// Counts the bytes that the last step decoded.
@@ -104,17 +104,17 @@ impl<'a, R: Read> Decoder<'a, R> {
     }
 
     /// Ends a member and verifies it.
-    fn end(&mut self) -> io::Result<State> {
+    fn end(&mut self) -> io::Result<GzipState> {
         self.feed.align();
         let crc = self.crc.clone().finalize();
         if self.feed.word()? != crc || self.feed.word()? != self.made {
             return Err(corrupt("a gzip member is not what its checksum says"));
         }
-        Ok(State::Between)
+        Ok(GzipState::Between)
     }
 }
 
-impl<R: Read> BufRead for Decoder<'_, R> {
+impl<R: Read> BufRead for GzipDecoder<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.inflate.made().is_empty() {
             if let Some(error) = self.failed.take() {
@@ -137,13 +137,13 @@ impl<R: Read> BufRead for Decoder<'_, R> {
     }
 }
 
-impl<R: Read> Decode for Decoder<'_, R> {
+impl<R: Read> Decode for GzipDecoder<'_, R> {
     fn position(&self) -> u64 {
         self.feed.bit().div_ceil(8)
     }
 }
 
-impl<R: Read> Read for Decoder<'_, R> {
+impl<R: Read> Read for GzipDecoder<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         read_buffered(self, buffer)
     }
@@ -154,7 +154,7 @@ fn corrupt(what: &str) -> io::Error {
 }
 
 /// Skips a member header and verifies its checksum, if it has one.
-pub(super) fn header(feed: &mut Feed<impl Pages>) -> io::Result<()> {
+pub(super) fn header(feed: &mut Feed<impl BlobPages>) -> io::Result<()> {
     let mut crc = crc32fast::Hasher::new();
     let mut byte = || {
         let byte = feed.byte()?;
@@ -189,7 +189,7 @@ struct Mapped<'a, R> {
     map: Option<&'a mut SeekMap>,
 }
 
-impl<R: Read> Pages for Mapped<'_, R> {
+impl<R: Read> BlobPages for Mapped<'_, R> {
     fn append(&mut self, _: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         let held = bytes.len();
         bytes.resize(held + PAGE, 0);
@@ -215,7 +215,7 @@ mod tests {
         member.extend(crc);
         // A final block with fixed codes and no content, then the checksum and size of no data.
         member.extend([3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let read = |member: &[u8]| Decoder::new(member, None).read_to_end(&mut Vec::new());
+        let read = |member: &[u8]| GzipDecoder::new(member, None).read_to_end(&mut Vec::new());
         assert_eq!(read(&member).unwrap(), 0);
         member[12] ^= 1;
         assert!(read(&member).unwrap_err().to_string().contains("header"));

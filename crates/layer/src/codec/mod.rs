@@ -109,7 +109,7 @@ pub enum Encoder<W: Write> {
     /// Writes one gzip member.
     Gzip(Box<Splicer<W>>),
     /// Writes one zstd frame.
-    Zstd(zstd::Encoder<W>),
+    Zstd(zstd::ZstdEncoder<W>),
 }
 
 impl<W: Write> Encoder<W> {

@@ -14,14 +14,14 @@ use crate::blob::ReadAt;
 const HELD: usize = 4;
 
 /// Pages of a blob, each verified to be the same as when the map was built.
-pub(super) struct Pages<'a> {
+pub(super) struct CheckedPages<'a> {
     blob: &'a dyn ReadAt,
     map: &'a SeekMap,
     held: [(Option<u64>, Vec<u8>); HELD],
     next: usize,
 }
 
-impl<'a> Pages<'a> {
+impl<'a> CheckedPages<'a> {
     pub(super) fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
         Self { blob, map, held: Default::default(), next: 0 }
     }
@@ -55,7 +55,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-impl feed::Pages for Pages<'_> {
+impl feed::BlobPages for CheckedPages<'_> {
     fn append(&mut self, offset: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         if offset < self.map.size {
             bytes.extend_from_slice(self.from(offset)?);
@@ -65,17 +65,17 @@ impl feed::Pages for Pages<'_> {
 }
 
 /// Consecutive symbols of one block.
-pub(super) struct Symbols<'a> {
+pub(super) struct SymbolRun<'a> {
     /// The decoded bytes.
     pub(super) bytes: &'a [u8],
     /// The bits of the symbols in the blob, and of the block header if the block starts here.
     pub(super) bits: Range<u64>,
-    pub(super) place: Place,
+    pub(super) place: StreamPosition,
 }
 
 /// The place of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum StreamPosition {
     /// At the start of a compressed block.
     Start(Kind),
     /// Inside a compressed block.
@@ -86,7 +86,7 @@ pub(super) enum Place {
 
 /// Decodes a blob from any byte of its output.
 pub(super) struct Resumed<'a> {
-    feed: Feed<Pages<'a>>,
+    feed: Feed<CheckedPages<'a>>,
     map: &'a SeekMap,
     inflate: Inflate,
     /// The next byte of output.
@@ -97,12 +97,12 @@ pub(super) struct Resumed<'a> {
 
 impl<'a> Resumed<'a> {
     pub(super) fn new(blob: &'a dyn ReadAt, map: &'a SeekMap) -> Self {
-        let feed = Feed::new(Pages::new(blob, map));
+        let feed = Feed::new(CheckedPages::new(blob, map));
         Self { feed, map, inflate: Inflate::new(), out: 0, is_started: false, notes_matches: false }
     }
 
     /// Returns the blob's own bytes.
-    pub(super) fn pages(&mut self) -> &mut Pages<'a> {
+    pub(super) fn pages(&mut self) -> &mut CheckedPages<'a> {
         &mut self.feed.pages
     }
 
@@ -154,20 +154,20 @@ impl<'a> Resumed<'a> {
 
     /// Decodes the next symbols, within one block and at most `most` bytes; it may stop earlier. Returns none if the
     /// next symbol is longer than `most`. The next byte must be the first of a symbol.
-    pub(super) fn symbols(&mut self, most: usize) -> io::Result<Symbols<'_>> {
+    pub(super) fn symbols(&mut self, most: usize) -> io::Result<SymbolRun<'_>> {
         let start = self.feed.bit();
         let before = self.inflate.state();
         let kind = Kind::of(self.feed.block_header()?);
         self.inflate.note_matches(self.notes_matches);
         let end = self.decode(Want::AtMost(most))?;
         let place = match (before, self.inflate.state()) {
-            (_, State::Stored(left)) => Place::Stored(left),
-            (State::Stored(_), _) => Place::Stored(0),
-            (State::Header, _) if kind.is_stored() => Place::Stored(0),
-            (State::Header, _) => Place::Start(kind),
-            (State::Packed, _) => Place::Inside,
+            (_, State::Stored(left)) => StreamPosition::Stored(left),
+            (State::Stored(_), _) => StreamPosition::Stored(0),
+            (State::Header, _) if kind.is_stored() => StreamPosition::Stored(0),
+            (State::Header, _) => StreamPosition::Start(kind),
+            (State::Packed, _) => StreamPosition::Inside,
         };
-        Ok(Symbols { bytes: self.take(usize::MAX), bits: start..end, place })
+        Ok(SymbolRun { bytes: self.take(usize::MAX), bits: start..end, place })
     }
 
     /// Turns the recording of matches on or off.

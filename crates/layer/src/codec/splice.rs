@@ -14,7 +14,7 @@ use super::bits::BitWriter;
 use super::inflate::{Inflate, State, WINDOW};
 use super::packer::Packer;
 use super::refit::{Batch, Refit, Text};
-use super::resume::{Place, Resumed, Symbols};
+use super::resume::{Resumed, StreamPosition, SymbolRun};
 use super::seek_map::SeekMap;
 use super::workers::Workers;
 use crate::blob::ReadAt;
@@ -183,19 +183,19 @@ impl<W: Write> Splicer<W> {
         let mut announced = 0;
         while old.out() < end {
             let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
-            let Symbols { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
+            let SymbolRun { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
             if bits.is_empty() {
                 break;
             }
             self.sum(bytes);
             see(bytes);
             match place {
-                Place::Start(kind) => {
+                StreamPosition::Start(kind) => {
                     let start = kind.begin(bits.start, &mut self.output);
                     self.copy_bits(old, start..bits.end)?;
                 }
-                Place::Inside => self.copy_bits(old, bits)?,
-                Place::Stored(left) => {
+                StreamPosition::Inside => self.copy_bits(old, bits)?,
+                StreamPosition::Stored(left) => {
                     if announced == 0 {
                         announced = most.min(bytes.len() + left);
                         self.begin_stored(announced).map_err(SpliceError::Write)?;
@@ -217,14 +217,14 @@ impl<W: Write> Splicer<W> {
         while old.out() < end {
             let most = usize::try_from(end - old.out()).unwrap_or(usize::MAX);
             let before = last(old, start).len();
-            let Symbols { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
+            let SymbolRun { bytes, bits, place } = old.symbols(most).map_err(SpliceError::Read)?;
             if bits.is_empty() {
                 break;
             }
             self.sum(bytes);
             see(bytes);
             let (count, inflate) = (bytes.len(), old.inflate());
-            let is_stored = matches!(place, Place::Stored(_));
+            let is_stored = matches!(place, StreamPosition::Stored(_));
             let costs = if is_stored { &[u8::BITS as u8; 256] } else { inflate.literal_lengths() };
             let bytes = inflate.last(before + count);
             let text = Text { bytes, start: bytes.len() - count, matches: inflate.matches(), costs };

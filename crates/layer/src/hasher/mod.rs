@@ -14,14 +14,14 @@ const PATIENCE: usize = 1 << 20;
 /// Hashes a stream of bytes as they pass and returns a [`Digest`].
 #[derive(Debug)]
 pub(crate) struct Hasher {
-    place: Place,
+    place: HashPlace,
     /// Where to request an idle thread, and the number of bytes since the last request.
     idle: Option<(IdleThreads, usize)>,
 }
 
 /// The thread that hashes.
 #[derive(Debug)]
-enum Place {
+enum HashPlace {
     Here(Sha256),
     Offloaded(Offloaded),
 }
@@ -29,28 +29,28 @@ enum Place {
 impl Hasher {
     /// Hashes on the caller's thread, or until an idle thread is available.
     pub(crate) fn new(idle: Option<IdleThreads>) -> Self {
-        Self { place: Place::Here(Sha256::new()), idle: idle.map(|idle| (idle, 0)) }
+        Self { place: HashPlace::Here(Sha256::new()), idle: idle.map(|idle| (idle, 0)) }
     }
 
     /// Adds bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.place {
-            Place::Here(hash) => {
+            HashPlace::Here(hash) => {
                 hash.update(bytes);
                 self.look_for_thread(bytes.len());
             }
-            Place::Offloaded(offloaded) => offloaded.add(bytes),
+            HashPlace::Offloaded(offloaded) => offloaded.add(bytes),
         }
     }
 
     /// Moves to an idle thread if one is available. Asks only once per [`PATIENCE`] bytes.
     fn look_for_thread(&mut self, bytes: usize) {
-        let (Place::Here(hash), Some((idle, since))) = (&self.place, &mut self.idle) else { return };
+        let (HashPlace::Here(hash), Some((idle, since))) = (&self.place, &mut self.idle) else { return };
         *since += bytes;
         if *since >= PATIENCE {
             *since = 0;
             if let Some(offloaded) = Offloaded::start(idle, hash) {
-                self.place = Place::Offloaded(offloaded);
+                self.place = HashPlace::Offloaded(offloaded);
             }
         }
     }
@@ -58,8 +58,8 @@ impl Hasher {
     /// Returns the digest of all added bytes. Waits for the idle thread, if it was needed.
     pub(crate) fn finish(self) -> Digest {
         let hash = match self.place {
-            Place::Here(hash) => hash,
-            Place::Offloaded(offloaded) => offloaded.finish(),
+            HashPlace::Here(hash) => hash,
+            HashPlace::Offloaded(offloaded) => offloaded.finish(),
         };
         Digest::from(<[u8; 32]>::from(hash.finalize()))
     }
@@ -84,8 +84,8 @@ mod tests {
                     moving.update(bytes);
                     alone.update(bytes);
                 }
-                assert_eq!(matches!(moving.place, Place::Offloaded(_)), refusals < 2);
-                assert!(matches!(alone.place, Place::Here(_)));
+                assert_eq!(matches!(moving.place, HashPlace::Offloaded(_)), refusals < 2);
+                assert!(matches!(alone.place, HashPlace::Here(_)));
                 assert_eq!(moving.finish(), Digest::of(&bytes));
                 assert_eq!(alone.finish(), Digest::of(&bytes));
             }

@@ -89,9 +89,9 @@ impl Code {
 }
 
 /// What a symbol means: a code without its bit counts, and the number of extra bits.
-type Meaning = (u32, u8);
+type SymbolValue = (u32, u8);
 
-fn literal_or_length(symbol: usize) -> Meaning {
+fn literal_or_length(symbol: usize) -> SymbolValue {
     match symbol {
         0..deflate::END => (LITERAL | (symbol as u32) << 16, 0),
         deflate::END => (SPECIAL | END, 0),
@@ -100,11 +100,11 @@ fn literal_or_length(symbol: usize) -> Meaning {
     }
 }
 
-fn distance(symbol: usize) -> Meaning {
+fn distance(symbol: usize) -> SymbolValue {
     if symbol < DISTANCES { based(deflate::distance(symbol)) } else { (SPECIAL, 0) }
 }
 
-fn based((base, extra_bits): (usize, u32)) -> Meaning {
+fn based((base, extra_bits): (usize, u32)) -> SymbolValue {
     ((base as u32) << 16, extra_bits as u8)
 }
 
@@ -145,7 +145,7 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
     }
 
     /// Builds the table from the lengths of the symbols' codewords.
-    fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Meaning) -> Result<(), InflateError> {
+    fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> SymbolValue) -> Result<(), InflateError> {
         let sorted = Sorted::new(lengths)?;
         if !sorted.is_complete {
             self.0[..Self::FIRST].fill(Code::INVALID);
@@ -171,7 +171,7 @@ impl<const BITS: usize, const SIZE: usize> Table<BITS, SIZE> {
 }
 
 /// Stores a code at all indexes of a table that start with its codeword.
-fn fill(table: &mut [Code], codeword: usize, length: usize, (code, extra): Meaning) {
+fn fill(table: &mut [Code], codeword: usize, length: usize, (code, extra): SymbolValue) {
     let length = length as u32;
     let code = Code(code | length << 8 | (length + u32::from(extra)));
     table.iter_mut().skip(codeword).step_by(1 << length).for_each(|entry| *entry = code);

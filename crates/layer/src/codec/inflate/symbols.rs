@@ -75,7 +75,7 @@ impl Symbols<'_> {
         let Some(last) = input.len().checked_sub(MARGIN).filter(|last| at / 8 <= *last) else {
             return Ok(End::Input);
         };
-        let mut word = Word::new(input, at);
+        let mut word = BitWord::new(input, at);
         let mut end = self.end;
         let mut code = tables.literals.first(word.bits);
         let why = loop {
@@ -202,7 +202,7 @@ impl Symbols<'_> {
 }
 
 /// The next bits of the input, refilled eight bytes at a time.
-struct Word {
+struct BitWord {
     bits: u64,
     /// The lowest eight bits: how many bits the word holds at least, at most 63. The higher bits are arbitrary.
     held: u32,
@@ -210,7 +210,7 @@ struct Word {
     next: usize,
 }
 
-impl Word {
+impl BitWord {
     #[inline(always)]
     fn new(input: &[u8], at: usize) -> Self {
         let mut word = Self { bits: 0, held: 0, next: at / 8 };

@@ -40,9 +40,9 @@ pub(super) struct Refit {
 }
 
 /// The content of some blocks.
-pub(super) struct Batch(Content);
+pub(super) struct Batch(TokenText);
 
-enum Content {
+enum TokenText {
     /// The first `count` tokens are valid.
     Tokens { tokens: Vec<Token>, count: usize, used: Used },
     /// Finished blocks.
@@ -63,7 +63,7 @@ impl Refit {
     pub(super) fn add(&mut self, text: Text<'_>) -> [Option<Batch>; 2] {
         if noise::is_noise(text) {
             self.finder.pass(text);
-            return [self.end(), Some(Batch(Content::Blocks(Blocks::stored(text.own_bytes()))))];
+            return [self.end(), Some(Batch(TokenText::Blocks(Blocks::stored(text.own_bytes()))))];
         }
         // Each token covers at least one byte.
         let room = self.count + text.own_bytes().len() + find::BEYOND;
@@ -79,7 +79,7 @@ impl Refit {
         let count = std::mem::take(&mut self.count);
         (count > 0).then(|| {
             let tokens = std::mem::replace(&mut self.tokens, self.used.take());
-            Batch(Content::Tokens { tokens, count, used: self.used.clone() })
+            Batch(TokenText::Tokens { tokens, count, used: self.used.clone() })
         })
     }
 }
@@ -88,8 +88,8 @@ impl Batch {
     /// Encodes the blocks. None of them is the last of a stream.
     pub(super) fn blocks(self) -> Blocks {
         match self.0 {
-            Content::Blocks(blocks) => blocks,
-            Content::Tokens { tokens, count, used } => {
+            TokenText::Blocks(blocks) => blocks,
+            TokenText::Tokens { tokens, count, used } => {
                 let blocks = blocks(&tokens[..count]);
                 used.keep(tokens);
                 blocks
