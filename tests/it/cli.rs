@@ -79,7 +79,7 @@ fn a_saved_plan_gives_the_same_image_and_refuses_another_one() {
     assert!(error.contains("it was made for sha256:"), "{error}");
     std::fs::write(&plan, r#"{"version": 99}"#).unwrap();
     let error = pydock(["apply", "-q", &reference, &to("other"), "--plan", plan.to_str().unwrap()]).error();
-    assert!(error.contains("it is of version 99"), "{error}");
+    assert!(error.contains("it has version 99"), "{error}");
 }
 
 #[test]

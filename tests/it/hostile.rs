@@ -285,7 +285,7 @@ fn tars_are_read_as_docker_reads_them() {
 fn what_docker_loads_but_pydock_refuses_is_not_called_damaged() {
     let unknown = member(&header(EntryType::new(b'Q'), "odd", 1), b"1");
     for (layer, words) in [
-        (tar(&[unknown]), "is of an unknown kind"),
+        (tar(&[unknown]), "has an unknown type"),
         ([tar(&[file("a", "1")]), b"more".to_vec()].concat(), "trailing bytes"),
     ] {
         let folder = tempfile::tempdir().unwrap();

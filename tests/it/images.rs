@@ -117,7 +117,7 @@ fn squashing_the_application_finds_its_base_by_history_or_as_told() {
         .arg(format!("oci:{}", source.path().display()))
         .arg("oci:unused")
         .error();
-    assert!(error.contains("does not stand on"), "{error}");
+    assert!(error.contains("is not the base image of"), "{error}");
 }
 
 #[test]
