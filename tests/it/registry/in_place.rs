@@ -43,7 +43,7 @@ fn an_image_is_slimmed_in_place_and_brought_back() {
     assert!(error.contains("404"), "{error}");
     pydock(["undo", &image]).ok();
     let error = pydock(["undo", &image]).error();
-    assert!(error.contains("does not say of which image") && error.contains("--to"), "{error}");
+    assert!(error.contains("does not name the image that it was made from") && error.contains("--to"), "{error}");
 }
 
 #[test]
