@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::elf::{self, ElfFacts};
-use super::python::{self, PythonFacts, Unread};
+use super::python::{self, PythonFacts, UnreadReason};
 use super::sources::{SeenSources, SourceReader};
 use super::windows::Windows;
 use super::words::Words;
@@ -40,7 +40,7 @@ pub struct FileFacts {
     /// What was found in it as Python source.
     pub python: Option<Box<PythonFacts>>,
     /// Why it could not be read, or not completely.
-    pub unread: Option<Unread>,
+    pub unread: Option<UnreadReason>,
     /// What was found in it as an ELF object.
     pub elf: Option<Box<ElfFacts>>,
     /// Whether it is a malformed ELF object.
@@ -95,10 +95,10 @@ impl Collector {
     fn look(&mut self, path: &str, entry: &Entry, content: &mut dyn BufRead) -> io::Result<FileFacts> {
         let mut facts = FileFacts::default();
         if path.ends_with(".py") {
-            facts.unread = Some(Unread::TooLarge);
+            facts.unread = Some(UnreadReason::TooLarge);
         } else if wants_text(path) {
             if entry.size > MAX_TEXT {
-                facts.unread = Some(Unread::TooLarge);
+                facts.unread = Some(UnreadReason::TooLarge);
             } else {
                 match String::from_utf8(read_all(entry.size, content)?) {
                     Ok(text) => {
@@ -107,7 +107,7 @@ impl Collector {
                         }
                         facts.text = Some(text.into());
                     }
-                    Err(_) => facts.unread = Some(Unread::Encoding),
+                    Err(_) => facts.unread = Some(UnreadReason::Encoding),
                 }
             }
         } else if wants_bytes(path) {
@@ -233,7 +233,7 @@ fn read_script(size: u64, content: &mut dyn BufRead, facts: &mut FileFacts) -> i
     let words = String::from_utf8_lossy(&line[2.min(end)..end]).trim().to_owned();
     let mut whole = io::Cursor::new(rest).chain(content);
     if words.contains("python") && size > python::MAX_SOURCE {
-        facts.unread = Some(Unread::TooLarge);
+        facts.unread = Some(UnreadReason::TooLarge);
     } else if words.contains("python") {
         facts.read_python(&read_all(size, &mut whole)?);
     } else if size <= script::MAX_SCRIPT {

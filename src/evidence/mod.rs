@@ -30,5 +30,6 @@ pub mod world;
 pub use collect::{Collector, Facts, FileFacts, LD_CACHE, OS_RELEASE};
 pub use names::files_below;
 pub use needs::{Need, Reason};
+pub use python::UnreadReason;
 pub use query::{Asked, Evidence, LayerDatabase};
 pub use sources::SeenSources;

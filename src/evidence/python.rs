@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use ruff_python_ast::visitor::{Visitor, walk_elif_else_clause, walk_expr, walk_stmt};
 use ruff_python_ast::{
@@ -81,8 +82,8 @@ pub struct Mention {
 }
 
 /// Why a file was not read, or not completely.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Unread {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum UnreadReason {
     /// Larger than [`MAX_SOURCE`], or the limit for other texts.
     TooLarge,
     /// Nested too deep.
@@ -93,17 +94,29 @@ pub enum Unread {
     Syntax,
 }
 
+impl fmt::Display for UnreadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "too large",
+            Self::TooDeep => "nested too deep",
+            Self::Encoding => "not UTF-8",
+            Self::Syntax => "syntax error",
+        })
+    }
+}
+
 /// Reads one source.
-pub fn read(source: &[u8]) -> (PythonFacts, Option<Unread>) {
+pub fn read(source: &[u8]) -> (PythonFacts, Option<UnreadReason>) {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     // Latin-1 and similar encodings: the names that matter are ASCII, so other bytes may be replaced.
     let text = std::str::from_utf8(source).map_or_else(|_| String::from_utf8_lossy(source), Cow::Borrowed);
-    nesting::with_stack(text.as_bytes(), || parse(&text)).unwrap_or((PythonFacts::default(), Some(Unread::TooDeep)))
+    nesting::with_stack(text.as_bytes(), || parse(&text))
+        .unwrap_or((PythonFacts::default(), Some(UnreadReason::TooDeep)))
 }
 
-fn parse(source: &str) -> (PythonFacts, Option<Unread>) {
+fn parse(source: &str) -> (PythonFacts, Option<UnreadReason>) {
     let parsed = ruff_python_parser::parse_unchecked_source(source, PySourceType::Python);
-    let unread = (!parsed.errors().is_empty()).then_some(Unread::Syntax);
+    let unread = (!parsed.errors().is_empty()).then_some(UnreadReason::Syntax);
     let mut reader = Reader::new(source.as_bytes());
     reader.visit_body(&parsed.syntax().body);
     (reader.finish(), unread)
@@ -680,9 +693,9 @@ type X = int
 
     #[test]
     fn broken_old_and_hostile_sources_are_read_as_far_as_they_go() {
-        assert_eq!(read(b"import a\ndef (:\nimport b\n").1, Some(Unread::Syntax));
+        assert_eq!(read(b"import a\ndef (:\nimport b\n").1, Some(UnreadReason::Syntax));
         assert!(imports("import a\nprint 'python 2'\nimport b\n").contains(&"b".to_owned()));
-        assert_eq!(read(&b"(".repeat(100_000)).1, Some(Unread::TooDeep));
+        assert_eq!(read(&b"(".repeat(100_000)).1, Some(UnreadReason::TooDeep));
         assert_eq!(read("\u{feff}import a".as_bytes()).0.imports.len(), 1);
         assert_eq!(read(b"# caf\xe9\nimport a\n").0.imports.len(), 1);
         read(&[0, 159, 146, 150].repeat(1000));

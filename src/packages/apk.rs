@@ -39,7 +39,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
     for stanza in stanzas(text) {
         let mut package = parse(stanza);
         if package.name.is_empty() {
-            report(format!("{path}: a stanza has no P: field"));
+            report(format!("{path}: a stanza has no P field"));
             continue;
         }
         // A name in `world` can be one that another package provides: musl-utils provides `libc-utils`.

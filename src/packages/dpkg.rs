@@ -43,7 +43,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
             for stanza in stanzas(status) {
                 let Some(mut package) = parse(stanza) else {
                     if !is_of_removed_package(stanza) {
-                        report(format!("{STATUS}: a stanza has no Package: or no sound Status: field"));
+                        report(format!("{STATUS}: a stanza has no Package field, or a malformed Status field"));
                     }
                     continue;
                 };
@@ -51,7 +51,7 @@ pub fn read(texts: &Texts, report: &mut dyn FnMut(String)) -> Option<PackageDb> 
                     report(format!("{STATUS}: package {} is in the state `{state}`; it is kept", package.name));
                 }
                 if !seen.insert((package.name.clone(), package.architecture.clone())) {
-                    report(format!("{STATUS}: package {} stands there twice", package.name));
+                    report(format!("{STATUS}: package {} is listed twice", package.name));
                     continue;
                 }
                 // apt records its own architecture for packages of architecture `all`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::claims::Claims;
 use super::edits;
 use super::ownership::Ownership;
+use super::unread::Unread;
 use super::{Claim, Kept, KeptPackage, NO_LONGER_NEEDED, Plan, Removed, RemovedPackage};
 use crate::evidence::{Evidence, Reason};
 use crate::packages::PackageId;
@@ -62,10 +63,10 @@ impl Decision {
         self.list(rootfs, rootfs.root(), &RootfsPath::root(), gone, &others, &mut plan);
         self.list_packages(&mut plan);
         for (node, facts) in evidence.files() {
-            if let Some(unread) = &facts.unread {
-                plan.unread.push(format!("{}: {unread:?}", rootfs.path(node)));
+            if let Some(why) = facts.unread {
+                plan.unread.push(Unread::File { path: rootfs.path(node), why });
             } else if facts.is_broken_elf {
-                plan.unread.push(format!("{}: not a sound ELF object", rootfs.path(node)));
+                plan.unread.push(Unread::Object(rootfs.path(node)));
             }
         }
         plan.unread.sort();

@@ -16,6 +16,7 @@ mod edits;
 mod intent;
 mod naming;
 mod ownership;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use naming::Naming;
 pub use ownership::Owners;
+pub use unread::Unread;
 
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
@@ -50,7 +52,7 @@ pub struct Plan {
     pub edits: Vec<Edited>,
     /// Files that could not be read, or not completely, so that evidence may be missing.
     #[serde(default)]
-    pub unread: Vec<String>,
+    pub unread: Vec<Unread>,
     /// The nodes of `removed`, if the plan was made in this run. Not saved.
     #[doc(hidden)]
     #[serde(skip)]

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
+use super::unread::Unread;
 use crate::evidence::Evidence;
 use crate::packages::{self, Package, PackageDb, PackageId, Texts, alternatives};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
@@ -46,20 +47,17 @@ impl Owners {
 }
 
 impl Ownership {
-    pub(super) fn new(rootfs: &Rootfs, evidence: &Evidence, unread: &mut Vec<String>) -> Self {
+    pub(super) fn new(rootfs: &Rootfs, evidence: &Evidence, unread: &mut Vec<Unread>) -> Self {
         let texts = evidence.database(rootfs);
-        let db = PackageDb::read(&texts, &mut |line| unread.push(line));
+        let db = PackageDb::read(&texts, &mut |line| unread.push(Unread::Record(line)));
         for other in ["var/lib/rpm", "usr/lib/sysimage/rpm"] {
             let node = rootfs.resolve(rootfs.root(), other.as_bytes(), &mut |_| {});
-            if node.is_some_and(|node| !rootfs.children(node).is_empty()) {
-                unread.push(format!("{other}: packages of this package manager are left alone"));
-            }
+            let node = node.filter(|node| !rootfs.children(*node).is_empty());
+            unread.extend(node.map(|node| Unread::PackageManager(rootfs.path(node))));
         }
         let mut ownership = Self { db, texts, is_unknown: has_unread_database(rootfs, evidence), ..Self::default() };
         if ownership.is_unknown {
-            unread.push(
-                "the package database could not be read whole; no file of the operating system is removed".to_owned(),
-            );
+            unread.push(Unread::PackageDatabase);
             ownership.db = None;
         }
         ownership.lay_over(rootfs);

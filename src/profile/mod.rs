@@ -183,14 +183,14 @@ pub enum ProfileError {
         why: String,
     },
     /// A glob is malformed.
-    #[error("profile `{profile}`: glob `{glob}` is malformed: {}", .source.kind())]
+    #[error("profile `{profile}`: glob `{glob}` is malformed: {why}")]
     Glob {
         /// The profile.
         profile: String,
         /// The glob.
         glob: String,
         /// The cause.
-        source: globset::Error,
+        why: String,
     },
     /// `unless-imported` names a list of modules that does not exist.
     #[error("profile `{profile}`: there is no list of modules `{list}`; the one that exists is `@compile`")]

@@ -294,7 +294,7 @@ fn set_of<'a>(globs: impl IntoIterator<Item = &'a Glob>) -> Result<GlobSet, glob
 
 fn glob_error(profile: &str, glob: &str) -> impl FnOnce(globset::Error) -> ProfileError {
     let (profile, glob) = (profile.to_owned(), glob.to_owned());
-    move |source| ProfileError::Glob { profile, glob, source }
+    move |error| ProfileError::Glob { profile, glob, why: error.kind().to_string() }
 }
 
 fn parse_glob(text: &str) -> Result<Glob, globset::Error> {

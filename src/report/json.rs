@@ -173,7 +173,7 @@ impl ImageReport {
             edited: image.plan.edits.iter().map(EditedReport::new).collect(),
             removed_packages: image.plan.removed_packages.clone(),
             kept_packages: image.plan.kept_packages.clone(),
-            unread: image.plan.unread.clone(),
+            unread: image.plan.unread.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -87,8 +87,9 @@ fn savings(image: &ImageReport) -> String {
         let _ = writeln!(text, "{} could not be read completely; the report lists them", files(image.unread.len()));
     }
     if !image.kept.is_empty() {
-        let (paths, are) = if image.kept.len() == 1 { ("path", "is") } else { ("paths", "are") };
-        let _ = writeln!(text, "{} {paths} that a rule matches {are} kept: something needs them", image.kept.len());
+        let is_one = image.kept.len() == 1;
+        let (paths, are, them) = if is_one { ("path", "is", "it") } else { ("paths", "are", "them") };
+        let _ = writeln!(text, "{} {paths} that a rule matches {are} kept: something needs {them}", image.kept.len());
     }
     text
 }

@@ -36,13 +36,14 @@ const WAITING: usize = 4;
 /// If the daemon cannot be reached, or does not have the image.
 pub async fn open(name: &ImageName, access: &Access) -> Result<Box<dyn Source>, TransportError> {
     let action = format!("get `{name}` from the Docker daemon");
-    let docker = connect().await.map_err(|source| TransportError::Daemon { action: action.clone(), source })?;
+    let docker =
+        connect().await.map_err(|source| TransportError::Daemon { action: action.clone(), source: source.into() })?;
     let mut stream = Box::pin(docker.export_image(&name.to_string())).peekable();
     // An error before the first byte is about the image. After a later one, the stream is broken.
     if let Some(Err(_)) = std::pin::Pin::new(&mut stream).peek().await
         && let Some(Err(source)) = stream.next().await
     {
-        return Err(TransportError::Daemon { action, source });
+        return Err(TransportError::Daemon { action, source: source.into() });
     }
     let spool = Spool::new(&access.work)?;
     let place = format!("`{name}` of the Docker daemon");
@@ -77,7 +78,8 @@ pub async fn sink(
         return Err(TransportError::DigestDestination(name.to_string()));
     }
     let action = || "reach the Docker daemon".to_owned();
-    let docker = connect().await.map_err(|source| TransportError::Daemon { action: action(), source })?;
+    let docker =
+        connect().await.map_err(|source| TransportError::Daemon { action: action(), source: source.into() })?;
     let more = tags.iter().map(|tag| ImageName { tag: Some(tag.clone()), ..name.clone() }.to_string());
     let tags = [name.to_string()].into_iter().chain(more).collect();
     StagedSink::new(&access.work, DaemonPlace { docker, name: name.clone(), tags })
@@ -96,8 +98,10 @@ impl StagedPlace for DaemonPlace {
             let chunk = receiver.recv().await?;
             Some((chunk, receiver))
         });
-        let failed =
-            |source| TransportError::Daemon { action: format!("load `{}` into the Docker daemon", self.name), source };
+        let failed = |source: Error| TransportError::Daemon {
+            action: format!("load `{}` into the Docker daemon", self.name),
+            source: source.into(),
+        };
         let load = async {
             let answers = self.docker.import_image_stream(ImportImageOptions::default(), sent, None);
             // The daemon reports its progress line by line. An error is one of these lines.

@@ -41,7 +41,7 @@ pub enum TransportError {
         /// What was attempted.
         action: String,
         /// The cause.
-        source: bollard::errors::Error,
+        source: DaemonError,
     },
     /// A blob that a manifest lists does not exist.
     #[error("blob {digest} is missing from {place}")]
@@ -145,6 +145,11 @@ pub enum TransportError {
     #[error("the work was stopped")]
     Stopped,
 }
+
+/// What the Docker daemon answered, or why it cannot be reached.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct DaemonError(#[from] bollard::errors::Error);
 
 impl TransportError {
     /// Returns a closure that adds action and path to an I/O error; for `map_err`.
