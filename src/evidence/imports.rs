@@ -1,20 +1,20 @@
 //! The files that one `import` executes. Source: Python's reference, "The import statement".
 
+use super::installs::{Holds, Installs, Module, module};
 use super::python::Import;
-use super::world::{Holds, Module, Worlds, module};
 use crate::rootfs::{NodeId, Rootfs};
 
 /// Returns the files that an absolute import executes in any of `installations`. The importer searches `root` first.
 pub(super) fn absolute(
-    worlds: &mut Worlds,
+    installs: &mut Installs,
     rootfs: &Rootfs,
     root: NodeId,
     installations: &[usize],
     import: &Import,
 ) -> Vec<NodeId> {
     let mut files = Vec::new();
-    for &world in installations {
-        let mut find = |dotted: &str| worlds.find(rootfs, world, Some(root), dotted);
+    for &install in installations {
+        let mut find = |dotted: &str| installs.find(rootfs, install, Some(root), dotted);
         let module = find(&import.module);
         files.extend(module.iter().flat_map(|module| &module.files));
         for name in import.names.iter().filter(|name| &***name != "*") {

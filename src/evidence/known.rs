@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::config::Programs;
+use super::installs::Installs;
 use super::names::files_below;
-use super::world::Worlds;
 use crate::rootfs::{NodeId, Rootfs};
 
 /// Programs and the programs that they start by name.
@@ -60,7 +60,7 @@ pub(super) fn is_known(rootfs: &Rootfs, node: NodeId, programs: &Programs) -> bo
 }
 
 /// Returns what a program or module is known to need.
-pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, worlds: &Worlds) -> Vec<Known> {
+pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, installs: &Installs) -> Vec<Known> {
     let runs = runs(rootfs, node, programs)
         .map(|runs| Known { files: runs.iter().filter_map(|run| programs.find(rootfs, run)).collect(), runs: true });
     let open = |path: &&'static str| rootfs.resolve(rootfs.root(), path.as_bytes(), &mut |_| {});
@@ -70,8 +70,8 @@ pub(super) fn needs(rootfs: &Rootfs, node: NodeId, programs: &Programs, worlds: 
     });
     let headers = is_compiler(rootfs, node, programs).then(|| {
         let of_system = HEADERS.iter().filter_map(open);
-        let of_python = worlds.worlds.iter().filter_map(|world| {
-            let prefix = rootfs.parent(rootfs.parent(world.stdlib));
+        let of_python = installs.all.iter().filter_map(|install| {
+            let prefix = rootfs.parent(rootfs.parent(install.stdlib));
             rootfs.resolve(prefix, b"include", &mut |_| {})
         });
         let folders = of_system.chain(of_python).collect::<BTreeSet<_>>();

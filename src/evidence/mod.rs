@@ -10,6 +10,7 @@ mod common;
 pub mod config;
 pub mod elf;
 mod imports;
+pub mod installs;
 mod known;
 pub mod library;
 mod names;
@@ -25,7 +26,6 @@ mod texts;
 mod tools;
 pub mod windows;
 pub mod words;
-pub mod world;
 
 pub use collect::{Collector, Facts, FileFacts, LD_CACHE, OS_RELEASE};
 pub use names::files_below;

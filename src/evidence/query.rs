@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::collect::{Facts, FileFacts};
 use super::config::{self, Programs};
+use super::installs::{Holds, Installs};
 use super::known;
 use super::library::Libraries;
 use super::names::{Meaning, NameLookup, Trust, files_below};
@@ -12,7 +13,6 @@ use super::python::PythonFacts;
 use super::recorded::recorded;
 use super::tools::{is_build_tool, is_foreign_tool, is_system_script, names_many_programs};
 use super::words::Word;
-use super::world::{Holds, Worlds};
 use super::{imports, texts};
 use crate::image::ImageConfig;
 use crate::packages::{self, Texts};
@@ -23,7 +23,7 @@ use crate::rootfs_path::RootfsPath;
 #[derive(Debug)]
 pub struct Evidence {
     facts: Facts,
-    worlds: Worlds,
+    installs: Installs,
     libraries: Libraries,
     programs: Programs,
     /// The files that a RECORD lists.
@@ -54,7 +54,7 @@ impl Evidence {
     /// Combines what the scan found, by the node that a container sees. `databases` are in the order of layers.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: Facts, databases: Vec<LayerDatabase>) -> Self {
         Self {
-            worlds: Worlds::new(rootfs, config, &facts),
+            installs: Installs::new(rootfs, config, &facts),
             libraries: Libraries::new(rootfs, config, &facts),
             programs: Programs::new(config, rootfs),
             recorded: recorded(rootfs, &facts),
@@ -120,8 +120,8 @@ impl Evidence {
     }
 
     /// Returns the Python installations.
-    pub fn worlds(&self) -> &Worlds {
-        &self.worlds
+    pub fn installs(&self) -> &Installs {
+        &self.installs
     }
 
     /// Returns the programs that a container finds by name.
@@ -132,10 +132,11 @@ impl Evidence {
     /// Returns whether a file belongs to the application itself: no package and no RECORD lists it, and it is not part
     /// of a Python or of a tool that was checked out.
     pub fn is_own(&self, rootfs: &Rootfs, node: NodeId, is_owned: bool) -> bool {
-        let is_library = |folder| self.worlds.is_stdlib(folder);
+        let is_library = |folder| self.installs.is_stdlib(folder);
         // Files beside a standard library's modules belong to Python. Files in a folder of packages there may be the
         // application's.
-        let above = rootfs.folders_above(node).find(|&folder| is_library(folder) || self.worlds.site(folder).is_some());
+        let above =
+            rootfs.folders_above(node).find(|&folder| is_library(folder) || self.installs.site(folder).is_some());
         !is_owned && !self.recorded.contains(node) && !above.is_some_and(is_library) && {
             let path = rootfs.path(node);
             !is_system_script(&path) && !is_foreign_tool(&path)
@@ -145,8 +146,8 @@ impl Evidence {
     /// Returns whether a source belongs to the standard library or a build tool. An image that only runs does not use
     /// what it names.
     pub fn is_build_tool(&self, rootfs: &Rootfs, node: NodeId) -> bool {
-        let world = self.worlds.of(rootfs, node).map(|world| &self.worlds.worlds[world]);
-        world.is_some_and(|world| is_build_tool(rootfs, world, node, &rootfs.path(node)))
+        let install = self.installs.of(rootfs, node).map(|install| &self.installs.all[install]);
+        install.is_some_and(|install| is_build_tool(rootfs, install, node, &rootfs.path(node)))
     }
 
     /// Returns the first of `programs` that a file names, with the line.
@@ -167,7 +168,7 @@ impl Evidence {
         settled: &dyn Fn(NodeId) -> bool,
     ) -> Vec<Need> {
         let mut needs = Needs { from: rootfs.path(node), settled, found: Vec::new() };
-        for known in known::needs(rootfs, node, &self.programs, &self.worlds) {
+        for known in known::needs(rootfs, node, &self.programs, &self.installs) {
             needs.add(known.files, |from| if known.runs { Reason::Runs { from } } else { Reason::Reads { from } });
         }
         let Some(facts) = self.facts.get(node).cloned() else { return needs.found };
@@ -267,15 +268,15 @@ impl Evidence {
     }
 
     fn python(&mut self, rootfs: &Rootfs, node: NodeId, facts: &PythonFacts, live: &[bool], needs: &mut Needs<'_>) {
-        let own = self.worlds.of(rootfs, node);
-        let worlds: Vec<usize> = match own {
-            Some(world) => vec![world],
-            None => (0..live.len()).filter(|&world| live[world]).collect(),
+        let own = self.installs.of(rootfs, node);
+        let installs: Vec<usize> = match own {
+            Some(install) => vec![install],
+            None => (0..live.len()).filter(|&install| live[install]).collect(),
         };
         let root = imports::application_root(rootfs, node);
         for import in &facts.imports {
             let files = match import.level {
-                0 => imports::absolute(&mut self.worlds, rootfs, root, &worlds, import),
+                0 => imports::absolute(&mut self.installs, rootfs, root, &installs, import),
                 _ => imports::relative(rootfs, node, import),
             };
             needs.add(files, |from| Reason::Import { from, line: import.line });
@@ -286,10 +287,10 @@ impl Evidence {
     fn text(&mut self, rootfs: &Rootfs, node: NodeId, text: &str, live: &[bool], needs: &mut Needs<'_>) {
         let name = rootfs.name(node);
         if name == b"entry_points.txt" {
-            let Some(world) = self.worlds.of(rootfs, node) else { return };
+            let Some(install) = self.installs.of(rootfs, node) else { return };
             for target in text.lines().filter_map(|line| line.split_once('=')).map(|(_, target)| target.trim()) {
                 let dotted = target.split([':', ' ', '[']).next().unwrap_or_default();
-                let module = self.worlds.find(rootfs, world, None, dotted);
+                let module = self.installs.find(rootfs, install, None, dotted);
                 let Some(module) = module else { continue };
                 needs.add(module.files.iter().copied(), |from| Reason::EntryPoint { from });
                 // The entry point names a whole package, as for themes and templates.

@@ -1,6 +1,6 @@
 //! Build tools and system scripts whose literal program names are not runtime dependencies, and are therefore ignored.
 
-use super::world::World;
+use super::installs::Install;
 use crate::rootfs::{NodeId, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
@@ -36,10 +36,11 @@ const BUILD_PARTS: [&str; 8] = [
 
 /// Returns whether a source belongs to the standard library or a build tool. The application does not run the programs
 /// that it names: `ctypes.util` tries `gcc` after `ldconfig`.
-pub(super) fn is_build_tool(rootfs: &Rootfs, world: &World, node: NodeId, path: &RootfsPath) -> bool {
-    let Some(site) = rootfs.folders_above(node).find(|folder| *folder != world.stdlib && world.roots.contains(folder))
+pub(super) fn is_build_tool(rootfs: &Rootfs, install: &Install, node: NodeId, path: &RootfsPath) -> bool {
+    let Some(site) =
+        rootfs.folders_above(node).find(|folder| *folder != install.stdlib && install.roots.contains(folder))
     else {
-        return rootfs.folders_above(node).any(|folder| folder == world.stdlib);
+        return rootfs.folders_above(node).any(|folder| folder == install.stdlib);
     };
     let path = path.to_string();
     let path = path[rootfs.path(site).to_string().len()..].trim_start_matches('/');

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Claim;
 use super::conda::CondaPackages;
-use super::naming::{Named, Naming};
 use super::ownership::Ownership;
+use super::rule_matches::{MatchedClaims, RuleMatches};
+use crate::evidence::installs::{self, Site};
 use crate::evidence::python::{FFI_COMPILE, Import};
-use crate::evidence::world::{self, Site};
 use crate::evidence::{Evidence, Reason};
 use crate::image::ImageConfig;
 use crate::packages::PackageId;
@@ -24,7 +24,7 @@ pub(super) struct Claims {
     /// The claims, each once.
     by: Vec<Arc<Claim>>,
     /// Paths that the user wants to keep, whether a rule matches them or not.
-    pub(super) asked: BTreeMap<NodeId, Reason>,
+    pub(super) pinned: BTreeMap<NodeId, Reason>,
     /// Packages, with the profile that matches them.
     pub(super) packages: BTreeMap<PackageId, Arc<str>>,
     /// Matched packages that something installed may need.
@@ -48,24 +48,24 @@ impl Claims {
 pub(super) fn claim(
     rootfs: &Rootfs,
     config: &ImageConfig,
-    naming: &Naming,
+    matches: &RuleMatches,
     ownership: &Ownership,
     evidence: &Evidence,
 ) -> Claims {
     let mut claims = Claims::default();
-    let rules = naming.rules().rules();
-    let sayings = naming.sayings(&mut claims.by);
+    let rules = matches.rules().rules();
+    let path_rules = matches.claims(&mut claims.by);
     let laid = Laid { rootfs, ownership, evidence };
-    for (node, Named { claims: of, asked }) in naming.named(&sayings) {
-        if let Some(reason) = asked {
-            claims.asked.insert(node, reason.clone());
+    for (node, MatchedClaims { claims: of, pinned }) in matches.named(&path_rules) {
+        if let Some(reason) = pinned {
+            claims.pinned.insert(node, reason.clone());
         }
         let claim = of.iter().find(|&&(number, claim)| laid.takes(&rules[number], &claims.by[claim as usize], node));
         if let Some((_, claim)) = claim {
             claims.paths.insert(node, *claim);
         }
     }
-    for (node, number) in naming.emptied() {
+    for (node, number) in matches.emptied() {
         claims.emptied.insert(node, claims.by.len() as u32);
         claims.by.push(Arc::new(Claim { profile: rules[number].profile.clone(), rule: "emptied folder".into() }));
     }
@@ -116,8 +116,8 @@ impl Laid<'_> {
     }
 
     fn lies_in_recorded_site(&self, node: NodeId) -> bool {
-        let worlds = self.evidence.worlds();
-        self.rootfs.folders_above(node).find_map(|folder| worlds.site(folder)) == Some(Site::Recorded)
+        let installs = self.evidence.installs();
+        self.rootfs.folders_above(node).find_map(|folder| installs.site(folder)) == Some(Site::Recorded)
     }
 }
 
@@ -133,8 +133,8 @@ fn keep_what_is_used(
     let installed = Installed::new(rootfs, rules, ownership, evidence, claims);
     let is_there = |module: &str| {
         let top = top_level(module);
-        let mut roots = evidence.worlds().worlds.iter().flat_map(|world| &world.roots);
-        roots.any(|&root| world::module(rootfs, root, top).is_some())
+        let mut roots = evidence.installs().all.iter().flat_map(|install| &install.roots);
+        roots.any(|&root| installs::module(rootfs, root, top).is_some())
     };
     let use_of = |rules: &Rules| {
         let run = run_by_the_application(rootfs, config, rules, ownership, evidence, claims);

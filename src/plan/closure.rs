@@ -31,9 +31,10 @@ pub(super) fn close(
     requested: &BTreeSet<PackageId>,
     evidence: &mut Evidence,
 ) -> Decision {
-    let live = evidence.worlds().worlds.iter().map(|_| false).collect();
+    let live = evidence.installs().all.iter().map(|_| false).collect();
     let decision = Decision { claims, ownership, kept: NodeMap::default(), kept_packages: BTreeMap::new() };
-    let mut closure = Closure { rootfs, evidence, decision, requested, todo: VecDeque::new(), live, free: Vec::new() };
+    let mut closure =
+        Closure { rootfs, evidence, decision, requested, todo: VecDeque::new(), live, app_sources: Vec::new() };
     closure.start(config);
     closure.run();
     closure.keep_alternatives();
@@ -51,14 +52,14 @@ struct Closure<'a> {
     /// Which Python installations an application may run on.
     live: Vec<bool>,
     /// The applications' own live sources. They are queried again when another installation becomes live.
-    free: Vec<NodeId>,
+    app_sources: Vec<NodeId>,
 }
 
 impl Closure<'_> {
     fn start(&mut self, config: &ImageConfig) {
         let claims = &mut self.decision.claims;
         for (node, reason) in
-            std::mem::take(&mut claims.asked).into_iter().chain(std::mem::take(&mut claims.used_paths))
+            std::mem::take(&mut claims.pinned).into_iter().chain(std::mem::take(&mut claims.used_paths))
         {
             self.require(node, &reason);
         }
@@ -67,7 +68,7 @@ impl Closure<'_> {
         while let Some(node) = walk.pop() {
             walk.extend(self.rootfs.children(node));
             if !self.decision.claims.paths.contains(node) && !self.decision.ownership.is_owned(node) {
-                self.enliven(node);
+                self.mark_live(node);
             }
         }
         for need in self.evidence.named_by_config(self.rootfs, config) {
@@ -96,7 +97,7 @@ impl Closure<'_> {
     /// copying.
     fn keep_what_path_files_add(&mut self) {
         let is_claimed = |node| self.decision.claims.paths.contains(node);
-        let linked = self.evidence.worlds().linked.iter().filter(|(from, to)| !is_claimed(*from) && is_claimed(*to));
+        let linked = self.evidence.installs().linked.iter().filter(|(from, to)| !is_claimed(*from) && is_claimed(*to));
         for (from, folder) in linked.copied().collect::<Vec<_>>() {
             let reason = Reason::Reads { from: self.rootfs.path(from) };
             for file in files_below(self.rootfs, folder) {
@@ -140,10 +141,10 @@ impl Closure<'_> {
 
     fn run(&mut self) {
         while let Some(node) = self.todo.pop_front() {
-            if self.evidence.worlds().of(self.rootfs, node).is_none()
+            if self.evidence.installs().of(self.rootfs, node).is_none()
                 && self.evidence.facts(node).is_some_and(|facts| facts.python.is_some())
             {
-                self.free.push(node);
+                self.app_sources.push(node);
             }
             let is_owned = self.is_as_installed(node);
             // A need changes nothing for a node that is kept already, unless the node leads to another one.
@@ -209,11 +210,11 @@ impl Closure<'_> {
             }
         }
         if is_claimed {
-            self.enliven(node);
+            self.mark_live(node);
             for other in self.decision.claims.conda.with(node) {
                 if !self.decision.stays(other) {
                     self.decision.kept.insert(other, reason.clone());
-                    self.enliven(other);
+                    self.mark_live(other);
                 }
             }
         }
@@ -234,7 +235,7 @@ impl Closure<'_> {
             self.decision.kept_packages.insert(id, reason);
             for node in self.decision.ownership.files(id).to_vec() {
                 if !self.decision.claims.paths.contains(node) {
-                    self.enliven(node);
+                    self.mark_live(node);
                 }
             }
             if let Some(db) = &self.decision.ownership.db {
@@ -247,7 +248,7 @@ impl Closure<'_> {
     }
 
     /// Makes a file live: queues it to follow its needs, and keeps the target of a symlink.
-    fn enliven(&mut self, node: NodeId) {
+    fn mark_live(&mut self, node: NodeId) {
         if self.evidence.may_need(self.rootfs, node) {
             self.todo.push_back(node);
         }
@@ -257,7 +258,7 @@ impl Closure<'_> {
             let from = self.rootfs.path(node);
             self.require(node, &Reason::Symlink { from });
         }
-        self.enliven_world(node);
+        self.mark_install_live(node);
     }
 
     /// Returns whether a live symlink keeps its target. An alternative's link does not. Neither does a symlink in a
@@ -279,21 +280,21 @@ impl Closure<'_> {
     }
 
     /// Makes an installation and its standard library live if a node is its Python program, or its `os.py`.
-    fn enliven_world(&mut self, node: NodeId) {
+    fn mark_install_live(&mut self, node: NodeId) {
         let parent = self.rootfs.parent(node);
         let name = self.rootfs.name(node);
         let is_file = matches!(self.rootfs.node(node).kind, NodeKind::File { .. });
         for index in 0..self.live.len() {
-            let world = &self.evidence.worlds().worlds[index];
-            let version = self.rootfs.name(world.stdlib);
-            let is_program = is_file && world.programs == Some(parent) && name == version;
+            let install = &self.evidence.installs().all[index];
+            let version = self.rootfs.name(install.stdlib);
+            let is_program = is_file && install.programs == Some(parent) && name == version;
             let is_unowned_library =
-                world.stdlib == parent && name == b"os.py" && !self.decision.ownership.is_owned(node);
+                install.stdlib == parent && name == b"os.py" && !self.decision.ownership.is_owned(node);
             if self.live[index] || !(is_program || is_unowned_library) {
                 continue;
             }
             self.live[index] = true;
-            let stdlib = world.stdlib;
+            let stdlib = install.stdlib;
             let folders = [Some(stdlib), self.rootfs.child(stdlib, b"lib-dynload")];
             for folder in folders.into_iter().flatten() {
                 for (name, child) in self.rootfs.named_children(folder) {
@@ -303,8 +304,8 @@ impl Closure<'_> {
                     }
                 }
             }
-            let free = std::mem::take(&mut self.free);
-            self.todo.extend(free);
+            let sources = std::mem::take(&mut self.app_sources);
+            self.todo.extend(sources);
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! The plan is a pure function of the rootfs, the rules and the evidence:
 //!
-//! 1. `naming.rs` and `claims.rs`: which rule matches which path, which profile matches which package.
+//! 1. `matches.rs` and `claims.rs`: which rule matches which path, which profile matches which package.
 //! 2. `closure.rs`: start from what is kept in any case, and follow its needs until nothing changes.
 //! 3. `decision.rs`: what this means for each path and package.
 //! 4. `edits.rs`: package databases and RECORD files that match what is left.
@@ -14,8 +14,8 @@ mod conda;
 mod decision;
 mod edits;
 mod intent;
-mod naming;
 mod ownership;
+mod rule_matches;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -25,8 +25,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-pub use naming::Naming;
 pub use ownership::Owners;
+pub use rule_matches::RuleMatches;
 pub use unread::Unread;
 
 use crate::evidence::{Evidence, Reason};
@@ -198,14 +198,14 @@ pub fn plan(
     rootfs: &Rootfs,
     config: &ImageConfig,
     base: Option<usize>,
-    mut naming: Naming,
+    mut matches: RuleMatches,
     mut evidence: Evidence,
 ) -> Plan {
     let mut unread = Vec::new();
     let ownership = ownership::Ownership::new(rootfs, &evidence, &mut unread);
-    naming.look(rootfs, evidence.worlds());
-    let claims = claims::claim(rootfs, config, &naming, &ownership, &evidence);
-    drop(naming);
+    matches.match_paths(rootfs, evidence.installs());
+    let claims = claims::claim(rootfs, config, &matches, &ownership, &evidence);
+    drop(matches);
     let requested = intent::requested(&ownership, &evidence, base);
     let decision = closure::close(rootfs, config, claims, ownership, &requested, &mut evidence);
     let mut plan = decision.into_plan(rootfs, &evidence);

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::inventory::Inventory;
 use crate::layer::codec::SeekMap;
 use crate::options::{PlanSource, RuleChoice};
-use crate::plan::{self, Naming, Plan};
+use crate::plan::{self, Plan, RuleMatches};
 use crate::profile::{RuleBook, Rules};
 use crate::rootfs::Rootfs;
 
@@ -33,7 +33,7 @@ pub(super) struct Planned {
 /// How the plan is made.
 pub(super) enum Planner {
     /// By rules, compiled for the image.
-    Rules(Box<Naming>),
+    Rules(Box<RuleMatches>),
     /// It is saved.
     Saved(Box<Plan>),
 }
@@ -70,9 +70,9 @@ pub(super) async fn plan(
         let Merged { rootfs, evidence, maps } = merged;
         let inventory = attaches.then(|| Inventory::new(&rootfs, &evidence));
         let plan = match planner {
-            Planner::Rules(naming) => {
+            Planner::Rules(matches) => {
                 let base = base.as_ref().map(|base| base.layers);
-                plan::plan(&rootfs, &config, base, *naming, evidence)
+                plan::plan(&rootfs, &config, base, *matches, evidence)
             }
             Planner::Saved(plan) => *plan,
         };
@@ -83,12 +83,12 @@ pub(super) async fn plan(
 }
 
 /// Compiles rules for an image.
-fn compile(choice: &RuleChoice, image: &Image) -> Result<Naming, SlimError> {
+fn compile(choice: &RuleChoice, image: &Image) -> Result<RuleMatches, SlimError> {
     let env = |name: &str| image.config.env_value(name).map(str::to_owned);
     let mut rules = vec![Rules::new("--remove", choice.remove.clone(), &[])?];
     for profile in &choice.profiles {
         rules.push(Rules::of_profile(profile, &env)?);
     }
     let keep = Rules::new("--keep", choice.keep.clone(), &[])?;
-    Ok(Naming::new(RuleBook::new(rules)?, RuleBook::new(vec![keep])?))
+    Ok(RuleMatches::new(RuleBook::new(rules)?, RuleBook::new(vec![keep])?))
 }

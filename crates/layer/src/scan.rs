@@ -91,3 +91,30 @@ pub fn map(blob: &mut dyn Read, diff_id: Digest, map: &mut SeekMap) -> Result<()
     });
     read.map_err(|source| TarError::Read { offset: 0, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_over_the_budget_of_its_image_is_refused() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for name in ["first", "second"] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(0);
+            tar.append_data(&mut header, name, &b""[..]).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        // Other layers of the image have spent all but one entry, and all but the bytes of one name.
+        for (resource, left) in [(Resource::Entries, 1), (Resource::Names, 8)] {
+            let budget = Budget::default();
+            budget.spend(resource, resource.limit() - left).unwrap();
+            let scanned = scan(&mut &tar[..], Compression::None, None, None, &mut (), None, &budget);
+            assert!(matches!(scanned, Err(TarError::Budget(over)) if over.0 == resource), "{resource:?}");
+        }
+        assert_eq!(
+            scan(&mut &tar[..], Compression::None, None, None, &mut (), None, &Budget::default()).unwrap().len(),
+            2
+        );
+    }
+}

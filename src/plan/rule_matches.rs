@@ -1,50 +1,50 @@
-//! Matches paths against rules. Who owns a path does not matter here.
+//! Matches paths against rules, whatever package owns them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Claim;
 use crate::evidence::Reason;
-use crate::evidence::world::Worlds;
+use crate::evidence::installs::Installs;
 use crate::profile::{self, RuleBook, Scope};
 use crate::rootfs::{NodeId, NodeMap, Rootfs};
 use crate::rootfs_path::RootfsPath;
 
-/// The number of the empty saying, which applies to most nodes.
+/// The number of the empty value, which most nodes have.
 const NOTHING: u32 = 0;
 
-/// The rules, and what they say about each node.
+/// The rules, and which of them match each node.
 #[derive(Debug)]
-pub struct Naming {
+pub struct RuleMatches {
     rules: RuleBook,
     keep: RuleBook,
-    /// For each node and everything below it, the number of its saying.
+    /// For each node and everything below it, the number of its value in `path_rules`.
     of: NodeMap<u32>,
-    /// Folders that are removed once they are empty, with the rules that say so.
+    /// Folders that are removed once they are empty, with the rules that match them.
     emptied: NodeMap<usize>,
-    /// The sayings, each once: few sayings apply to many nodes.
-    sayings: Vec<Saying>,
-    numbers: HashMap<Saying, u32>,
+    /// The distinct values: few values apply to many nodes.
+    path_rules: Vec<PathRules>,
+    numbers: HashMap<PathRules, u32>,
     /// Memory that is reused.
     matched: Vec<usize>,
 }
 
-/// What rules say about a path and everything below it.
+/// The rules that match a path and everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Saying {
+struct PathRules {
     /// For each of the rules, the number of its glob that matches the path or a folder above.
     claimed: Vec<Option<usize>>,
     /// The glob of `--keep` that matches it.
     kept_by: Option<usize>,
 }
 
-/// A saying in the form that claims need, with claims by number.
+/// The rules that match a path, as claims by number.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct MatchedClaims {
     /// The claims, in the order of rules: the number of the rules, and that of the claim.
     pub(super) claims: Vec<(usize, u32)>,
     /// Why it is kept in any case.
-    pub(super) asked: Option<Reason>,
+    pub(super) pinned: Option<Reason>,
 }
 
 /// Where the paths start that globs are relative to, as byte offsets into the path in the rootfs.
@@ -58,19 +58,19 @@ struct ScopeStarts {
 
 impl ScopeStarts {
     /// Returns the scopes inside a folder. `length` is the length of the folder's path.
-    fn inside(self, worlds: &Worlds, folder: NodeId, length: usize) -> Self {
+    fn inside(self, installs: &Installs, folder: NodeId, length: usize) -> Self {
         let start = length + usize::from(length > 0);
         let mut scopes = self;
-        if worlds.is_prefix(folder) {
+        if installs.is_prefix(folder) {
             scopes.prefix = Some(start);
         }
-        if worlds.is_idle(folder) {
+        if installs.is_idle(folder) {
             scopes.idle = Some(start);
         }
-        if worlds.is_stdlib(folder) {
+        if installs.is_stdlib(folder) {
             scopes.stdlib = Some(start);
         }
-        if worlds.site(folder).is_some() {
+        if installs.site(folder).is_some() {
             scopes = Self { site: Some(start), stdlib: None, ..scopes };
         }
         scopes
@@ -89,24 +89,24 @@ impl ScopeStarts {
     }
 }
 
-impl Default for Naming {
+impl Default for RuleMatches {
     /// Creates an instance without rules.
     fn default() -> Self {
         Self::new(RuleBook::default(), RuleBook::default())
     }
 }
 
-impl Naming {
+impl RuleMatches {
     /// Creates an instance from `rules`, which claim paths in order, and `keep`, the globs of paths to keep.
     pub fn new(rules: RuleBook, keep: RuleBook) -> Self {
-        let nothing = Saying { claimed: vec![None; rules.rules().len()], kept_by: None };
+        let nothing = PathRules { claimed: vec![None; rules.rules().len()], kept_by: None };
         let numbers = HashMap::from([(nothing.clone(), NOTHING)]);
         Self {
             rules,
             keep,
             of: NodeMap::default(),
             emptied: NodeMap::default(),
-            sayings: vec![nothing],
+            path_rules: vec![nothing],
             numbers,
             matched: Vec::new(),
         }
@@ -117,14 +117,14 @@ impl Naming {
     }
 
     /// Matches every path of a rootfs against the rules.
-    pub(super) fn look(&mut self, rootfs: &Rootfs, worlds: &Worlds) {
+    pub(super) fn match_paths(&mut self, rootfs: &Rootfs, installs: &Installs) {
         let mut todo = vec![(rootfs.root(), RootfsPath::root(), NOTHING, ScopeStarts::default())];
         while let Some((folder, path, above, scopes)) = todo.pop() {
-            let scopes = scopes.inside(worlds, folder, path.as_bytes().len());
+            let scopes = scopes.inside(installs, folder, path.as_bytes().len());
             for (name, child) in rootfs.named_children(folder) {
                 let path = path.join(name);
                 let is_folder = rootfs.is_directory(child);
-                let said = self.saying(&path, above, scopes);
+                let said = self.rules_of(&path, above, scopes);
                 if said != NOTHING {
                     self.of.insert(child, said);
                 }
@@ -144,11 +144,11 @@ impl Naming {
         paths.find_map(|(scope, path)| self.rules.rules().iter().position(|rules| rules.takes_emptied(scope, &path)))
     }
 
-    /// Returns the saying for a path: the one `above` it, combined with the rules that match this very path.
-    fn saying(&mut self, path: &RootfsPath, above: u32, scopes: ScopeStarts) -> u32 {
-        let Self { rules, keep, sayings, matched, .. } = self;
-        let above_it = &sayings[above as usize];
-        let mut here: Option<Saying> = None;
+    /// Returns the rules of a path: those of the folder `above`, combined with the rules that match this very path.
+    fn rules_of(&mut self, path: &RootfsPath, above: u32, scopes: ScopeStarts) -> u32 {
+        let Self { rules, keep, path_rules, matched, .. } = self;
+        let above_it = &path_rules[above as usize];
+        let mut here: Option<PathRules> = None;
         for (scope, path) in scopes.paths(path.as_bytes()) {
             let candidate = profile::candidate(path);
             rules.for_each_claim(scope, &candidate, matched, |rules, glob| {
@@ -173,38 +173,38 @@ impl Naming {
         here.map_or(above, |here| self.number(here))
     }
 
-    fn number(&mut self, saying: Saying) -> u32 {
-        let next = self.sayings.len() as u32;
-        *self.numbers.entry(saying).or_insert_with_key(|saying| {
-            self.sayings.push(saying.clone());
+    fn number(&mut self, rules: PathRules) -> u32 {
+        let next = self.path_rules.len() as u32;
+        *self.numbers.entry(rules).or_insert_with_key(|rules| {
+            self.path_rules.push(rules.clone());
             next
         })
     }
 
-    /// Returns the nodes that rules say something about, with their saying.
-    pub(super) fn named<'a>(&self, named: &'a [Named]) -> impl Iterator<Item = (NodeId, &'a Named)> {
-        self.of.iter().map(|(node, &saying)| (node, &named[saying as usize]))
+    /// Returns the nodes that rules match, with their claims.
+    pub(super) fn named<'a>(&self, named: &'a [MatchedClaims]) -> impl Iterator<Item = (NodeId, &'a MatchedClaims)> {
+        self.of.iter().map(|(node, &rules)| (node, &named[rules as usize]))
     }
 
-    /// Returns the folders that are removed once they are empty, with the number of the rules that say so.
+    /// Returns the folders that are removed once they are empty, with the number of the rules that match them.
     pub(super) fn emptied(&self) -> impl Iterator<Item = (NodeId, usize)> {
         self.emptied.iter().map(|(node, &rules)| (node, rules))
     }
 
-    /// Returns the sayings in the form that claims need, and adds the claims on paths to `claims`.
-    pub(super) fn sayings(&self, claims: &mut Vec<Arc<Claim>>) -> Vec<Named> {
-        self.sayings.iter().map(|saying| self.spelt_out(saying, claims)).collect()
+    /// Returns the claims of each value of `path_rules`, and adds them to `claims`.
+    pub(super) fn claims(&self, claims: &mut Vec<Arc<Claim>>) -> Vec<MatchedClaims> {
+        self.path_rules.iter().map(|rules| self.claims_of(rules, claims)).collect()
     }
 
-    fn spelt_out(&self, saying: &Saying, claims: &mut Vec<Arc<Claim>>) -> Named {
-        let claimed = self.rules.rules().iter().zip(&saying.claimed).enumerate();
+    fn claims_of(&self, rules: &PathRules, claims: &mut Vec<Arc<Claim>>) -> MatchedClaims {
+        let claimed = self.rules.rules().iter().zip(&rules.claimed).enumerate();
         let claimed = claimed.filter_map(|(number, (rules, glob))| Some((number, rules, (*glob)?)));
         let claim = |(number, rules, glob): (usize, &profile::Rules, usize)| {
             let claim = Claim { profile: rules.profile.clone(), rule: Arc::clone(rules.glob(glob)) };
             claims.push(claim.into());
             (number, claims.len() as u32 - 1)
         };
-        let asked = saying.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });
-        Named { claims: claimed.map(claim).collect(), asked }
+        let pinned = rules.kept_by.map(|glob| Reason::Asked { glob: self.keep.rules()[0].glob(glob).to_string() });
+        MatchedClaims { claims: claimed.map(claim).collect(), pinned }
     }
 }

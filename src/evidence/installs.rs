@@ -10,7 +10,7 @@ use crate::rootfs::{NodeId, Rootfs};
 
 /// A standard library and the folders of packages that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
+pub struct Install {
     /// Folder of the standard library.
     pub stdlib: NodeId,
     /// The folder of its programs (`/usr/local/bin`), if it exists.
@@ -21,9 +21,9 @@ pub struct World {
 
 /// All Python installations.
 #[derive(Debug)]
-pub struct Worlds {
+pub struct Installs {
     /// The installations.
-    pub worlds: Vec<World>,
+    pub all: Vec<Install>,
     /// Folders from which every program may import: the working directory, `PYTHONPATH`, and folders of packages
     /// elsewhere.
     pub common: Vec<NodeId>,
@@ -50,7 +50,7 @@ enum SearchPath {
     /// One folder.
     Folder(NodeId),
     /// All folders of an installation, and those that every program may import from.
-    World(usize),
+    Install(usize),
 }
 
 /// What a dotted name refers to.
@@ -74,23 +74,23 @@ pub enum Holds {
     Anywhere,
 }
 
-impl Worlds {
+impl Installs {
     /// Finds the installations, virtual environments and conda environments.
     pub fn new(rootfs: &Rootfs, config: &ImageConfig, facts: &Facts) -> Self {
         let mut survey = Survey::default();
         survey.walk(rootfs, rootfs.root(), false);
-        let mut worlds = survey.stdlibs.iter().map(|&stdlib| World::new(rootfs, stdlib)).collect::<Vec<_>>();
+        let mut installs = survey.stdlibs.iter().map(|&stdlib| Install::new(rootfs, stdlib)).collect::<Vec<_>>();
         for (&site, _) in survey.sites.iter().filter(|(_, kind)| **kind == Site::Named) {
-            for index in owners(rootfs, facts, &worlds, site) {
-                worlds[index].roots.push(site);
+            for index in owners(rootfs, facts, &installs, site) {
+                installs[index].roots.push(site);
             }
         }
         let mut linked = Vec::new();
-        for world in &mut worlds {
-            for root in world.roots.clone() {
+        for install in &mut installs {
+            for root in install.roots.clone() {
                 let added = path_files(rootfs, facts, root);
                 linked.extend(added.iter().map(|&folder| (root, folder)));
-                world.roots.extend(added);
+                install.roots.extend(added);
             }
         }
         let mut common = Vec::new();
@@ -99,11 +99,12 @@ impl Worlds {
             common.extend(rootfs.resolve(rootfs.root(), folder.as_bytes(), &mut |_| {}));
         }
         common.extend(survey.sites.iter().filter(|(_, kind)| **kind == Site::Recorded).map(|(&site, _)| site));
-        let prefixes = worlds.iter().map(|world| rootfs.parent(rootfs.parent(world.stdlib))).chain(survey.prefixes);
+        let prefixes =
+            installs.iter().map(|install| rootfs.parent(rootfs.parent(install.stdlib))).chain(survey.prefixes);
         let prefixes = prefixes.filter(|&prefix| prefix != rootfs.root()).collect();
         let idle = idle_base(rootfs, config).into_iter().collect();
         Self {
-            worlds,
+            all: installs,
             common,
             sites: survey.sites.into_iter().collect(),
             prefixes,
@@ -120,7 +121,7 @@ impl Worlds {
 
     /// Returns whether a folder holds a standard library.
     pub fn is_stdlib(&self, folder: NodeId) -> bool {
-        self.worlds.iter().any(|world| world.stdlib == folder)
+        self.all.iter().any(|install| install.stdlib == folder)
     }
 
     /// Returns whether a folder is the prefix of a Python installation, of a virtual environment or of a conda
@@ -136,16 +137,16 @@ impl Worlds {
 
     /// Returns the installation whose folders hold a file; `None` for an application's own file.
     pub fn of(&self, rootfs: &Rootfs, file: NodeId) -> Option<usize> {
-        let index_of = |folder| self.worlds.iter().position(|world| world.roots.contains(&folder));
+        let index_of = |folder| self.all.iter().position(|install| install.roots.contains(&folder));
         rootfs.folders_above(file).find_map(index_of)
     }
 
     /// Finds a dotted name for an importer in an installation. The folder `from` is searched first.
-    pub fn find(&mut self, rootfs: &Rootfs, world: usize, from: Option<NodeId>, dotted: &str) -> Option<Arc<Module>> {
+    pub fn find(&mut self, rootfs: &Rootfs, install: usize, from: Option<NodeId>, dotted: &str) -> Option<Arc<Module>> {
         from.and_then(|root| self.look_up(SearchPath::Folder(root), dotted, |_| module(rootfs, root, dotted))).or_else(
             || {
-                self.look_up(SearchPath::World(world), dotted, |worlds| {
-                    let roots = worlds.worlds[world].roots.iter().chain(&worlds.common);
+                self.look_up(SearchPath::Install(install), dotted, |installs| {
+                    let roots = installs.all[install].roots.iter().chain(&installs.common);
                     // The first regular package or module wins. Portions of a namespace package are searched in turn.
                     roots.copied().find_map(|root| module(rootfs, root, dotted))
                 })
@@ -169,7 +170,7 @@ impl Worlds {
     }
 }
 
-impl World {
+impl Install {
     fn new(rootfs: &Rootfs, stdlib: NodeId) -> Self {
         let child = |node: NodeId, name: &str| rootfs.child(node, name.as_bytes());
         let prefix = rootfs.parent(rootfs.parent(stdlib));
@@ -229,25 +230,25 @@ fn is_record_of(rootfs: &Rootfs, name: &[u8], folder: NodeId) -> bool {
 
 /// Returns the installations that a folder of packages belongs to: the one that holds it, or the one that its virtual
 /// environment names, or those of the same version, or all.
-fn owners(rootfs: &Rootfs, facts: &Facts, worlds: &[World], site: NodeId) -> Vec<usize> {
+fn owners(rootfs: &Rootfs, facts: &Facts, installs: &[Install], site: NodeId) -> Vec<usize> {
     let parent = rootfs.parent(site);
-    if let Some(index) = worlds.iter().position(|world| world.stdlib == parent) {
+    if let Some(index) = installs.iter().position(|install| install.stdlib == parent) {
         return vec![index];
     }
     let prefix = rootfs.parent(rootfs.parent(parent));
     if let Some(index) =
-        home(rootfs, facts, prefix).and_then(|home| worlds.iter().position(|world| world.programs == Some(home)))
+        home(rootfs, facts, prefix).and_then(|home| installs.iter().position(|install| install.programs == Some(home)))
     {
         return vec![index];
     }
     let version = rootfs.name(parent);
-    let same = |world: &World| {
-        let name = rootfs.name(world.stdlib);
+    let same = |install: &Install| {
+        let name = rootfs.name(install.stdlib);
         // Debian's `python3/dist-packages` serves Debian's own Python, whatever its version.
-        name == version || version == b"python3" && rootfs.path(world.stdlib).parent() == rootfs.path(parent).parent()
+        name == version || version == b"python3" && rootfs.path(install.stdlib).parent() == rootfs.path(parent).parent()
     };
-    let found = (0..worlds.len()).filter(|&index| same(&worlds[index])).collect::<Vec<_>>();
-    if found.is_empty() { (0..worlds.len()).collect() } else { found }
+    let found = (0..installs.len()).filter(|&index| same(&installs[index])).collect::<Vec<_>>();
+    if found.is_empty() { (0..installs.len()).collect() } else { found }
 }
 
 /// Returns the folder of programs that a virtual environment's `pyvenv.cfg` names as its home.
