@@ -85,13 +85,14 @@ pub use pydock_registry::{LoginError, Logins, RegistryError, Secret, Tls};
 
 pub use cache::CacheLocation;
 pub use digest::Digest;
+pub use evidence::UnreadReason;
 pub use explain::{Explanation, Verdict};
 pub use image::{Descriptor, PlatformChoice};
 pub use layer::codec::Compression;
 pub use layering::Squash;
 pub use options::{Gates, PlanSource, RuleChoice, SlimOptions};
 pub use outcome::{BaseFoundBy, ImageOutcome, LayerOutcome, MinSaving, Note, Outcome, UnmetGate};
-pub use plan::Plan;
+pub use plan::{Plan, Unread};
 pub use profile::{Level, Profile, ProfileError, Risk};
 pub use reference::{ImageName, Reference, ReferenceError};
 pub use report::Report;
